@@ -1,0 +1,40 @@
+"""What a new commit says of itself: id, message, author, date. Pure rules; no disk.
+
+Whose name and time zone these are is found out by the command line, not here.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from datetime import UTC, datetime
+
+from dvol.errors import InvalidAuthor, InvalidDate, NoMessage
+from dvol.model import Commit
+
+_AUTHOR = re.compile(r"[^<>\r\n\0]*[^<>\r\n\0 ] <[^<>\r\n\0]*>")
+
+
+def new_commit(message: str, author: str, date: str) -> Commit:
+    """A commit with a fresh random id; refuses what cannot be a message, author or date."""
+    message = message.rstrip().lstrip("\n")
+    if not message:
+        raise NoMessage()
+    if not _AUTHOR.fullmatch(author):
+        raise InvalidAuthor(author)
+    return Commit(secrets.token_hex(20), message, author, _checked(date) if date else now())
+
+
+def now() -> str:
+    """This moment in RFC 3339, in UTC."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _checked(date: str) -> str:
+    try:
+        parsed = datetime.fromisoformat(date)
+    except ValueError:
+        raise InvalidDate(date) from None
+    if parsed.tzinfo is None:
+        raise InvalidDate(date)
+    return parsed.isoformat(timespec="seconds")

@@ -1,0 +1,291 @@
+"""dvol: version control for Docker volumes.
+
+Usage:
+  dvol [options] (list | ls)
+  dvol [options] init [VOLUME]
+  dvol [options] switch [VOLUME]
+  dvol [options] rm [-f] [VOLUME]
+  dvol [options] commit [-m MSG] [--author AUTHOR] [VOLUME]
+  dvol [options] log [VOLUME]
+  dvol [options] reset [--hard] [REVISION] [VOLUME]
+  dvol [options] branch [-d NAME] [VOLUME]
+  dvol [options] checkout [-b] [BRANCH] [VOLUME]
+  dvol [options] version
+
+Commands:
+  list, ls    list the volumes; the active one is marked *
+  init        make a volume, and make it the active one
+  switch      choose the active volume
+  rm          move a volume to the trash
+  commit      keep the state of the volume; prints the new commit's id
+  log         show the commits of the current branch, newest first
+  reset       put the volume back to a commit (HEAD if none is named)
+  branch      list the branches, or delete one
+  checkout    switch to a branch, or make one from the last commit
+  version     show the version of dvol, and of the server if there is one
+
+A volume is named in the command, or by DVOL_VOLUME, or it is the active one. A revision is
+HEAD, a branch, or the first digits of an id; HEAD^ and HEAD~3 go back from there.
+
+Options:
+  -m MSG, --message MSG            what the commit keeps
+  --author AUTHOR                  who commits, as 'Name <email>'; default: what git knows
+  --hard                           yes, lose what was not committed
+  -b, --branch                     make the branch first
+  -d NAME, --delete NAME           delete a branch; it goes to the trash
+  -f, --force                      do not ask
+  -p DIR, --pool DIR               the pool, without a server
+  --path DIR                       the same
+  -H URL, --host URL               the server's socket, unix:///run/dvol/control.sock
+  --disable-docker-integration     do not ask Docker which containers use a volume
+  -h, --help                       this text
+
+Examples:
+  dvol init shop_db                     make a volume, and: docker run -v shop_db:/data
+                                        --volume-driver dvol ...
+  dvol commit -m "before migration"     keep its state
+  dvol reset --hard HEAD                go back to it
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from dvol import __version__, identity, render
+from dvol.connect import Choice, connect
+from dvol.errors import Bug, Corrupt, DvolError, InvalidRequest
+
+if TYPE_CHECKING:
+    from dvol.engine import Engine
+
+Arguments = dict[str, Any]
+
+_HARD = (
+    "Please specify --hard to confirm you intend to lose data "
+    "(to save your state, commit and branch, then come back to reset)"
+)
+
+_SEE_HELP = "see 'dvol --help'"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns its exit code (see errors.py, and 70 for a bug)."""
+    _survive_odd_text()
+    try:
+        return _run(list(sys.argv[1:] if argv is None else argv))
+    except DvolError as error:
+        _say(str(error))
+        return error.exit_code
+    except KeyboardInterrupt:
+        _say("interrupted")
+        return 130
+    except BrokenPipeError:  # the reader of our output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    except Exception as error:
+        if os.environ.get("DVOL_TRACEBACK"):
+            raise
+        _say(str(Bug(f"{error!r} (DVOL_TRACEBACK=1 shows where)")))
+        return Bug.exit_code
+
+
+def _run(argv: list[str]) -> int:
+    if not argv or "-h" in argv or "--help" in argv:
+        print(__doc__.strip())
+        return 0
+    arguments = _parse(argv)
+    engine = connect(_choice(arguments), tell=_say)
+    command = next(word for word in _COMMANDS if arguments[word])
+    code = _COMMANDS[command](engine, arguments)
+    sys.stdout.flush()
+    return code or 0
+
+
+# -- commands ----------------------------------------------------------------------------------
+
+
+def _list(engine: Engine, arguments: Arguments) -> int:
+    volumes = engine.volumes()
+    sys.stdout.write(render.volumes(volumes))
+    problems = [volume.problem for volume in volumes if volume.problem]
+    for problem in problems:
+        _say(problem)
+    return Corrupt.exit_code if problems else 0
+
+
+def _init(engine: Engine, arguments: Arguments) -> None:
+    volume = engine.init(_named(arguments["VOLUME"]))
+    print(f"Created volume {volume.name}")
+    print(f"Created branch {volume.name}/{volume.branch}")
+
+
+def _switch(engine: Engine, arguments: Arguments) -> None:
+    engine.switch(_named(arguments["VOLUME"]))
+
+
+def _rm(engine: Engine, arguments: Arguments) -> int:
+    volume = _named(arguments["VOLUME"])
+    if not arguments["--force"] and not _sure(f"This moves volume '{volume}' to the trash"):
+        _say("Aborting.")
+        return 1
+    engine.rm(volume)
+    print(f"Deleting volume '{volume}'")
+    return 0
+
+
+def _commit(engine: Engine, arguments: Arguments) -> None:
+    author = arguments["--author"] or identity.author(os.environ)
+    commit = engine.commit(
+        _volume(engine, arguments), arguments["--message"] or "", author, identity.date()
+    )
+    print(commit.id)
+
+
+def _log(engine: Engine, arguments: Arguments) -> None:
+    sys.stdout.write(render.log(engine.log(_volume(engine, arguments))))
+
+
+def _reset(engine: Engine, arguments: Arguments) -> None:
+    if not arguments["--hard"]:
+        raise InvalidRequest(_HARD)
+    revision = arguments["REVISION"]
+    engine.reset(_volume(engine, arguments), "HEAD" if revision is None else revision)
+
+
+def _branch(engine: Engine, arguments: Arguments) -> None:
+    volume, name = _volume(engine, arguments), arguments["--delete"]
+    if name is None:
+        sys.stdout.write(render.branches(engine.branches(volume)))
+    else:
+        engine.delete_branch(volume, name)
+        print(f"Deleting branch '{name}'")
+
+
+def _checkout(engine: Engine, arguments: Arguments) -> None:
+    name = arguments["BRANCH"]
+    if name is None:
+        raise InvalidRequest("Must specify a branch name.")
+    verb = engine.branch if arguments["--branch"] else engine.checkout
+    verb(_volume(engine, arguments), name)
+
+
+def _version(engine: Engine, arguments: Arguments) -> None:
+    print(f"dvol {__version__}")
+    answer = engine.version()
+    print(f"pool {answer.pool}, kept by dvol {answer.dvol} (protocol {answer.protocol})")
+
+
+_COMMANDS: dict[str, Callable[[Engine, Arguments], int | None]] = {
+    "list": _list,
+    "ls": _list,
+    "init": _init,
+    "switch": _switch,
+    "rm": _rm,
+    "commit": _commit,
+    "log": _log,
+    "reset": _reset,
+    "branch": _branch,
+    "checkout": _checkout,
+    "version": _version,
+}
+
+
+# -- words in ----------------------------------------------------------------------------------
+
+
+def _parse(argv: list[str]) -> Arguments:
+    """docopt's reading of the usage, with one line instead of a page where it finds none.
+
+    docopt takes `--har` for `--hard`; the guard of a verb that loses data must be spelled out.
+    """
+    from docopt import DocoptExit, docopt
+
+    for option in _options(argv):
+        if option.startswith("--") and option not in re.findall(r"--[a-z-]+", __doc__):
+            _misused(argv, f"no such option: {option};")
+    try:
+        return dict(docopt(__doc__, argv, default_help=False))
+    except DocoptExit:
+        _misused(argv, "Wrong number of arguments.")
+
+
+def _misused(argv: list[str], problem: str) -> NoReturn:
+    """Name the command's own usage, or what is no command."""
+    words = _words(argv)
+    command = next((word for word in words if word in _COMMANDS), None)
+    if command is None and words:
+        problem = f"Unknown command: {words[0]};"
+    usage = re.search(rf"dvol \[options\] (.*\b{command}\b.*)", __doc__)
+    raise InvalidRequest(f"{problem} " + (f"usage: dvol {usage[1]}" if usage else _SEE_HELP))
+
+
+def _options(argv: list[str]) -> list[str]:
+    """The options in `argv`, without values given to them."""
+    options = argv[: argv.index("--")] if "--" in argv else argv
+    return [word.partition("=")[0] for word in options if word.startswith("-")]
+
+
+def _words(argv: list[str]) -> list[str]:
+    """What in `argv` is neither an option nor the value of one."""
+    with_value = re.findall(r"(--?[a-zA-Z-]+) [A-Z]", __doc__)
+    places = range(len(argv))
+    return [
+        argv[place]
+        for place in places
+        if not argv[place].startswith("-") and (place == 0 or argv[place - 1] not in with_value)
+    ]
+
+
+def _choice(arguments: Arguments) -> Choice:
+    pool = arguments["--path"] if arguments["--pool"] is None else arguments["--pool"]
+    if pool == "":
+        raise InvalidRequest("--pool names no directory")
+    return Choice(
+        pool=pool or "",
+        host=arguments["--host"] or ("" if pool else os.environ.get("DVOL_HOST", "")),
+        docker=not arguments["--disable-docker-integration"],
+        docker_host=os.environ.get("DOCKER_HOST", ""),
+    )
+
+
+def _named(volume: str | None) -> str:
+    """For the verbs that act on the volume they name, and on no other."""
+    if volume is None:
+        raise InvalidRequest("Please specify a volume name.")
+    return volume
+
+
+def _volume(engine: Engine, arguments: Arguments) -> str:
+    """The volume the command names, or DVOL_VOLUME does, or the active one."""
+    if arguments["VOLUME"] is not None:
+        return str(arguments["VOLUME"])
+    return os.environ.get("DVOL_VOLUME") or engine.active()
+
+
+def _sure(what: str) -> bool:
+    """Ask on a terminal; without one there is nobody to ask, and waiting would hang a script."""
+    if not sys.stdin.isatty():
+        raise InvalidRequest(f"{what}: confirm with -f where there is no terminal")
+    print(f"Are you sure? {what} (y/n): ", end="", file=sys.stderr, flush=True)
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+
+# -- words out ---------------------------------------------------------------------------------
+
+
+def _say(text: str) -> None:
+    """Talk goes to stderr; a closed one is no reason to fail."""
+    with suppress(OSError):
+        print(f"dvol: {text}", file=sys.stderr, flush=True)
+
+
+def _survive_odd_text() -> None:
+    """A message may hold bytes that are no UTF-8: they go out as they came in."""
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None and hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="surrogateescape" if stream is sys.stdout else None)

@@ -1,0 +1,115 @@
+"""Client: the keeper of the promise that asks a server for it.
+
+`POST /dvol/<verb>` over the control socket; the answer is a stream of JSON lines, of which the
+last is the result or the refusal. docs/protocol.md has the whole of it.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from dvol.engine import PROTOCOL
+from dvol.errors import NoServer, ServerGone, from_document
+from dvol.model import Branch, Commit, Version, Volume
+
+
+def _silent(text: str) -> None:
+    """Nobody listens."""
+
+
+@dataclass
+class Client:
+    """The server at a socket (`unix:///run/dvol/control.sock`, or just its path).
+
+    `tell` hears what the server waits for. With `docker` off, the server asks Docker nothing.
+    """
+
+    url: str
+    tell: Callable[[str], None] = _silent
+    docker: bool = True
+
+    def version(self) -> Version:
+        return Version(**self._ask("version"))
+
+    def volumes(self) -> list[Volume]:
+        return [Volume(**each) for each in self._ask("volumes")]
+
+    def get(self, volume: str) -> Volume:
+        return Volume(**self._ask("get", volume=volume))
+
+    def active(self) -> str:
+        return str(self._ask("active"))
+
+    def init(self, volume: str) -> Volume:
+        return Volume(**self._ask("init", volume=volume))
+
+    def switch(self, volume: str) -> Volume:
+        return Volume(**self._ask("switch", volume=volume))
+
+    def rm(self, volume: str) -> None:
+        self._ask("rm", volume=volume)
+
+    def commit(self, volume: str, message: str, author: str, date: str = "") -> Commit:
+        answer = self._ask("commit", volume=volume, message=message, author=author, date=date)
+        return Commit(**answer)
+
+    def log(self, volume: str, revision: str = "HEAD") -> list[Commit]:
+        return [Commit(**each) for each in self._ask("log", volume=volume, revision=revision)]
+
+    def reset(self, volume: str, revision: str = "HEAD") -> Commit:
+        return Commit(**self._ask("reset", volume=volume, revision=revision))
+
+    def branches(self, volume: str) -> list[Branch]:
+        return [Branch(**each) for each in self._ask("branches", volume=volume)]
+
+    def branch(self, volume: str, name: str) -> Branch:
+        return Branch(**self._ask("branch", volume=volume, name=name))
+
+    def checkout(self, volume: str, name: str) -> Branch:
+        return Branch(**self._ask("checkout", volume=volume, name=name))
+
+    def delete_branch(self, volume: str, name: str) -> None:
+        self._ask("delete_branch", volume=volume, name=name)
+
+    def _ask(self, verb: str, **arguments: str) -> Any:
+        question = {"protocol": PROTOCOL, "docker": self.docker, "arguments": arguments}
+        connection = _Connection(self.url.removeprefix("unix://"))
+        try:
+            connection.connect()
+        except OSError as error:
+            raise NoServer(self.url, error.strerror or str(error)) from error
+        try:
+            connection.request("POST", f"/dvol/{verb}", json.dumps(question))
+            return self._last_word(connection.getresponse())
+        except (OSError, ValueError, http.client.HTTPException) as error:
+            raise ServerGone(self.url) from error
+        finally:
+            connection.close()
+
+    def _last_word(self, answer: http.client.HTTPResponse) -> Any:
+        """Pass on what is told meanwhile; return the result or raise the refusal."""
+        for line in answer:
+            document = json.loads(line)
+            if "error" in document:
+                raise from_document(document["error"])
+            if "result" in document:
+                return document["result"]
+            self.tell(str(document.get("tell", "")))
+        raise ServerGone(self.url)
+
+
+class _Connection(http.client.HTTPConnection):
+    """HTTP over a unix socket. No time-out: a long commit is no failure."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__("dvol")
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.connect(self._path)

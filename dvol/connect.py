@@ -1,0 +1,64 @@
+"""Which keeper: a pool on this disk, or a server behind a socket?
+
+--pool DIR                      the pool, in this process
+--host URL, DVOL_HOST           the server there
+else, if the control socket is  the server there; if it does not answer that is an error,
+there                           for two minds about one pool help nobody
+else                            the default pool, in this process
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dvol.errors import InvalidRequest
+
+if TYPE_CHECKING:
+    from dvol.containers import Containers
+    from dvol.engine import Engine
+
+DEFAULT_POOL = "/var/lib/dvol/volumes"
+CONTROL_SOCKET = "/run/dvol/control.sock"
+DOCKER_SOCKET = "unix:///var/run/docker.sock"
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What the user said, or did not (""). `docker_host` is where Docker is."""
+
+    pool: str = ""
+    host: str = ""
+    docker: bool = True
+    docker_host: str = ""
+
+
+def connect(choice: Choice, tell: Callable[[str], None]) -> Engine:
+    """The keeper of the promise that `choice` means; `tell` hears what it waits for."""
+    if choice.pool and choice.host:
+        raise InvalidRequest("--pool and --host exclude each other; give one of them")
+    host = choice.host
+    if not choice.pool and not host and Path(CONTROL_SOCKET).exists():
+        host = f"unix://{CONTROL_SOCKET}"
+    if host:
+        from dvol.client import Client
+
+        return Client(host, tell, choice.docker)
+    from dvol.pool import Pool
+
+    return Pool(Path(choice.pool or DEFAULT_POOL), _containers(choice), tell)
+
+
+def _containers(choice: Choice) -> Containers:
+    """No socket, no Docker, no containers; a socket that does not answer is refused later."""
+    from dvol.containers import Docker, NoContainers
+
+    url = choice.docker_host or DOCKER_SOCKET
+    if not choice.docker:
+        return NoContainers()
+    if url.startswith("unix://") and not os.path.lexists(url.removeprefix("unix://")):
+        return NoContainers()
+    return Docker(url)

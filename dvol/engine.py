@@ -1,0 +1,100 @@
+"""The promise: every verb of dvol, its meaning, and what it refuses. Read this page first.
+
+Two keepers keep it: `pool.Pool` on a disk, and `client.Client`, which asks a server for the
+same. Verbs are flat, the volume comes first, strings go in and frozen facts come out, so that
+arguments and results are JSON as they stand.
+
+    Kill dvol or cut the power at any moment: afterwards every volume is as it was before the
+    command or as it is after it, and nothing that was committed is lost.
+
+A verb that changes anything holds the volume's lock; others wait a while for it, then get
+VolumeBusy. Reading takes no lock. Every verb may raise PoolNotFound, BadDocument (a file of
+the pool is corrupt) and DiskFailed; every verb with a volume VolumeNotFound.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from dvol.model import Branch, Commit, Version, Volume
+
+PROTOCOL = 1  # of the control API; raised when a verb's arguments or results change
+
+
+class Engine(Protocol):
+    """The verbs. A volume, a branch or a revision is always given by what a user types."""
+
+    def version(self) -> Version:
+        """Who answers."""
+
+    def volumes(self) -> list[Volume]:
+        """All volumes by name; one that is corrupt says so in its `problem`."""
+
+    def get(self, volume: str) -> Volume:
+        """One volume."""
+
+    def active(self) -> str:
+        """The volume that commands mean which name none.
+
+        Raises NoActiveVolume, or ActiveVolumeGone where it was removed.
+        """
+
+    def init(self, volume: str) -> Volume:
+        """Make a volume with one empty branch `master`, and make it the active one.
+
+        Raises InvalidName, VolumeExists. The first volume makes the pool (NotAPool where the
+        directory holds something else).
+        """
+
+    def switch(self, volume: str) -> Volume:
+        """Make a volume the active one."""
+
+    def rm(self, volume: str) -> None:
+        """Move a volume with all its history to the trash.
+
+        Raises VolumeInUse where a container refers to it, running or not.
+        """
+
+    def commit(self, volume: str, message: str, author: str, date: str = "") -> Commit:
+        """Keep the state of the current branch's tree for ever, as its newest commit.
+
+        A commit is made also where nothing changed. `date` is RFC 3339 with a zone; empty means
+        now. When this returns the commit is durable. Raises NoMessage, InvalidAuthor,
+        InvalidDate, VolumeInUse.
+        """
+
+    def log(self, volume: str, revision: str = "HEAD") -> list[Commit]:
+        """The history that ends with `revision`, newest first; empty before any commit.
+
+        Raises InvalidRevision, RevisionNotFound, AmbiguousRevision.
+        """
+
+    def reset(self, volume: str, revision: str = "HEAD") -> Commit:
+        """Put the current branch back to a commit: its tree, and its list of commits.
+
+        The commit may be another branch's; the list then becomes that commit's own history.
+        What is discarded goes to the trash: the tree as it was, and the commits that no branch
+        has any more. Raises as `log` does, and VolumeInUse.
+        """
+
+    def branches(self, volume: str) -> list[Branch]:
+        """The branches of a volume by name, at least one; one of them is current."""
+
+    def branch(self, volume: str, name: str) -> Branch:
+        """Make a branch from the newest commit of the current one, and switch to it.
+
+        Uncommitted changes stay with the old branch. Raises InvalidName, BranchExists,
+        NothingCommitted, VolumeInUse.
+        """
+
+    def checkout(self, volume: str, name: str) -> Branch:
+        """Switch to a branch: its tree, as it was left, is what containers then mount.
+
+        On the branch one is on, nothing is touched. Raises CannotSwitchToMissing, VolumeInUse.
+        """
+
+    def delete_branch(self, volume: str, name: str) -> None:
+        """Move a branch, and the commits only it has, to the trash.
+
+        Raises BranchNotFound, BranchActive.
+        """

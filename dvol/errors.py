@@ -1,0 +1,274 @@
+"""Every way dvol can refuse, and what each refusal looks like from outside.
+
+A class per refusal. Its docstring *is* the message, filled in with the subjects it was raised
+with; the exit code and the HTTP status lie on the class. Both doors send `as_document()`, and
+`from_document()` builds the same class again on the other side, so a refusal reads the same
+through either door.
+
+    DvolError                 1  dvol refused
+    ├── InvalidRequest        2  fix the command
+    ├── NotFound              3  it is not there
+    ├── Conflict              4  the state forbids it now
+    ├── Busy                  5  try again
+    ├── Unsupported           6  not here
+    ├── BackendFailed         7  look at the host: disk, permissions
+    ├── Corrupt               8  stop, and inspect
+    ├── Unreachable           9  no server
+    └── Bug                  70  please report it
+
+Exit code 130 (interrupted) has no class; the command line gives it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+
+class DvolError(Exception):
+    """{0}"""
+
+    exit_code = 1
+    status = 500
+
+    def __init__(self, *subject: str) -> None:
+        super().__init__(*subject)
+        self.subject = subject
+
+    def __str__(self) -> str:
+        template = " ".join((type(self).__doc__ or "").split())
+        return template.format(*map(printable, self.subject))
+
+    def as_document(self) -> dict[str, Any]:
+        """What both doors send: Docker reads `Err` alone, the client rebuilds from the rest."""
+        return {"Err": str(self), "Error": type(self).__name__, "Subject": list(self.subject)}
+
+
+class InvalidRequest(DvolError):
+    """{0}"""
+
+    exit_code = 2
+    status = 400
+
+
+class InvalidName(InvalidRequest):
+    """{0} is not a valid name for a {1}: use letters, digits, '_', '.' and '-',
+    beginning with a letter or a digit{2}"""
+
+
+class ReservedName(InvalidRequest):
+    """{0} is not a valid name for a {1}: it is reserved"""
+
+
+class InvalidRevision(InvalidRequest):
+    """Malformed commit identifier '{0}'"""
+
+
+class InvalidAuthor(InvalidRequest):
+    """'{0}' is not an author; write it as 'Name <email>'"""
+
+
+class InvalidDate(InvalidRequest):
+    """'{0}' is not a date with a zone (RFC 3339)"""
+
+
+class NoMessage(InvalidRequest):
+    """You must provide a commit message"""
+
+
+class InvalidOption(InvalidRequest):
+    """dvol knows no volume option '{0}'; create the volume without it"""
+
+
+class NotFound(DvolError):
+    """{0}"""
+
+    exit_code = 3
+    status = 404
+
+
+class PoolNotFound(NotFound):
+    """there is no pool at {0}; 'dvol init VOLUME' makes one"""
+
+
+class VolumeNotFound(NotFound):
+    """Volume '{0}' does not exist; 'dvol list' shows those that do"""
+
+
+class CannotRemoveMissing(VolumeNotFound):
+    """Volume '{0}' does not exist, cannot remove it"""
+
+
+class BranchNotFound(NotFound):
+    """Branch '{0}' does not exist; 'dvol branch' shows those that do"""
+
+
+class CannotSwitchToMissing(BranchNotFound):
+    """Cannot switch to a non-existing branch {0}"""
+
+
+class RevisionNotFound(NotFound):
+    """Referenced commit does not exist; check dvol log ('{0}')"""
+
+
+class NoActiveVolume(NotFound):
+    """No active volume: use dvol switch to choose one"""
+
+
+class ActiveVolumeGone(NotFound):
+    """Active volume {0} does not exist: use dvol switch to choose another"""
+
+
+class Conflict(DvolError):
+    """{0}"""
+
+    exit_code = 4
+    status = 409
+
+
+class VolumeExists(Conflict):
+    """volume {0} already exists"""
+
+
+class BranchExists(Conflict):
+    """Cannot create existing branch {0}"""
+
+
+class BranchActive(Conflict):
+    """Cannot delete active branch, use 'dvol checkout' to switch branches first ('{0}')"""
+
+
+class NothingCommitted(Conflict):
+    """You must commit ('dvol commit') before you can branch ('dvol checkout -b')"""
+
+
+class AmbiguousRevision(Conflict):
+    """'{0}' may mean several commits ({1}); give more digits"""
+
+
+class NotAPool(Conflict):
+    """{0} holds other files and no pool; name an empty or a new directory"""
+
+
+class VolumeInUse(Conflict):
+    """Cannot {0} '{1}' while it is in use by '{2}'; stop these containers first"""
+
+
+class Busy(DvolError):
+    """{0}"""
+
+    exit_code = 5
+    status = 423
+
+
+class VolumeBusy(Busy):
+    """volume {0} is busy{1}; try again when that has ended"""
+
+
+class Unsupported(DvolError):
+    """{0}"""
+
+    exit_code = 6
+    status = 501
+
+
+class NewerFormat(Unsupported):
+    """the pool {0} has format {1}, this dvol knows format {2} at most; upgrade dvol"""
+
+
+class NewerProtocol(Unsupported):
+    """protocol {0} was asked for, this dvol server speaks {1}; upgrade the plugin"""
+
+
+class UnknownVerb(Unsupported):
+    """this dvol server has no verb '{0}'; upgrade the plugin"""
+
+
+class DockerUnusable(Unsupported):
+    """cannot ask Docker which containers use '{0}' ({1}); mend that, or take
+    --disable-docker-integration if none does"""
+
+
+class BackendFailed(DvolError):
+    """{0}"""
+
+    exit_code = 7
+
+
+class DiskFailed(BackendFailed):
+    """{0}: {1}"""
+
+
+class TreeChanged(BackendFailed):
+    """{0} changed while it was copied; is something outside Docker writing to the volume?"""
+
+
+class Corrupt(DvolError):
+    """{0}"""
+
+    exit_code = 8
+
+
+class BadDocument(Corrupt):
+    """{0} is corrupt: {1}"""
+
+
+class TreeMissing(Corrupt):
+    """{0} is missing although the history of the volume names it"""
+
+
+class Unreachable(DvolError):
+    """{0}"""
+
+    exit_code = 9
+    status = 503
+
+
+class NoServer(Unreachable):
+    """no dvol server answers at {0} ({1}); is the plugin enabled ('docker plugin ls')?"""
+
+
+class ServerGone(Unreachable):
+    """the dvol server at {0} hung up before it answered; what you asked may still have been
+    done: look at 'dvol log'"""
+
+
+class Bug(DvolError):
+    """a bug in dvol: {0}; please report it"""
+
+    exit_code = 70
+
+
+def printable(text: str) -> str:
+    """`text` on one line and without control characters, so that a message stays one line."""
+    return "".join(c if c.isprintable() else _escape(c) for c in text)
+
+
+def from_document(document: dict[str, Any]) -> DvolError:
+    """The refusal that `as_document` described; one unknown here keeps its text and exits 1."""
+    kind = {known.__name__: known for known in kinds()}.get(str(document.get("Error")))
+    subject = document.get("Subject")
+    if kind is None or not isinstance(subject, list):
+        return DvolError(str(document.get("Err")))
+    return kind(*map(str, subject))
+
+
+def kinds(root: type[DvolError] = DvolError) -> Iterator[type[DvolError]]:
+    """Every class of refusal, families before their members."""
+    yield root
+    for kind in root.__subclasses__():
+        yield from kinds(kind)
+
+
+def disk_failed(error: OSError, path: object = None) -> DiskFailed:
+    """The refusal for what the kernel said, naming the path it said it about."""
+    named = path if path is not None else error.filename
+    return DiskFailed(_decoded(named), error.strerror or str(error))
+
+
+def _decoded(path: object) -> str:
+    return path.decode(errors="surrogateescape") if isinstance(path, bytes) else str(path)
+
+
+def _escape(character: str) -> str:
+    return character.encode("unicode_escape", "backslashreplace").decode("ascii")

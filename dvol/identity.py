@@ -1,0 +1,58 @@
+"""Who commits, and when: git's own settings, so that nobody has to say it twice."""
+
+from __future__ import annotations
+
+import getpass
+import re
+import socket
+import subprocess
+from collections.abc import Mapping
+from datetime import datetime
+
+
+def author(environment: Mapping[str, str]) -> str:
+    """`Name <email>`: from git's environment, else its configuration, else user@host."""
+    settings = _git_settings()
+    here = f"{_user()}@{socket.gethostname()}"
+    name = (
+        environment.get("GIT_AUTHOR_NAME")
+        or settings.get("author.name")
+        or settings.get("user.name")
+        or _user()
+    )
+    email = (
+        environment.get("GIT_AUTHOR_EMAIL")
+        or settings.get("author.email")
+        or settings.get("user.email")
+        or environment.get("EMAIL")
+        or here
+    )
+    return f"{_clean(name) or _user()} <{_clean(email)}>"
+
+
+def date() -> str:
+    """This moment with the local offset, RFC 3339."""
+    return datetime.now().astimezone().isoformat(timespec="seconds")
+
+
+def _git_settings() -> dict[str, str]:
+    """git's own view of its files, repository included; nothing where there is no git."""
+    command = ["git", "config", "-z", "--get-regexp", r"^(author|user)\.(name|email)$"]
+    try:
+        answer = subprocess.run(command, capture_output=True, check=False, timeout=5)
+    except (OSError, subprocess.TimeoutExpired):
+        return {}
+    pairs = answer.stdout.decode(errors="surrogateescape").split("\0")
+    return dict(pair.split("\n", 1) for pair in pairs if "\n" in pair)
+
+
+def _clean(text: str) -> str:
+    """What would break `Name <email>` goes, as git does it."""
+    return re.sub(r"[<>\n\r\0]", "", text).strip()
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError, ImportError):  # a uid that has no name
+        return "unknown"

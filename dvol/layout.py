@@ -1,0 +1,132 @@
+"""Where everything in a pool lies. Paths only; nothing here touches the disk.
+
+    <pool>/
+      .dvol/pool.json                 format of the pool, and its id
+      .dvol/locks/...                 flock files, never deleted
+      .dvol/journal.json              steps of a verb of the pool under way (init)
+      .dvol/staging/<operation>/      what such a verb prepares
+      .dvol/trash/<entry>/            what was discarded, described by its entry.json
+      .dvol/doomed/<entry>/           what is being deleted
+      current_volume.json             {"current_volume": "frob_mysql"}
+      <volume>/
+        current_branch.json           {"current_branch": "master"}; missing means master
+        branches/<branch>/            the live tree: what Docker mounts
+        branches/<branch>.json        its commits, oldest first
+        commits/<id>/                 a frozen tree
+        .dvol/volume.json             when the volume was made
+        .dvol/journal.json            steps of a verb of the volume under way
+        .dvol/staging/<operation>/    what such a verb prepares
+
+The visible part is the layout of the original dvol, whose pools open as they are.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+OWN = ".dvol"
+DEFAULT_BRANCH = "master"
+
+
+@dataclass(frozen=True)
+class PoolLayout:
+    """The paths of one pool."""
+
+    root: Path
+
+    @property
+    def own(self) -> Path:
+        return self.root / OWN
+
+    @property
+    def mark(self) -> Path:
+        return self.own / "pool.json"
+
+    @property
+    def lock(self) -> Path:
+        return self.own / "locks" / "pool"
+
+    @property
+    def sweep_lock(self) -> Path:
+        return self.own / "locks" / "sweep"
+
+    @property
+    def journal(self) -> Path:
+        return self.own / "journal.json"
+
+    @property
+    def staging(self) -> Path:
+        return self.own / "staging"
+
+    @property
+    def trash(self) -> Path:
+        return self.own / "trash"
+
+    @property
+    def doomed(self) -> Path:
+        return self.own / "doomed"
+
+    @property
+    def active(self) -> Path:
+        return self.root / "current_volume.json"
+
+    def volume(self, name: str) -> VolumeLayout:
+        return VolumeLayout(self, name)
+
+
+@dataclass(frozen=True)
+class VolumeLayout:
+    """The paths of one volume."""
+
+    pool: PoolLayout
+    name: str
+
+    @property
+    def root(self) -> Path:
+        return self.pool.root / self.name
+
+    @property
+    def lock(self) -> Path:
+        return self.pool.own / "locks" / "volumes" / self.name
+
+    @property
+    def gate(self) -> Path:
+        return self.pool.own / "locks" / "gates" / self.name
+
+    @property
+    def own(self) -> Path:
+        return self.root / OWN
+
+    @property
+    def facts(self) -> Path:
+        return self.own / "volume.json"
+
+    @property
+    def journal(self) -> Path:
+        return self.own / "journal.json"
+
+    @property
+    def staging(self) -> Path:
+        return self.own / "staging"
+
+    @property
+    def current(self) -> Path:
+        return self.root / "current_branch.json"
+
+    @property
+    def branches(self) -> Path:
+        return self.root / "branches"
+
+    @property
+    def commits(self) -> Path:
+        return self.root / "commits"
+
+    def tree(self, branch: str) -> Path:
+        return self.branches / branch
+
+    def line(self, branch: str) -> Path:
+        return self.branches / f"{branch}.json"
+
+    def commit(self, commit_id: str) -> Path:
+        return self.commits / commit_id

@@ -1,0 +1,80 @@
+"""What makes a directory a pool: its mark, which holds the format and the pool's id.
+
+The original dvol left no mark; its pools are format 0 and are read as they are, and marked by
+the first verb that changes something.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from pathlib import Path
+
+from dvol.atomic import read_json, replace_json, sync_directory
+from dvol.errors import BadDocument, NewerFormat, NotAPool, PoolNotFound
+from dvol.layout import OWN, PoolLayout
+
+FORMAT = 1
+
+
+def check(layout: PoolLayout) -> None:
+    """Refuse a directory that is no pool, or a pool of a format that came after this dvol."""
+    if _format(layout) is None and not _may_become_pool(layout.root):
+        raise PoolNotFound(str(layout.root))
+
+
+def ensure(layout: PoolLayout) -> None:
+    """Make the pool, or mark one that has no mark yet. Its directory is closed to others: a
+    container's setuid file or a colleague's rows must not lie open on the host."""
+    if layout.root.exists():
+        if _format(layout) is not None:
+            return
+        if not _may_become_pool(layout.root):
+            raise NotAPool(str(layout.root))
+        os.chmod(layout.root, 0o700)
+    else:
+        layout.root.mkdir(mode=0o700, parents=True)
+    document = {"format": FORMAT, "id": secrets.token_hex(16)}
+    replace_json(layout.mark, document, layout.staging)
+    sync_directory(layout.root)
+
+
+def pool_id(layout: PoolLayout) -> str:
+    """The id of a marked pool, "" of an unmarked one."""
+    document = _read(layout)
+    return "" if document is None else str(document.get("id", ""))
+
+
+def _format(layout: PoolLayout) -> int | None:
+    document = _read(layout)
+    if document is None:
+        return None
+    found = document.get("format")
+    if not isinstance(found, int):
+        raise BadDocument(str(layout.mark), "it names no format")
+    if found > FORMAT:
+        raise NewerFormat(str(layout.root), str(found), str(FORMAT))
+    return found
+
+
+def _read(layout: PoolLayout) -> dict[str, object] | None:
+    try:
+        document = read_json(layout.mark)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    if not isinstance(document, dict):
+        raise BadDocument(str(layout.mark), "it is no mark of a pool")
+    return document
+
+
+def _may_become_pool(root: Path) -> bool:
+    """Empty, or a pool of the original: so that a mistyped `--pool` takes over nobody's files."""
+    try:
+        names = set(os.listdir(root)) - {"lost+found", OWN}
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return (
+        not names
+        or "current_volume.json" in names
+        or any((root / name / "branches").is_dir() for name in names)
+    )

@@ -1,0 +1,220 @@
+"""A pool's files: which volumes there are, which is active, and who may change them now.
+
+Volumes are found, made and thrown away here; what happens inside one is `volume_files`, what a
+verb means is `pool`. Nothing here knows a container.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from dvol import mark, names
+from dvol.atomic import read_json, replace_json, sync_directory, write_json
+from dvol.authorship import now
+from dvol.backends import Backend, choose
+from dvol.errors import (
+    BadDocument,
+    Corrupt,
+    DvolError,
+    VolumeBusy,
+    VolumeNotFound,
+    disk_failed,
+)
+from dvol.history import is_directory
+from dvol.journal import Journal, Step
+from dvol.layout import DEFAULT_BRANCH, OWN, PoolLayout, VolumeLayout
+from dvol.locks import held, holder
+from dvol.trash import new_entry
+from dvol.volume_files import VolumeFiles
+
+_AT_ONCE = 0.3  # seconds one waits for a lock without a word about it
+
+
+@dataclass
+class PoolFiles:
+    """The pool with these paths.
+
+    `tell` hears what is waited for; `patience` is how many seconds one waits for a lock.
+    """
+
+    layout: PoolLayout
+    tell: Callable[[str], None]
+    patience: float
+
+    @cached_property
+    def backend(self) -> Backend:
+        return choose(self.layout.root)
+
+    @property
+    def journal(self) -> Journal:
+        layout = self.layout
+        return Journal(layout.journal, layout.root, layout.staging, self.backend.delete)
+
+    def volume(self, layout: VolumeLayout) -> VolumeFiles:
+        return VolumeFiles(layout, self.backend)
+
+    # -- finding -------------------------------------------------------------------------------
+
+    def exists(self, volume: str) -> bool:
+        """A volume is a directory of the pool, whatever state it is in."""
+        return (
+            names.is_component(volume)
+            and volume not in names.POOL_FILES
+            and is_directory(self.layout.root / volume)
+        )
+
+    def names(self) -> list[str]:
+        return sorted(filter(self.exists, os.listdir(self.layout.root)))
+
+    def find(self, volume: str) -> VolumeLayout:
+        """The paths of a volume that exists. A name that no new volume may have is refused as
+        such, unless the original dvol made one of that name."""
+        if not self.exists(volume):
+            names.check_volume(volume)
+            raise VolumeNotFound(volume)
+        return self.layout.volume(volume)
+
+    def settled(self, volume: str) -> VolumeFiles:
+        """A volume as it is before or after a verb, and not in the midst of a dead one."""
+        files = self.volume(self.find(volume))
+        _complete_if_dead(files.journal, files.layout.lock)
+        return files
+
+    def active(self) -> str:
+        """The name of the active volume, "" if there is none; it may be gone."""
+        path = self.layout.active
+        try:
+            document = read_json(path)
+        except FileNotFoundError:
+            return ""
+        name = document.get("current_volume") if isinstance(document, dict) else None
+        if not isinstance(name, str):
+            raise BadDocument(str(path), "it names no volume")
+        return name
+
+    # -- holding -------------------------------------------------------------------------------
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """Around every verb: is there a pool, is it sound, and what did the kernel say."""
+        with _disk_errors():
+            mark.check(self.layout)
+            _complete_if_dead(self.journal, self.layout.lock)
+            yield
+
+    @contextmanager
+    def changing(
+        self, volume: str, verb: str, tolerant: bool = False, patience: float | None = None
+    ) -> Iterator[VolumeFiles]:
+        """Hold a volume's lock, once what died in it is recovered (`tolerant`: or corrupt)."""
+        with self.reading():
+            layout = self.find(volume)
+            mark.ensure(self.layout)
+            with self._locked(layout.lock, f"volume {volume}", verb, patience):
+                files = self.volume(self.find(volume))  # it may have gone while we waited
+                with suppress(Corrupt) if tolerant else nullcontext():
+                    files.recover()
+                with _left_clean(files.recover):
+                    yield files
+
+    @contextmanager
+    def changing_pool(self, verb: str) -> Iterator[None]:
+        """Hold the pool's lock, making the pool first where there is none."""
+        with _disk_errors():
+            mark.ensure(self.layout)
+            with self._locked(self.layout.lock, "the pool", verb, None):
+                self.journal.recover()
+                with _left_clean(self.journal.recover):
+                    yield
+
+    @contextmanager
+    def _locked(self, lock: Path, what: str, verb: str, patience: float | None) -> Iterator[None]:
+        patience = self.patience if patience is None else patience
+        with held(lock, verb, min(patience, _AT_ONCE)) as had:
+            if had:
+                yield
+                return
+            who = holder(lock)
+        if patience > _AT_ONCE:
+            self.tell(f"waiting for {what}{who}")
+        with held(lock, verb, patience) as had:
+            if not had:
+                raise VolumeBusy(what.removeprefix("volume "), who)
+            yield
+
+    # -- changing: the caller holds the pool's lock ----------------------------------------------
+
+    def create(self, volume: str, active: bool) -> None:
+        """Build a volume aside, then move it into place: it is there whole or not at all."""
+        staged = self.layout.staging / "volume"
+        root = staged / "root"
+        for directory in (root, root / OWN, root / "branches", root / "commits"):
+            directory.mkdir(parents=True, mode=0o755)
+        self.backend.create(root / "branches" / DEFAULT_BRANCH)
+        write_json(root / OWN / "volume.json", {"created": now()})
+        steps: list[Step] = [["move", self._at(root), volume]]
+        if active:
+            write_json(staged / "active.json", {"current_volume": volume})
+            steps.append(["move", self._at(staged / "active.json"), self.layout.active.name])
+        for directory in (root / OWN, root / "branches", root, staged, self.layout.staging):
+            sync_directory(directory)
+        self.journal.run("init", [*steps, ["discard", self._at(staged)]])
+
+    def discard(self, volume: str, into: Path) -> None:
+        """Move a whole volume to the trash or to its doom; the volume's lock is held too."""
+        entry = new_entry(self.layout.staging, verb="rm", volume=volume)
+        sync_directory(entry)
+        sync_directory(self.layout.staging)
+        steps: list[Step] = [
+            ["move", volume, self._at(entry / "volume")],
+            ["move", self._at(entry), self._at(into / entry.name)],
+        ]
+        self.journal.run("rm", steps)
+
+    def point_at(self, volume: str) -> None:
+        """Make a volume the active one: one rename."""
+        replace_json(self.layout.active, {"current_volume": volume}, self.layout.staging)
+
+    def sweep(self) -> None:
+        """Delete what is doomed. Slow, so never within a call that Docker waits for."""
+        with _disk_errors(), held(self.layout.sweep_lock, "sweep", 0.0) as had:
+            if had and self.layout.doomed.is_dir():
+                for name in os.listdir(self.layout.doomed):
+                    self.backend.delete(self.layout.doomed / name)
+
+    def _at(self, path: Path) -> str:
+        return str(path.relative_to(self.layout.root))
+
+
+def _complete_if_dead(journal: Journal, lock: Path) -> None:
+    """A journal whose lock is free is a dead process's; one whose lock is held is at work."""
+    if journal.pending():
+        with held(lock, "recovery", 0.0) as had:
+            if had:
+                journal.complete()
+
+
+@contextmanager
+def _disk_errors() -> Iterator[None]:
+    """What the kernel says becomes a refusal here, and nowhere else."""
+    try:
+        yield
+    except OSError as error:
+        raise disk_failed(error) from error
+
+
+@contextmanager
+def _left_clean(recover: Callable[[], None]) -> Iterator[None]:
+    """When a verb fails or is interrupted, complete what it had journalled, and free the space
+    of what it had only staged. What cannot be done now, the next verb does."""
+    try:
+        yield
+    except BaseException:
+        with suppress(DvolError, OSError):
+            recover()
+        raise

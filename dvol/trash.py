@@ -1,0 +1,30 @@
+"""The trash: what verbs discard is moved there whole, with a note of what it was.
+
+An entry is a directory that a verb prepares in its staging and moves here last:
+
+    entry.json      what happened: verb, volume, branch, date, the list of commits as it was
+    tree/           the discarded live tree (reset, branch -d)
+    commits/<id>/   frozen trees that no branch has any more (reset, branch -d)
+    volume/         a whole volume (rm)
+
+Only the notes are made here; the moves are steps of a journal.
+"""
+
+from __future__ import annotations
+
+import secrets
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from dvol.atomic import write_json
+from dvol.authorship import now
+
+
+def new_entry(staging: Path, **facts: Any) -> Path:
+    """Make an entry in `staging`, named so that entries sort by age; `facts` are its note."""
+    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+    entry = staging / f"{stamp}-{secrets.token_hex(6)}"
+    entry.mkdir(parents=True)
+    write_json(entry / "entry.json", {"format": 1, "date": now(), **facts})
+    return entry

@@ -1,0 +1,140 @@
+"""The dvol server, run as `python3 -m plugin`.
+
+Usage: dvol-server --socket=PATH --run=DIR --data=DIR [--mount=DIR]
+
+Options:
+  --socket=PATH   where Docker reaches the plugin
+  --run=DIR       the host's run directory: people reach the server at DIR/dvol/control.sock,
+                  and the server reaches Docker at DIR/docker.sock, if that is there
+  --data=DIR      the directory that holds the pool, in DIR/volumes
+  --mount=DIR     the propagated mount of a managed plugin: bind --data over it, serve it there
+
+Environment: DVOL_LOG_LEVEL (debug, info, warning, error; default info).
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+from docopt import docopt
+
+from dvol import __version__, mark
+from dvol.containers import Containers, Docker, NoContainers
+from dvol.errors import DvolError
+from dvol.layout import PoolLayout
+from dvol.pool import Pool
+from plugin import control, propagated, sockets, volumedriver, wire
+from plugin.wire import log
+
+_LAST_WORDS = 3.0  # seconds for verbs under way; Docker kills 10 s after SIGTERM
+
+
+def main() -> int:
+    """Serve until SIGTERM. Ends before it listens if the pool is not the one it should be."""
+    options = docopt(__doc__ or "")
+    _log_to_stdout(os.environ.get("DVOL_LOG_LEVEL") or "info")
+    try:
+        root = _attached(options)
+        _recover(Pool(root))
+        _serve(root, Path(options["--socket"]), Path(options["--run"]))
+    except (DvolError, OSError, sockets.SocketTaken) as error:
+        log.critical("cannot start: %s", _reason(error))
+        return 1
+    log.info("ended")
+    return 0
+
+
+def _attached(options: dict[str, Any]) -> Path:
+    """The root of the pool, at the path by which Docker is to know it."""
+    data = Path(options["--data"])
+    if options["--mount"]:
+        propagated.attach(data, Path(options["--mount"]))
+        data = Path(options["--mount"])
+    root = data / "volumes"
+    mark.ensure(PoolLayout(root))
+    return root
+
+
+def _recover(pool: Pool) -> None:
+    """Before anyone may ask: short, since only renames can be left over."""
+    for problem in pool.recover():
+        log.error("not recovered: %s", problem)
+
+
+def _serve(root: Path, socket: Path, run: Path) -> None:
+    def containers() -> Containers:
+        docker = run / "docker.sock"
+        return Docker(f"unix://{docker}") if docker.exists() else NoContainers()
+
+    def open_engine(docker: bool, tell: control.Tell) -> Pool:
+        return Pool(root, containers() if docker else NoContainers(), tell)
+
+    driver = volumedriver.VolumeDriver(Pool(root), _sweeper(root))
+    people = control.Control(open_engine)
+    address = run / "dvol" / "control.sock"
+    control_app = control.make_app(people, driver.detach)
+    aside = sockets.open_door(wire.door(control_app), address, control.THREADS)
+    sockets.share_with(address, _group_of_docker(run))
+    door = sockets.open_door(wire.door(volumedriver.make_app(driver)), socket, volumedriver.THREADS)
+    signal.signal(signal.SIGTERM, _end)
+    signal.signal(signal.SIGINT, _end)
+    sockets.run_aside(aside)
+    log.info("dvol %s serves %s at %s and %s", __version__, root, socket, address)
+    door.run()
+    people.wait(_LAST_WORDS)
+    for path in (address, socket):
+        path.unlink(missing_ok=True)
+
+
+def _sweeper(root: Path) -> Any:
+    """Returns what starts a sweep in the background, having started a first one."""
+
+    def sweep() -> None:
+        try:
+            Pool(root).sweep()
+        except DvolError as error:
+            log.error("not swept: %s", error)
+
+    def start() -> None:
+        threading.Thread(target=sweep, name="sweep", daemon=True).start()
+
+    start()
+    return start
+
+
+def _group_of_docker(run: Path) -> int:
+    """Whoever may use Docker may use dvol; without Docker's socket, whoever owns `run`."""
+    docker = run / "docker.sock"
+    return (docker if docker.exists() else run).stat().st_gid
+
+
+def _end(number: int, frame: object) -> None:
+    raise SystemExit
+
+
+def _log_to_stdout(level: str) -> None:
+    """To stdout: Docker's daemon logs a plugin's stderr as errors."""
+    known = logging.getLevelNamesMapping()
+    logging.basicConfig(
+        stream=sys.stdout,
+        level=known.get(level.upper(), logging.INFO),
+        format="%(levelname)s %(message)s",
+    )
+    logging.getLogger("waitress").setLevel(logging.ERROR)  # it tells of each hang-up
+    logging.getLogger("urllib3").setLevel(logging.WARNING)
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, sockets.SocketTaken):
+        return f"another dvol server answers at {error}"
+    return str(error)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

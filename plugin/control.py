@@ -1,0 +1,135 @@
+"""People's door: `POST /dvol/<verb>`, every verb of the promise, answered in JSON lines.
+
+The verbs are taken from `Engine` itself, so that none can be forgotten. A verb runs in a
+thread of its own: a client that goes away leaves it running.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import json
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from bottle import Bottle, response
+
+from dvol.engine import PROTOCOL, Engine
+from dvol.errors import Bug, DvolError, InvalidRequest, NewerProtocol, UnknownVerb
+from plugin import wire
+
+THREADS = 32
+
+Tell = Callable[[str], None]
+OpenEngine = Callable[[bool, Tell], Engine]  # whether Docker may be asked, who hears of waiting
+
+VERBS = {
+    name: inspect.signature(verb)
+    for name, verb in vars(Engine).items()
+    if inspect.isfunction(verb) and not name.startswith("_")
+}
+
+
+class Control:
+    """Answers verbs; `open_engine` makes the keeper for one call."""
+
+    def __init__(self, open_engine: OpenEngine) -> None:
+        self._open = open_engine
+        self._running: set[threading.Thread] = set()
+
+    def wait(self, seconds: float) -> None:
+        """Give verbs under way a moment to end; what is cut off, recovery completes."""
+        deadline = time.monotonic() + seconds
+        for thread in list(self._running):
+            thread.join(max(0.0, deadline - time.monotonic()))
+
+    def answer(self, verb: str) -> Iterator[bytes]:
+        """The stream of lines for the request at hand: what is told, last the outcome."""
+        response.content_type = "application/x-ndjson"
+        words: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
+        try:
+            run = self._understood(verb, wire.body(), lambda text: words.put({"tell": text}))
+        except DvolError as error:
+            words.put({"error": error.as_document()})
+        else:
+            self._start(verb, run, words)
+        return _lines(words)
+
+    def _understood(self, verb: str, question: dict[str, Any], tell: Tell) -> Callable[[], Any]:
+        """The call that was asked for, bound to the verb's own signature."""
+        if verb not in VERBS:
+            raise UnknownVerb(verb)
+        protocol = question.get("protocol")
+        if not isinstance(protocol, int):
+            raise InvalidRequest("the request names no protocol version")
+        if protocol > PROTOCOL:
+            raise NewerProtocol(str(protocol), str(PROTOCOL))
+        arguments = question.get("arguments", {})
+        if not isinstance(arguments, dict) or not all(map(_is_text, arguments.values())):
+            raise InvalidRequest(f"the arguments of '{verb}' are not texts by name")
+        try:
+            VERBS[verb].bind(None, **arguments)
+        except TypeError as error:
+            raise InvalidRequest(f"'{verb}': {error}") from error
+        engine = self._open(question.get("docker") is not False, tell)
+        return lambda: getattr(engine, verb)(**arguments)
+
+    def _start(
+        self, verb: str, run: Callable[[], Any], words: queue.SimpleQueue[dict[str, Any]]
+    ) -> None:
+        def work() -> None:
+            words.put(_outcome(verb, run))
+            self._running.discard(threading.current_thread())
+
+        thread = threading.Thread(target=work, name=f"dvol {verb}", daemon=True)
+        self._running.add(thread)
+        thread.start()
+
+
+def make_app(control: Control, detach: Callable[[], None]) -> Bottle:
+    """People's calls as a Bottle app; `detach` is Docker's door closing for good."""
+    app = wire.new_app()
+    app.post("/dvol/<verb>", callback=control.answer)
+
+    def detach_from_docker() -> dict[str, Any]:
+        detach()
+        wire.log.warning("detached from Docker, until the next start")
+        return {"result": None}
+
+    app.post("/docker/detach", callback=detach_from_docker)
+    return app
+
+
+def _outcome(verb: str, run: Callable[[], Any]) -> dict[str, Any]:
+    began = time.monotonic()
+    try:
+        result = _plain(run())
+    except DvolError as error:
+        wire.told(f"/dvol/{verb}", "", began, f"refused: {error}")
+        return {"error": error.as_document()}
+    except Exception as error:
+        wire.log.exception("a bug in %s", verb)
+        return {"error": Bug(repr(error)).as_document()}
+    wire.told(f"/dvol/{verb}", "", began, "ok")
+    return {"result": result}
+
+
+def _plain(result: Any) -> Any:
+    if isinstance(result, list):
+        return [_plain(each) for each in result]
+    return dataclasses.asdict(result) if dataclasses.is_dataclass(result) else result  # type: ignore[arg-type]
+
+
+def _lines(words: queue.SimpleQueue[dict[str, Any]]) -> Iterator[bytes]:
+    while True:
+        word = words.get()
+        yield json.dumps(word).encode() + b"\n"
+        if "tell" not in word:
+            return
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
