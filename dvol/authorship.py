@@ -5,8 +5,8 @@ Whose name and time zone these are is found out by the command line, not here.
 
 from __future__ import annotations
 
+import os
 import re
-import secrets
 from datetime import UTC, datetime
 
 from dvol.errors import InvalidAuthor, InvalidDate, NoMessage
@@ -22,7 +22,7 @@ def new_commit(message: str, author: str, date: str) -> Commit:
         raise NoMessage()
     if not _AUTHOR.fullmatch(author):
         raise InvalidAuthor(author)
-    return Commit(secrets.token_hex(20), message, author, _checked(date) if date else now())
+    return Commit(os.urandom(20).hex(), message, author, _checked(date) if date else now())
 
 
 def now() -> str:

@@ -56,7 +56,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from dvol import __version__, identity, render
+from dvol import __version__, render
 from dvol.connect import Choice, connect
 from dvol.errors import Bug, Corrupt, DvolError, InvalidRequest
 
@@ -139,6 +139,8 @@ def _rm(engine: Engine, arguments: Arguments) -> int:
 
 
 def _commit(engine: Engine, arguments: Arguments) -> None:
+    from dvol import identity  # late: it can start git, which no other command needs
+
     author = arguments["--author"] or identity.author(os.environ)
     commit = engine.commit(
         _volume(engine, arguments), arguments["--message"] or "", author, identity.date()

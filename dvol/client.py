@@ -78,14 +78,15 @@ class Client:
 
     def _ask(self, verb: str, **arguments: str) -> Any:
         question = {"protocol": PROTOCOL, "docker": self.docker, "arguments": arguments}
-        connection = _Connection(self.url.removeprefix("unix://"))
+        connection = Connection(self.url.removeprefix("unix://"))
         try:
             connection.connect()
         except OSError as error:
             raise NoServer(self.url, error.strerror or str(error)) from error
         try:
             connection.request("POST", f"/dvol/{verb}", json.dumps(question))
-            return self._last_word(connection.getresponse())
+            with connection.getresponse() as answer:
+                return self._last_word(answer)
         except (OSError, ValueError, http.client.HTTPException) as error:
             raise ServerGone(self.url) from error
         finally:
@@ -103,7 +104,7 @@ class Client:
         raise ServerGone(self.url)
 
 
-class _Connection(http.client.HTTPConnection):
+class Connection(http.client.HTTPConnection):
     """HTTP over a unix socket. No time-out: a long commit is no failure."""
 
     def __init__(self, path: str) -> None:

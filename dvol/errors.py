@@ -165,6 +165,10 @@ class VolumeBusy(Busy):
     """volume {0} is busy{1}; try again when that has ended"""
 
 
+class PoolBusy(Busy):
+    """the pool is busy{0}; try again when that has ended"""
+
+
 class Unsupported(DvolError):
     """{0}"""
 
@@ -244,13 +248,17 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else _escape(c) for c in text)
 
 
-def from_document(document: dict[str, Any]) -> DvolError:
+def from_document(document: Any) -> DvolError:
     """The refusal that `as_document` described; one unknown here keeps its text and exits 1."""
-    kind = {known.__name__: known for known in kinds()}.get(str(document.get("Error")))
-    subject = document.get("Subject")
-    if kind is None or not isinstance(subject, list):
-        return DvolError(str(document.get("Err")))
-    return kind(*map(str, subject))
+    facts = document if isinstance(document, dict) else {}
+    kind = {known.__name__: known for known in kinds()}.get(str(facts.get("Error")), DvolError)
+    subject = facts.get("Subject")
+    error = kind(*map(str, subject if isinstance(subject, list) else []))
+    try:
+        same = str(error) == facts.get("Err")
+    except IndexError:  # fewer subjects than the message here has places
+        same = False
+    return error if same else DvolError(str(facts.get("Err", document)))
 
 
 def kinds(root: type[DvolError] = DvolError) -> Iterator[type[DvolError]]:

@@ -6,6 +6,7 @@ own process or by whoever opens the volume next. So the steps are only renames, 
 deletions, which need no space, and each can be taken again without harm:
 
     ["exchange", staged, live, inode]   swap the two, unless `live` is that inode already
+    ["times", path, atime, mtime]       in ns; XFS touches a directory that it exchanges
     ["move", from, to]                  rename over `to`, unless `from` is gone already
     ["discard", path]                   delete a tree or file dvol made, if it is there
 
@@ -25,6 +26,7 @@ from typing import Any
 from dvol.atomic import exchange, read_json, replace_json, sync_directory
 from dvol.errors import BadDocument
 
+FORMAT = 1
 Step = list[Any]
 
 
@@ -43,7 +45,7 @@ class Journal:
 
     def run(self, verb: str, steps: list[Step]) -> None:
         """Take `steps`, all or none. What they move must be durable already."""
-        replace_json(self.path, {"format": 1, "verb": verb, "steps": steps}, self.staging)
+        replace_json(self.path, {"format": FORMAT, "verb": verb, "steps": steps}, self.staging)
         # from here on the verb happens, whoever completes it
         self._take(steps)
 
@@ -73,7 +75,8 @@ class Journal:
 
     def _read(self) -> list[Step]:
         document = read_json(self.path)
-        steps = document.get("steps") if isinstance(document, dict) else None
+        known = isinstance(document, dict) and document.get("format") == FORMAT
+        steps = document.get("steps") if known else None
         if not isinstance(steps, list) or not all(map(_is_step, steps)):
             raise BadDocument(str(self.path), "not a journal that this dvol can complete")
         return steps
@@ -81,16 +84,19 @@ class Journal:
     def _exchange(self, staged: str, live: str, inode: int) -> None:
         """The staged tree becomes the live one, and the live one the staged."""
         one, other = self.root / staged, self.root / live
-        if not _is_inode(other, inode):
+        if os.path.lexists(_aside(one)):  # begun by renames
+            _exchange_by_renames(one, other, inode)
+        elif not _is_inode(other, inode):
             try:
                 exchange(one, other)
             except OSError as error:
                 if error.errno != errno.EINVAL:
                     raise
                 _exchange_by_renames(one, other, inode)
-        elif os.path.lexists(_aside(one)):
-            os.rename(_aside(one), one)
         _sync_parents(one, other)
+
+    def _times(self, path: str, accessed: int, modified: int) -> None:
+        os.utime(self.root / path, ns=(accessed, modified), follow_symlinks=False)
 
     def _move(self, source: str, target: str) -> None:
         one, other = self.root / source, self.root / target
@@ -105,14 +111,21 @@ class Journal:
 
 _KINDS: dict[str, Callable[..., None]] = {
     "exchange": Journal._exchange,
+    "times": Journal._times,
     "move": Journal._move,
     "discard": Journal._discard,
+}
+_SHAPES: dict[str, tuple[type, ...]] = {
+    "exchange": (str, str, int),
+    "times": (str, int, int),
+    "move": (str, str),
+    "discard": (str,),
 }
 
 
 def _exchange_by_renames(staged: Path, live: Path, inode: int) -> None:
     """For file systems without RENAME_EXCHANGE: leaves a hole, which the journal covers."""
-    if os.path.lexists(live):
+    if not os.path.lexists(_aside(staged)):
         os.rename(live, _aside(staged))
         _sync_parents(staged, live)
     if _is_inode(staged, inode):
@@ -133,11 +146,22 @@ def _is_inode(path: Path, inode: int) -> bool:
 
 
 def _is_step(step: Any) -> bool:
-    """Known, and inside the root: recovery deletes and moves only what belongs to dvol."""
+    """Known, whole, and inside the root: recovery moves and deletes only what is dvol's."""
     if not isinstance(step, list) or not step or step[0] not in _KINDS:
         return False
-    paths = [argument for argument in step[1:] if isinstance(argument, str)]
-    return all(not path.startswith("/") and ".." not in path.split("/") for path in paths)
+    kind, *arguments = step
+    shape = _SHAPES[kind]
+    return len(arguments) == len(shape) and all(map(_fits, arguments, shape))
+
+
+def _fits(argument: Any, kind: type) -> bool:
+    if kind is int:
+        return type(argument) is int
+    return isinstance(argument, str) and all(map(_is_component, argument.split("/")))
+
+
+def _is_component(component: str) -> bool:
+    return component not in ("", ".", "..") and "\0" not in component
 
 
 def _sync_parents(*paths: Path) -> None:

@@ -7,14 +7,15 @@ the first verb that changes something.
 from __future__ import annotations
 
 import os
-import secrets
 from pathlib import Path
 
 from dvol.atomic import read_json, replace_json, sync_directory
-from dvol.errors import BadDocument, NewerFormat, NotAPool, PoolNotFound
+from dvol.errors import BadDocument, NewerFormat, NotAPool, PoolBusy, PoolNotFound
 from dvol.layout import OWN, PoolLayout
+from dvol.locks import held, holder
 
 FORMAT = 1
+_PATIENCE = 30.0  # seconds
 
 
 def check(layout: PoolLayout) -> None:
@@ -24,17 +25,26 @@ def check(layout: PoolLayout) -> None:
 
 
 def ensure(layout: PoolLayout) -> None:
-    """Make the pool, or mark one that has no mark yet. Its directory is closed to others: a
-    container's setuid file or a colleague's rows must not lie open on the host."""
-    if layout.root.exists():
-        if _format(layout) is not None:
-            return
-        if not _may_become_pool(layout.root):
-            raise NotAPool(str(layout.root))
-        os.chmod(layout.root, 0o700)
-    else:
-        layout.root.mkdir(mode=0o700, parents=True)
-    document = {"format": FORMAT, "id": secrets.token_hex(16)}
+    """Make the pool, or mark one that has no mark yet; the pool's lock must be free.
+
+    Its directory is closed to others: a container's setuid file or a colleague's rows must not
+    lie open on the host.
+    """
+    if _format(layout) is not None:
+        return
+    if layout.root.exists() and not _may_become_pool(layout.root):
+        raise NotAPool(str(layout.root))
+    layout.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with held(layout.lock, "init", _PATIENCE) as had:
+        if not had:
+            raise PoolBusy(holder(layout.lock))
+        if _format(layout) is None:  # nobody was quicker
+            _mark(layout)
+
+
+def _mark(layout: PoolLayout) -> None:
+    layout.root.chmod(0o700)
+    document = {"format": FORMAT, "id": os.urandom(16).hex()}
     replace_json(layout.mark, document, layout.staging)
     sync_directory(layout.root)
 

@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 from dvol import mark, names
@@ -19,8 +19,10 @@ from dvol.authorship import now
 from dvol.backends import Backend, choose
 from dvol.errors import (
     BadDocument,
+    Busy,
     Corrupt,
     DvolError,
+    PoolBusy,
     VolumeBusy,
     VolumeNotFound,
     disk_failed,
@@ -115,7 +117,8 @@ class PoolFiles:
         with self.reading():
             layout = self.find(volume)
             mark.ensure(self.layout)
-            with self._locked(layout.lock, f"volume {volume}", verb, patience):
+            busy = partial(VolumeBusy, volume)
+            with self._locked(layout.lock, verb, busy, patience):
                 files = self.volume(self.find(volume))  # it may have gone while we waited
                 with suppress(Corrupt) if tolerant else nullcontext():
                     files.recover()
@@ -127,13 +130,15 @@ class PoolFiles:
         """Hold the pool's lock, making the pool first where there is none."""
         with _disk_errors():
             mark.ensure(self.layout)
-            with self._locked(self.layout.lock, "the pool", verb, None):
+            with self._locked(self.layout.lock, verb, PoolBusy):
                 self.journal.recover()
                 with _left_clean(self.journal.recover):
                     yield
 
     @contextmanager
-    def _locked(self, lock: Path, what: str, verb: str, patience: float | None) -> Iterator[None]:
+    def _locked(
+        self, lock: Path, verb: str, busy: Callable[[str], Busy], patience: float | None = None
+    ) -> Iterator[None]:
         patience = self.patience if patience is None else patience
         with held(lock, verb, min(patience, _AT_ONCE)) as had:
             if had:
@@ -141,10 +146,10 @@ class PoolFiles:
                 return
             who = holder(lock)
         if patience > _AT_ONCE:
-            self.tell(f"waiting for {what}{who}")
+            self.tell(f"waiting{who}")
         with held(lock, verb, patience) as had:
             if not had:
-                raise VolumeBusy(what.removeprefix("volume "), who)
+                raise busy(who)
             yield
 
     # -- changing: the caller holds the pool's lock ----------------------------------------------

@@ -18,7 +18,7 @@ from dvol.model import Commit
 
 Line = tuple[Commit, ...]  # a history, oldest first
 
-_REVISION = re.compile(r"(?P<start>[^~^]+)(?P<steps>(?:\^|~\d{0,9})*)")
+_REVISION = re.compile(r"(?P<start>[^~^]+)(?P<steps>(?:\^|~[0-9]{0,9})*)")
 _PREFIX = re.compile(r"[0-9a-fA-F]{4,40}")
 
 
@@ -73,4 +73,4 @@ def _by_prefix(prefix: str, current: str, lines: Mapping[str, Line]) -> Line:
 
 def _steps(text: str) -> int:
     """How many commits back `^^~3` goes: a bare `~` is one, as in git."""
-    return sum(int(step[1:] or 1) for step in re.findall(r"\^|~\d*", text))
+    return sum(int(step[1:] or 1) for step in re.findall(r"\^|~[0-9]*", text))

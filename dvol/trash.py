@@ -12,7 +12,7 @@ Only the notes are made here; the moves are steps of a journal.
 
 from __future__ import annotations
 
-import secrets
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from dvol.authorship import now
 def new_entry(staging: Path, **facts: Any) -> Path:
     """Make an entry in `staging`, named so that entries sort by age; `facts` are its note."""
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
-    entry = staging / f"{stamp}-{secrets.token_hex(6)}"
+    entry = staging / f"{stamp}-{os.urandom(6).hex()}"
     entry.mkdir(parents=True)
     write_json(entry / "entry.json", {"format": 1, "date": now(), **facts})
     return entry

@@ -92,13 +92,15 @@ class VolumeFiles:
             to=line[-1].id,
             line=as_document(old),
         )
-        inode = self._restore(line[-1], entry / "tree")
+        new = self._restore(line[-1], entry / "tree")
         write_json(entry / "line.json", as_document(line))
         kept = {commit.id for commit in line}
         dropped = self._dropped([one for one in old if one.id not in kept], branch, history)
         sync_filesystem(entry)
+        tree = self._at(self.layout.tree(branch))
         return [
-            ["exchange", self._at(entry / "tree"), self._at(self.layout.tree(branch)), inode],
+            ["exchange", self._at(entry / "tree"), tree, new.st_ino],
+            ["times", tree, new.st_atime_ns, new.st_mtime_ns],
             ["move", self._at(entry / "line.json"), self._at(self.layout.line(branch))],
             *self._discard(dropped, entry),
         ]
@@ -155,13 +157,13 @@ class VolumeFiles:
         staged.mkdir(parents=True)
         return staged
 
-    def _restore(self, commit: Commit, into: Path) -> int:
-        """Returns the inode of the new tree, by which recovery knows it."""
+    def _restore(self, commit: Commit, into: Path) -> os.stat_result:
+        """Returns the new tree's status: by its inode recovery knows it."""
         frozen = self.layout.commit(commit.id)
         if not is_directory(frozen):
             raise TreeMissing(str(frozen))
         self.backend.restore(frozen, into)
-        return os.lstat(into).st_ino
+        return os.lstat(into)
 
     def _dropped(self, commits: list[Commit] | Line, branch: str, history: History) -> list[str]:
         """Those that no other branch has."""

@@ -53,10 +53,13 @@ class Control:
         try:
             run = self._understood(verb, wire.body(), lambda text: words.put({"tell": text}))
         except DvolError as error:
-            words.put({"error": error.as_document()})
+            words.put(_refused(error))
         else:
             self._start(verb, run, words)
-        return _lines(words)
+        first = words.get()
+        if "error" in first:
+            response.status = first.pop("status")
+        return _lines(first, words)
 
     def _understood(self, verb: str, question: dict[str, Any], tell: Tell) -> Callable[[], Any]:
         """The call that was asked for, bound to the verb's own signature."""
@@ -109,10 +112,10 @@ def _outcome(verb: str, run: Callable[[], Any]) -> dict[str, Any]:
         result = _plain(run())
     except DvolError as error:
         wire.told(f"/dvol/{verb}", "", began, f"refused: {error}")
-        return {"error": error.as_document()}
+        return _refused(error)
     except Exception as error:
         wire.log.exception("a bug in %s", verb)
-        return {"error": Bug(repr(error)).as_document()}
+        return _refused(Bug(repr(error)))
     wire.told(f"/dvol/{verb}", "", began, "ok")
     return {"result": result}
 
@@ -123,12 +126,16 @@ def _plain(result: Any) -> Any:
     return dataclasses.asdict(result) if dataclasses.is_dataclass(result) else result  # type: ignore[arg-type]
 
 
-def _lines(words: queue.SimpleQueue[dict[str, Any]]) -> Iterator[bytes]:
-    while True:
-        word = words.get()
+def _refused(error: DvolError) -> dict[str, Any]:
+    return {"error": error.as_document(), "status": error.status}
+
+
+def _lines(word: dict[str, Any], words: queue.SimpleQueue[dict[str, Any]]) -> Iterator[bytes]:
+    while "tell" in word:
         yield json.dumps(word).encode() + b"\n"
-        if "tell" not in word:
-            return
+        word = words.get()
+    word.pop("status", None)  # too late to be one
+    yield json.dumps(word).encode() + b"\n"
 
 
 def _is_text(value: Any) -> bool:

@@ -153,9 +153,7 @@ def make_app(driver: VolumeDriver) -> Bottle:
     return app
 
 
-def _answering(
-    path: str, call: Callable[[Answer], Answer], needs_body: bool
-) -> Callable[[], Any]:
+def _answering(path: str, call: Callable[[Answer], Answer], needs_body: bool) -> Callable[[], Any]:
     def answer() -> Any:
         began, question = time.monotonic(), {}
         try:

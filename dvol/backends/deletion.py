@@ -9,6 +9,8 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -36,32 +38,33 @@ def delete_tree(path: Path) -> None:
 
 
 def _empty(root: int) -> None:
-    """Delete all below `root`: directories are moved up to `root` before they are entered, so
-    that depth costs neither stack nor descriptors."""
+    """Delete all below `root`. Each directory is moved up to `root` before it is entered: so
+    depth costs neither stack nor descriptors, and a mount point gives itself away, because it
+    can't be renamed, even where the same file system is mounted."""
     device = os.fstat(root).st_dev
-    waiting = _unlink_files(root)
-    number = 0
+    free = map(".deleting-{}".format, count(1))
+    waiting = _clear(root, root, free)
     while waiting:
         name = waiting.pop()
         inner = _open_directory(name, root, device)
         try:
-            for child in _unlink_files(inner):
-                number = _move_up(child, inner, root, number)
-                waiting.append(_moved(number))
+            waiting += _clear(inner, root, free)
         finally:
             os.close(inner)
         os.rmdir(name, dir_fd=root)
 
 
-def _unlink_files(directory: int) -> list[str]:
-    """Unlink all that is no directory; returns the directories."""
-    directories = []
+def _clear(directory: int, root: int, free: Iterator[str]) -> list[str]:
+    """Unlink the files of a directory, move its directories up; returns their new names."""
+    moved = []
     for name in os.listdir(directory):
         if stat.S_ISDIR(os.stat(name, dir_fd=directory, follow_symlinks=False).st_mode):
-            directories.append(name)
+            new = next(one for one in free if not _exists(one, root))
+            os.rename(name, new, src_dir_fd=directory, dst_dir_fd=root)
+            moved.append(new)
         else:
             os.unlink(name, dir_fd=directory)
-    return directories
+    return moved
 
 
 def _open_directory(name: str, root: int, device: int) -> int:
@@ -77,19 +80,6 @@ def _make_passable(directory: str | Path, parent: int | None) -> None:
     """Without root, the owner may have to give himself the right to delete first."""
     if os.geteuid() != 0:
         os.chmod(directory, 0o700, dir_fd=parent)
-
-
-def _move_up(child: str, inner: int, root: int, number: int) -> int:
-    """Rename to a free name in the root; returns the number of that name."""
-    number += 1
-    while _exists(_moved(number), root):
-        number += 1
-    os.rename(child, _moved(number), src_dir_fd=inner, dst_dir_fd=root)
-    return number
-
-
-def _moved(number: int) -> str:
-    return f".deleting-{number}"
 
 
 def _exists(name: str, directory: int) -> bool:

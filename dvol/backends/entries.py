@@ -149,16 +149,24 @@ def _copy_special(name: str, status: os.stat_result, source: int, target: int) -
 
 
 def _copy_xattrs(source: int | str, target: int | str) -> None:
+    """Also remove what only the target has: ACLs that it inherited from where it was made."""
     follow = isinstance(source, int)  # a descriptor allows no other value
-    try:
-        names = os.listxattr(source, follow_symlinks=follow)
-    except OSError as error:
-        if error.errno in (errno.EOPNOTSUPP, errno.ENOSYS):
-            return
-        raise
+    names = _xattrs(source, follow)
+    for name in set(_xattrs(target, follow)) - set(names):
+        if not name.startswith("security."):  # the kernel's own labels
+            os.removexattr(target, name, follow_symlinks=follow)
     for name in names:
         value = os.getxattr(source, name, follow_symlinks=follow)
         os.setxattr(target, name, value, follow_symlinks=follow)
+
+
+def _xattrs(path: int | str, follow: bool) -> list[str]:
+    try:
+        return os.listxattr(path, follow_symlinks=follow)
+    except OSError as error:
+        if error.errno in (errno.EOPNOTSUPP, errno.ENOSYS):
+            return []
+        raise
 
 
 def _extents(source: int, status: os.stat_result) -> Iterator[tuple[int, int]]:
