@@ -154,10 +154,19 @@ def _copy_xattrs(source: int | str, target: int | str) -> None:
     names = _xattrs(source, follow)
     for name in set(_xattrs(target, follow)) - set(names):
         if not name.startswith("security."):  # the kernel's own labels
-            os.removexattr(target, name, follow_symlinks=follow)
+            _remove_xattr(target, name, follow)
     for name in names:
         value = os.getxattr(source, name, follow_symlinks=follow)
         os.setxattr(target, name, value, follow_symlinks=follow)
+
+
+def _remove_xattr(target: int | str, name: str, follow: bool) -> None:
+    """XFS lists an ACL that says no more than the mode, and then has none to remove."""
+    try:
+        os.removexattr(target, name, follow_symlinks=follow)
+    except OSError as error:
+        if error.errno != errno.ENODATA:
+            raise
 
 
 def _xattrs(path: int | str, follow: bool) -> list[str]:

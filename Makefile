@@ -1,0 +1,105 @@
+# The single door: every task has one name here. Longer steps live beside what they make, in
+# rootfs/ and tests/lab/. All targets honour DOCKER_HOST.
+.DEFAULT_GOAL := help
+SHELL         := bash
+.SHELLFLAGS   := -eu -o pipefail -c
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+
+PYTHON    ?= python3
+PLUGIN    ?= dvol
+DATA      ?= /var/lib
+RUN       ?= /run
+PREFIX    ?= /usr/local
+EXEC_ROOT ?= /run/docker
+REGISTRY  ?=
+REQUIRE   ?=
+ARGS      ?= --help
+
+BIN     := .venv/bin
+SOURCES := $(shell find dvol plugin -name '*.py' | sort)
+define REQUIREMENTS
+import tomllib; project = tomllib.load(open("pyproject.toml", "rb"))["project"]; \
+print(*project.get("dependencies", []), *project["optional-dependencies"]["server"], sep="\n")
+endef
+
+help:        ## This list
+	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo "  Settings: DATA=$(DATA) RUN=$(RUN) PREFIX=$(PREFIX) PLUGIN=$(PLUGIN) EXEC_ROOT=$(EXEC_ROOT)"
+
+setup: system .venv/.ready              ## What demo and test want: system packages, .venv
+demo: setup                             ## The walk-through on a real, throw-away Docker Engine
+	$(BIN)/python -m tests.demo
+
+test: setup                             ## Every ring that this machine can run (REQUIRE=1: all)
+	DVOL_REQUIRE=$(REQUIRE) $(BIN)/pytest $(ARGS_PYTEST)
+test-quick: .venv/.ready                ## The inner loop: no root, no Docker
+	$(BIN)/pytest -q -m "not root and not docker" $(ARGS_PYTEST)
+lint: .venv/.ready                      ## Style
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+types: .venv/.ready                     ## Types
+	$(BIN)/mypy --strict dvol plugin
+check: lint types test-quick            ## What must be green before a commit
+
+plugin: build/plugin/config.json build/plugin/rootfs/.ready  ## Build the managed plugin in build/plugin
+cli: build/dvol                         ## Build the one-file command build/dvol
+
+install: plugin cli                     ## Enable the plugin under PLUGIN, and dvol in PREFIX/bin
+	install -D -m 755 build/dvol "$(PREFIX)/bin/dvol"
+	rootfs/install.sh "$(PLUGIN)" "$(DATA)" "$(RUN)"
+uninstall: .venv/.ready                 ## Remove both; the data stays
+	$(BIN)/python -m plugin.uninstall "$(PLUGIN)"
+	rm -f "$(PREFIX)/bin/dvol"
+push: plugin                            ## Publish to REGISTRY=HOST[:PORT] as clusterhq/dvol:latest
+	@: $(if $(REGISTRY),,$(error say where to: make push REGISTRY=HOST))
+	rootfs/push.sh "$(REGISTRY)/clusterhq/dvol:latest"
+exec:                                   ## The command inside the plugin: make exec ARGS="list"
+	@id=$$(docker plugin inspect -f '{{.Id}}' "$(PLUGIN)"); \
+	  runc --root "$(EXEC_ROOT)/runtime-runc/plugins.moby" exec "$$id" dvol $(ARGS)
+
+clean:                                  ## Remove what make has made
+	rm -rf build .venv *.egg-info .pytest_cache .mypy_cache .ruff_cache
+
+system:
+	@$(PYTHON) tests/lab/system.py
+
+# A development tree needs no Docker: of the system's packages only Python's own are asked for here.
+.venv/.ready: pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "dvol: Python 3.11 or newer, please: make PYTHON=...")'
+	$(PYTHON) -c 'import ensurepip' 2> /dev/null || $(PYTHON) tests/lab/system.py
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install -qq --disable-pip-version-check -e '.[dev]'
+	touch $@
+
+# The runtime libraries as files that any Python can use: pure wheels only.
+build/site/.ready: pyproject.toml | .venv/.ready
+	rm -rf build/site
+	mkdir -p build && $(BIN)/python -c '$(REQUIREMENTS)' > build/requirements.txt
+	$(BIN)/pip install -qq --disable-pip-version-check --target build/site --no-compile -r build/requirements.txt \
+	  --only-binary=:all: --implementation py --abi none --platform any
+	rm -rf build/site/bin && touch $@
+
+build/plugin/config.json: config.json
+	install -D -m 644 $< $@
+build/plugin/rootfs/.ready: $(SOURCES) build/sources build/site/.ready $(wildcard rootfs/*) .dockerignore
+	rootfs/build.sh build/plugin/rootfs
+	touch $@
+
+# Compiled files beside the sources: a Python of the same version starts at once, others compile.
+build/dvol: Makefile rootfs/onefile.py $(SOURCES) build/sources build/site/.ready
+	rm -rf build/zip
+	cp -r build/site build/zip && cp -r dvol build/zip/
+	rm -rf build/zip/{.ready,bottle*,waitress*} && find build/zip -name __pycache__ -prune -exec rm -r {} +
+	cp rootfs/onefile.py build/zip/__main__.py
+	$(BIN)/python -m compileall -q -b --invalidation-mode unchecked-hash build/zip
+	$(BIN)/python -m zipapp -c -p '/usr/bin/env python3' -o $@ build/zip
+	chmod 755 $@
+
+# The list of sources: removing one is a change, too.
+build/sources: FORCE
+	@mkdir -p build && printf '%s\n' $(SOURCES) | cmp -s - $@ || printf '%s\n' $(SOURCES) > $@
+FORCE:
+
+.PHONY: help setup demo test test-quick lint types check plugin cli install uninstall push exec \
+  clean system FORCE

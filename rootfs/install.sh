@@ -1,0 +1,40 @@
+#!/usr/bin/env bash
+# install.sh NAME DATA RUN: creates and enables the plugin NAME from build/plugin, its pool in
+# DATA/dvol and its control socket in RUN/dvol. A dvol that is there is replaced.
+set -euo pipefail
+
+name=$1 data=$2 run=$3
+
+refuse() {
+  echo "dvol: $1" >&2
+  exit 4
+}
+
+inspect() {
+  docker plugin inspect -f "$1" "$name"
+}
+
+source_of() {
+  inspect "{{range .Settings.Mounts}}{{if eq .Name \"$1\"}}{{.Source}}{{end}}{{end}}"
+}
+
+# Docker would say so too, but only after the old plugin is gone.
+for directory in "$data" "$run"; do
+  [ -d "$directory" ] || refuse "$directory is no directory of this machine"
+done
+
+if inspect '{{.Id}}' > /dev/null 2>&1; then
+  [ "$(inspect '{{.Config.Interface.Socket}}')" = dvol.sock ] \
+    || refuse "the plugin $name is not dvol; choose another name with PLUGIN="
+  # With another directory all volumes would look empty, and Docker would forget them.
+  [ "$(source_of data)" = "$data" ] \
+    || refuse "the plugin $name keeps its data in $(source_of data): install with DATA=$(source_of data)"
+  echo "Replacing the plugin $name; volumes and running containers keep their data."
+  docker plugin rm -f "$name" > /dev/null
+fi
+
+rootfs/create.sh "$name"
+docker plugin set "$name" "data.source=$data" "run.source=$run"
+# No limit of the client's own, as after `docker plugin install` and after each daemon start.
+docker plugin enable --timeout 0 "$name" > /dev/null
+echo "The volume driver $name is enabled; its data is in $data/dvol."

@@ -1,0 +1,9 @@
+#!/usr/bin/env bash
+# push.sh NAME: publishes build/plugin as NAME (REGISTRY/clusterhq/dvol:latest).
+set -euo pipefail
+
+name=$1
+rootfs/create.sh "$name"
+# Docker pushes only what it has installed; nobody asked to keep this one.
+trap 'docker plugin rm -f "$name" > /dev/null' EXIT
+docker plugin push "$name"

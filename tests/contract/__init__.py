@@ -1,0 +1,1 @@
+"""What every keeper of the promise, and every backend, must do."""

@@ -1,0 +1,94 @@
+"""Keepers and file systems: each test runs on every pair.
+
+A file system is mounted once per session; each test gets a directory of its own on it.
+"""
+
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from dvol.backends.deletion import delete_tree
+from dvol.client import Client
+from dvol.pool import Pool
+from tests.contract.places import Keeper, Server, serving
+from tests.lab import Unavailable
+from tests.lab.filesystems import mounted
+
+DISKS = ["dir", *(pytest.param(kind, marks=pytest.mark.root) for kind in ("ext4", "xfs", "tmpfs"))]
+KEEPERS = ["disk", "socket"]
+
+
+@pytest.fixture(scope="session", params=DISKS)
+def filesystem(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Path]:
+    """The root of a file system: whatever /tmp is on, or a fresh one of the kind named."""
+    if request.param == "dir":
+        yield tmp_path_factory.mktemp("dir")
+        return
+    if os.geteuid() != 0:
+        pytest.skip("needs root")
+    with ExitStack() as undo:
+        try:
+            root = undo.enter_context(mounted(request.param, 512 << 20))
+        except Unavailable as reason:
+            pytest.skip(str(reason))
+        yield root
+
+
+@pytest.fixture
+def place(filesystem: Path) -> Iterator[Path]:
+    """A fresh directory on the file system, gone afterwards."""
+    place = Path(tempfile.mkdtemp(prefix="t", dir=filesystem))
+    yield place
+    delete_tree(place)
+
+
+@pytest.fixture(scope="session")
+def server(filesystem: Path) -> Iterator[Server]:
+    """One server for all tests on a file system: it keeps nothing between two calls, so each
+    test may have its pool for itself by emptying it first."""
+    sockets = Path(tempfile.mkdtemp(prefix="dv", dir="/tmp"))
+    with serving(sockets, Path(tempfile.mkdtemp(prefix="s", dir=filesystem))) as server:
+        yield server
+    delete_tree(sockets)
+
+
+@pytest.fixture(params=KEEPERS)
+def keeper(request: pytest.FixtureRequest, place: Path) -> Keeper:
+    """A keeper of a pool that is empty, or not there yet."""
+    if request.param == "disk":
+        return on_disk(place / "volumes")
+    server = request.getfixturevalue("server")
+    for path in server.pool.iterdir():
+        delete_tree(path)
+    return over(server)
+
+
+Keep = Callable[[Path], Keeper]
+
+
+@pytest.fixture(params=KEEPERS)
+def keep(request: pytest.FixtureRequest, short_dir: Path) -> Iterator[Keep]:
+    """Makes a keeper of the pool that lies in `volumes` of a given directory, as it is."""
+    with ExitStack() as undo:
+
+        def make(data: Path) -> Keeper:
+            if request.param == "disk":
+                return on_disk(data / "volumes")
+            return over(undo.enter_context(serving(short_dir, data)))
+
+        yield make
+
+
+def on_disk(pool: Path) -> Keeper:
+    return Keeper("disk", Pool(pool), pool, ["--pool", str(pool)])
+
+
+def over(server: Server) -> Keeper:
+    url = f"unix://{server.control}"
+    return Keeper("socket", Client(url), server.pool, ["--host", url])

@@ -1,0 +1,610 @@
+"""Backends copy trees faithfully: everything a program could see, on every file system."""
+
+import os
+import resource
+import socket
+import stat
+import struct
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from dvol.backends import Backend, choose
+from dvol.errors import BackendFailed, DvolError
+from dvol.pool import Pool
+from tests.contract.trees import described, inodes, space
+
+ANN = "Ann <ann@example.org>"
+DAY = 86_400 * 10**9
+TIB = 1 << 40
+
+
+@pytest.fixture
+def backend(place: Path) -> Backend:
+    return choose(place)
+
+
+@pytest.fixture
+def tree(place: Path, backend: Backend) -> Path:
+    backend.create(place / "tree")
+    return place / "tree"
+
+
+def round_trip(backend: Backend, tree: Path, accessed: bool = False) -> Path:
+    """Freeze, restore, and compare; returns the frozen tree."""
+    before = described(tree, accessed)
+    frozen, restored = tree.with_name("frozen"), tree.with_name("restored")
+    backend.freeze(tree, frozen)
+    assert described(frozen, accessed) == before
+    backend.restore(frozen, restored)
+    assert described(restored, accessed) == before
+    assert described(tree) == described(frozen)
+    return frozen
+
+
+# -- what is in a tree -------------------------------------------------------------------------
+
+
+def files(tree: Path) -> None:
+    for size in (0, 1, 4095, 4096, 4097, 16_383, 16_384, 1_000_001):
+        (tree / f"{size}.bytes").write_bytes(os.urandom(size))
+    (tree / "zeros").write_bytes(bytes(100_000))
+
+
+def modes(tree: Path) -> None:
+    for mode in (0o000, 0o400, 0o644, 0o777, 0o1777, 0o2755, 0o4755, 0o6711, 0o7777):
+        (tree / f"file-{mode:o}").touch()
+        (tree / f"file-{mode:o}").chmod(mode)
+        (tree / f"directory-{mode | 0o700:o}").mkdir(exist_ok=True)
+        (tree / f"directory-{mode | 0o700:o}").chmod(mode | 0o700)
+    tree.chmod(0o1770)
+
+
+def times(tree: Path) -> None:
+    (tree / "directory").mkdir()
+    (tree / "link").symlink_to("nowhere")
+    for number, name in enumerate(("file", "old", "future", "before-1970")):
+        (tree / name).write_text(name)
+        moments = (1_700_000_000, 86_400, 4_000_000_000, -1_000_000)
+        os.utime(tree / name, ns=(moments[number] * 10**9 + 1, moments[number] * 10**9 + 123456789))
+    for name in ("directory", "link", "."):
+        os.utime(tree / name, ns=(DAY + 7, 1_600_000_000_987_654_321), follow_symlinks=False)
+
+
+def attributes(tree: Path) -> None:
+    (tree / "directory").mkdir()
+    (tree / "file").write_text("x")
+    for name in ("directory", "file", "."):
+        os.setxattr(tree / name, "user.one", b"a value with \0 and \xff")
+        os.setxattr(tree / name, "user.empty", b"")
+
+
+def symlinks(tree: Path) -> None:
+    (tree / "relative").symlink_to("target")
+    (tree / "target").write_text("x")
+    (tree / "absolute").symlink_to("/etc/passwd")
+    (tree / "dangling").symlink_to("nowhere/at/all")
+    (tree / "loop").symlink_to("loop")
+    (tree / "up").symlink_to("../../..")
+    (tree / "to-directory").symlink_to(".")
+    (tree / "long").symlink_to("x" * 1000)  # XFS takes 1023
+    (tree / "not-utf-8").symlink_to(os.fsdecode(b"\xff\xfe"))
+
+
+def special(tree: Path) -> None:
+    os.mkfifo(tree / "fifo", 0o640)
+    here = Path.cwd()
+    with socket.socket(socket.AF_UNIX) as listening:
+        os.chdir(tree)
+        try:
+            listening.bind("socket")  # relative, because a socket's path is short
+        finally:
+            os.chdir(here)
+    (tree / "socket").chmod(0o755)
+
+
+def hard_links(tree: Path) -> None:
+    (tree / "a").write_text("in one directory")
+    os.link(tree / "a", tree / "b")
+    for name in ("deep/er/one", "other/two", "three"):
+        (tree / name).parent.mkdir(parents=True, exist_ok=True)
+    (tree / "three").write_text("across directories")
+    os.link(tree / "three", tree / "deep/er/one")
+    os.link(tree / "three", tree / "other/two")
+    os.mkfifo(tree / "fifo")
+    os.link(tree / "fifo", tree / "deep/fifo")
+    (tree / "link").symlink_to("a")
+    os.link(tree / "link", tree / "deep/link", follow_symlinks=False)
+
+
+def links_to_outside(tree: Path) -> None:
+    """Names of one inode also outside the tree, which are no part of it."""
+    outside = tree.with_name("outside")
+    outside.mkdir()
+    (tree / "one").write_text("linked")
+    os.link(tree / "one", tree / "two")
+    os.link(tree / "one", outside / "three")
+    (tree / "alone").write_text("linked once")
+    os.link(tree / "alone", outside / "other")
+
+
+def look_alikes(tree: Path) -> None:
+    """Equal in everything but their inodes: two files, not one."""
+    for name in ("one", "two"):
+        (tree / name).write_text("the same")
+        os.utime(tree / name, ns=(DAY, DAY))
+
+
+def sparse(tree: Path) -> None:
+    with (tree / "holes").open("wb") as file:
+        file.write(b"start")
+        file.seek(50 << 20)
+        file.write(b"middle")
+        file.truncate(100 << 20)
+    with (tree / "only-a-hole").open("wb") as file:
+        file.truncate(10 << 20)
+    with (tree / "data-at-the-end").open("wb") as file:
+        file.seek(20 << 20)
+        file.write(b"end")
+
+
+def odd_names(tree: Path) -> None:
+    for name in (
+        b"\xff\xfe",
+        b"new\nline",
+        b" ",
+        b"-rf",
+        b"...",
+        b"\x01",
+        "ü".encode(),
+        b"x" * 255,
+    ):
+        (tree / os.fsdecode(name)).write_bytes(name)
+    (tree / os.fsdecode(b"\xff-directory")).mkdir()
+    (tree / os.fsdecode(b"\xff-directory") / ("y" * 255)).touch()
+
+
+def temporary_names(tree: Path) -> None:
+    """Names that a copier or a deleter might think its own."""
+    for name in (
+        ".deleting-1",
+        ".dvol",
+        "tree.links",
+        "line.json",
+        "entry.json",
+        "tree",
+        "staging",
+    ):
+        (tree / name).mkdir()
+        (tree / name / ".deleting-1").write_text(name)
+
+
+def empty_directories(tree: Path) -> None:
+    (tree / "empty").mkdir()
+    (tree / "a" / "b" / "c").mkdir(parents=True)
+
+
+def many(tree: Path) -> None:
+    for number in range(300):
+        (tree / f"{number:04d}").write_text(str(number))
+
+
+CONTENTS = {
+    content.__name__: content
+    for content in (
+        files, modes, times, attributes, symlinks, special, hard_links, links_to_outside,
+        look_alikes, sparse, odd_names, temporary_names, empty_directories, many,
+    )
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("content", CONTENTS.values(), ids=CONTENTS)
+def test_a_tree_comes_back_as_it_was(
+    backend: Backend, tree: Path, content: Callable[[Path], None]
+) -> None:
+    content(tree)
+    round_trip(backend, tree)
+
+
+@pytest.mark.parametrize("content", CONTENTS.values(), ids=CONTENTS)
+def test_any_tree_is_deleted_whole(
+    backend: Backend, tree: Path, content: Callable[[Path], None]
+) -> None:
+    content(tree)
+    beside = described(tree.with_name("outside")) if content is links_to_outside else None
+    backend.delete(tree)
+    assert not os.path.lexists(tree)
+    if beside:
+        assert [one.content for one in described(tree.with_name("outside")).values()] == [
+            one.content for one in beside.values()
+        ]
+
+
+def test_an_empty_tree_comes_back(backend: Backend, tree: Path) -> None:
+    round_trip(backend, tree)
+
+
+def test_a_new_tree_is_empty_and_0755_whatever_the_umask(backend: Backend, place: Path) -> None:
+    before = os.umask(0o077)
+    try:
+        backend.create(place / "new")
+    finally:
+        os.umask(before)
+    assert os.listdir(place / "new") == []
+    assert oct((place / "new").stat().st_mode) == oct(stat.S_IFDIR | 0o755)
+
+
+def test_copies_have_their_mode_whatever_the_umask(backend: Backend, tree: Path) -> None:
+    modes(tree)
+    (tree / "fifo").touch()
+    before = os.umask(0o077)
+    try:
+        round_trip(backend, tree)
+    finally:
+        os.umask(before)
+
+
+def test_when_a_file_was_last_read_comes_back(backend: Backend, tree: Path) -> None:
+    """Given times so late that reading does not change them (relatime)."""
+    names = ("file", "link", "fifo", "directory")
+    (tree / "file").write_text("x")
+    (tree / "link").symlink_to("file")
+    os.mkfifo(tree / "fifo")
+    (tree / "directory").mkdir()
+    soon = (tree / "file").stat().st_mtime_ns + 3600 * 10**9 + 123456789
+    for name in names:
+        os.utime(tree / name, ns=(soon, DAY), follow_symlinks=False)
+    frozen = tree.with_name("frozen")
+    backend.freeze(tree, frozen)
+    assert {os.lstat(frozen / name).st_atime_ns for name in names} == {soon}
+
+
+# -- sharing -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("content", [files, hard_links, links_to_outside, sparse])
+def test_a_live_tree_shares_no_inode_with_a_frozen_one(
+    backend: Backend, tree: Path, content: Callable[[Path], None]
+) -> None:
+    content(tree)
+    frozen = round_trip(backend, tree)
+    restored = frozen.with_name("restored")
+    assert inodes(tree) & inodes(frozen) == set()
+    assert inodes(restored) & inodes(frozen) == set()
+    assert inodes(restored) & inodes(tree) == set()
+
+
+def test_writing_to_a_restored_tree_changes_nothing_frozen(backend: Backend, tree: Path) -> None:
+    files(tree)
+    hard_links(tree)
+    frozen = round_trip(backend, tree)
+    before = described(frozen)
+    for path in (p for p in frozen.with_name("restored").rglob("*") if p.is_file()):
+        with path.open("r+b") as file:
+            file.write(b"overwritten")
+    assert before == described(frozen)
+
+
+def test_hard_links_within_a_tree_are_whole_and_none_leads_out(
+    backend: Backend, tree: Path
+) -> None:
+    links_to_outside(tree)
+    frozen = round_trip(backend, tree)
+    assert (frozen / "one").stat().st_nlink == 2
+    assert (frozen / "alone").stat().st_nlink == 1
+
+
+def test_the_copy_of_a_sparse_file_takes_no_more_space(backend: Backend, tree: Path) -> None:
+    sparse(tree)
+    frozen = round_trip(backend, tree)
+    assert space(frozen) <= space(tree) + (1 << 20)
+
+
+def test_a_sparse_file_of_a_terabyte_stays_sparse(backend: Backend, tree: Path) -> None:
+    with (tree / "huge").open("wb") as file:
+        for at in (0, TIB // 3, TIB - 4):
+            file.seek(at)
+            file.write(b"data")
+    frozen = round_trip(backend, tree)
+    assert (frozen / "huge").stat().st_size == TIB
+    assert space(frozen) < 10 << 20
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("filesystem", ["ext4"], indirect=True, scope="session")
+def test_a_file_with_as_many_names_as_can_be_comes_back(backend: Backend, tree: Path) -> None:
+    """On ext4, which takes 65,000; a copier must not need one more for itself."""
+    (tree / "0").write_text("x")
+    for number in range(1, os.pathconf(tree, "PC_LINK_MAX")):
+        os.link(tree / "0", tree / str(number))
+    frozen = tree.with_name("frozen")
+    backend.freeze(tree, frozen)
+    assert (frozen / "0").stat().st_nlink == 65_000
+    assert len(os.listdir(frozen)) == 65_000
+
+
+# -- deep --------------------------------------------------------------------------------------
+
+
+def dig(tree: Path, depth: int) -> None:
+    """Directories within directories, and a file in the last: far longer than PATH_MAX."""
+    fd = os.open(tree, os.O_RDONLY | os.O_DIRECTORY)
+    for _ in range(depth):
+        os.mkdir("directory", dir_fd=fd)
+        inner = os.open("directory", os.O_RDONLY | os.O_DIRECTORY, dir_fd=fd)
+        os.close(fd)
+        fd = inner
+    os.close(os.open("file", os.O_WRONLY | os.O_CREAT, 0o644, dir_fd=fd))
+    os.close(fd)
+
+
+@pytest.fixture
+def many_descriptors() -> None:
+    """This kernel's tests need more open files than some machines allow to anyone."""
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    if hard != resource.RLIM_INFINITY and hard < 4096 * 2:
+        pytest.skip(f"only {hard} open files are allowed")
+
+
+@pytest.mark.usefixtures("many_descriptors")
+def test_a_deep_tree_comes_back(backend: Backend, tree: Path) -> None:
+    dig(tree, 1600)
+    frozen = round_trip(backend, tree)
+    for one in (tree, frozen, frozen.with_name("restored")):
+        backend.delete(one)
+        assert not one.exists()
+
+
+def test_a_deep_tree_is_deleted_with_few_descriptors(backend: Backend, tree: Path) -> None:
+    dig(tree, 1600)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (100, hard))
+    try:
+        backend.delete(tree)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert not tree.exists()
+
+
+# -- needs root --------------------------------------------------------------------------------
+
+ACL = struct.pack("<I", 2) + b"".join(
+    struct.pack("<HHI", tag, permissions, id)
+    for tag, permissions, id in (
+        (0x01, 6, 0xFFFFFFFF),  # the owner
+        (0x02, 6, 1234),  # a user
+        (0x04, 4, 0xFFFFFFFF),  # the group
+        (0x08, 5, 5678),  # a group
+        (0x10, 7, 0xFFFFFFFF),  # the mask
+        (0x20, 0, 0xFFFFFFFF),  # others
+    )
+)
+CAPABILITY = struct.pack("<IIIII", 0x02000001, 1 << 10, 0, 0, 0)  # cap_net_bind_service=ep
+
+
+def owners(tree: Path) -> None:
+    (tree / "directory").mkdir()
+    (tree / "link").symlink_to("nowhere")
+    os.mkfifo(tree / "fifo")
+    for number, name in enumerate(("file", "directory", "link", "fifo")):
+        if name == "file":
+            (tree / name).touch()
+        os.chown(tree / name, 1000 + number, 70_000 + number, follow_symlinks=False)
+    os.chown(tree, 999, 999)
+
+
+def setuid_of_others(tree: Path) -> None:
+    """chown clears these bits, so the order of copying counts."""
+    for mode in (0o4755, 0o2755, 0o6755, 0o1755):
+        for owner in (0, 1234):
+            path = tree / f"{mode:o}-{owner}"
+            path.write_text("#!")
+            os.chown(path, owner, owner)
+            path.chmod(mode)
+    (tree / "directory").mkdir()
+    os.chown(tree / "directory", 1234, 1234)
+    (tree / "directory").chmod(0o2770)
+    (tree / "directory" / "inherits").mkdir()
+
+
+def devices(tree: Path) -> None:
+    os.mknod(tree / "null", stat.S_IFCHR | 0o666, os.makedev(1, 3))
+    os.mknod(tree / "loop", stat.S_IFBLK | 0o660, os.makedev(7, 0))
+    os.mknod(tree / "whiteout", stat.S_IFCHR | 0o000, os.makedev(0, 0))
+    os.mknod(tree / "big", stat.S_IFCHR | 0o600, os.makedev(300, 70_000))
+    os.chown(tree / "null", 12, 34)
+
+
+def acls(tree: Path) -> None:
+    (tree / "file").touch()
+    (tree / "directory").mkdir()
+    for name in ("file", "directory"):
+        os.setxattr(tree / name, "system.posix_acl_access", ACL)
+    os.setxattr(tree / "directory", "system.posix_acl_default", ACL)
+    (tree / "directory" / "inherits").touch()
+    (tree / "directory" / "inherits-too").mkdir()
+    (tree / "directory" / "plain").touch()
+    os.removexattr(tree / "directory" / "plain", "system.posix_acl_access")
+    os.setxattr(tree, "system.posix_acl_default", ACL)
+
+
+def capabilities(tree: Path) -> None:
+    for name, owner in (("mine", 0), ("others", 1234)):
+        (tree / name).write_text("#!")
+        os.chown(tree / name, owner, owner)
+        (tree / name).chmod(0o755)
+        os.setxattr(tree / name, "security.capability", CAPABILITY)
+
+
+def trusted_attributes(tree: Path) -> None:
+    (tree / "link").symlink_to("nowhere")
+    (tree / "directory").mkdir()
+    os.mkfifo(tree / "fifo")
+    os.mknod(tree / "device", stat.S_IFCHR | 0o600, os.makedev(1, 3))
+    for name in ("link", "directory", "fifo", "device"):
+        os.setxattr(tree / name, "trusted.one", name.encode(), follow_symlinks=False)
+
+
+def closed_directories(tree: Path) -> None:
+    """For a container's own root no mode is a hindrance, nor for ours."""
+    (tree / "closed" / "inner").mkdir(parents=True)
+    (tree / "closed" / "inner" / "file").write_text("x")
+    (tree / "closed" / "inner").chmod(0o000)
+    (tree / "closed").chmod(0o000)
+
+
+ROOTS = {
+    content.__name__: content
+    for content in (
+        owners, setuid_of_others, devices, acls, capabilities, trusted_attributes,
+        closed_directories,
+    )
+}  # fmt: skip
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("content", ROOTS.values(), ids=ROOTS)
+def test_what_only_root_can_make_comes_back_as_it_was(
+    backend: Backend, tree: Path, content: Callable[[Path], None]
+) -> None:
+    content(tree)
+    round_trip(backend, tree)
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("content", ROOTS.values(), ids=ROOTS)
+def test_what_only_root_can_make_is_deleted_whole(
+    backend: Backend, tree: Path, content: Callable[[Path], None]
+) -> None:
+    content(tree)
+    backend.delete(tree)
+    assert not tree.exists()
+
+
+@pytest.mark.root
+def test_an_attribute_that_stands_in_the_way_does_not_arrive(backend: Backend, tree: Path) -> None:
+    """A default ACL of the place of the copy must not colour the copy."""
+    os.setxattr(tree.parent, "system.posix_acl_default", ACL)
+    files(tree)
+    empty_directories(tree)
+    for path in (tree, *tree.rglob("*")):
+        for name in os.listxattr(path, follow_symlinks=False):
+            os.removexattr(path, name)
+    round_trip(backend, tree)
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("content", [*CONTENTS.values(), *ROOTS.values()], ids=[*CONTENTS, *ROOTS])
+def test_commit_and_reset_bring_a_tree_back_as_it_was(
+    place: Path, content: Callable[[Path], None]
+) -> None:
+    """The whole way through the engine, after the tree was emptied."""
+    pool = Pool(place / "volumes")
+    pool.init("v")
+    tree = place / "volumes" / "v" / "branches" / "master"
+    content(tree)
+    before = described(tree)
+    done = pool.commit("v", "x", ANN)
+    assert described(place / "volumes" / "v" / "commits" / done.id) == before
+    subprocess.run(["find", tree, "-mindepth", "1", "-delete"], check=True)
+    tree.chmod(0o700)
+    pool.reset("v")
+    assert described(tree) == before
+
+
+# -- hostile and broken ------------------------------------------------------------------------
+
+
+def test_deleting_what_is_not_there_is_no_error(backend: Backend, place: Path) -> None:
+    backend.delete(place / "nothing")
+
+
+def test_deleting_a_file_or_a_symlink_deletes_just_that(backend: Backend, place: Path) -> None:
+    (place / "file").touch()
+    (place / "directory").mkdir()
+    (place / "link").symlink_to("directory")
+    backend.delete(place / "file")
+    backend.delete(place / "link")
+    assert os.listdir(place) == ["directory"]
+
+
+def test_deleting_follows_no_symlink(backend: Backend, tree: Path) -> None:
+    outside = tree.with_name("outside")
+    outside.mkdir()
+    (outside / "file").write_text("not yours")
+    (tree / "deep").mkdir()
+    for name in ("link", "deep/link"):
+        (tree / name).symlink_to(outside)
+    backend.delete(tree)
+    assert (outside / "file").read_text() == "not yours"
+
+
+@pytest.mark.root
+def test_deleting_stops_at_what_is_mounted_in_the_tree(backend: Backend, tree: Path) -> None:
+    outside = tree.with_name("outside")
+    outside.mkdir()
+    (outside / "file").write_text("not yours")
+    (tree / "mounted").mkdir()
+    subprocess.run(["mount", "--bind", outside, tree / "mounted"], check=True)
+    try:
+        with pytest.raises(OSError):
+            backend.delete(tree)
+    finally:
+        subprocess.run(["umount", tree / "mounted"], check=True)
+    assert (outside / "file").read_text() == "not yours"
+
+
+@pytest.mark.parametrize("move", ["freeze", "restore"])
+def test_a_tree_that_is_not_there_is_an_error(backend: Backend, place: Path, move: str) -> None:
+    with pytest.raises(DvolError):
+        getattr(backend, move)(place / "nothing", place / "copy")
+
+
+@pytest.mark.parametrize("move", ["freeze", "restore"])
+def test_a_symlink_in_place_of_a_tree_is_not_followed(
+    backend: Backend, tree: Path, move: str
+) -> None:
+    tree.with_name("link").symlink_to(tree)
+    with pytest.raises(DvolError):
+        getattr(backend, move)(tree.with_name("link"), tree.with_name("copy"))
+
+
+@pytest.mark.parametrize("move", ["freeze", "restore"])
+def test_a_target_that_exists_is_not_overwritten(backend: Backend, tree: Path, move: str) -> None:
+    files(tree)
+    target = tree.with_name("target")
+    target.mkdir()
+    (target / "precious").touch()
+    with pytest.raises((DvolError, OSError)):
+        getattr(backend, move)(tree, target)
+    assert os.listdir(target) == ["precious"]
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("filesystem", ["ext4", "tmpfs"], indirect=True, scope="session")
+def test_a_full_disk_is_said_so_and_what_was_made_can_be_deleted(
+    backend: Backend, tree: Path
+) -> None:
+    """Not on XFS, where a clone takes no space."""
+    limit = os.statvfs(tree)
+    with (tree / "file").open("wb") as file:
+        for _ in range(0, limit.f_bavail * limit.f_frsize * 2 // 3, 1 << 20):
+            file.write(b"x" * (1 << 20))
+    with pytest.raises(BackendFailed, match="No space left on device"):
+        backend.freeze(tree, tree.with_name("frozen"))
+    backend.delete(tree.with_name("frozen"))
+    assert not tree.with_name("frozen").exists()
+
+
+def test_no_descriptor_is_left_open(backend: Backend, tree: Path) -> None:
+    for content in (files, symlinks, hard_links, special, empty_directories):
+        (tree / content.__name__).mkdir()
+        content(tree / content.__name__)
+    before = set(os.listdir("/proc/self/fd"))
+    round_trip(backend, tree)
+    with pytest.raises(DvolError):
+        backend.freeze(tree / "nothing", tree.with_name("nothing"))
+    backend.delete(tree)
+    assert set(os.listdir("/proc/self/fd")) == before

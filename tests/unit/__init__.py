@@ -1,0 +1,1 @@
+"""Rules, in milliseconds: no root, no Docker, no server."""

@@ -1,0 +1,222 @@
+"""The redo journal: steps happen all or not at all, from every state a crash can leave."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from dvol.backends.deletion import delete_tree
+from dvol.errors import BadDocument
+from dvol.journal import Journal
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Journal:
+    own = tmp_path / ".dvol"
+    (own / "staging").mkdir(parents=True)
+    return Journal(own / "journal.json", tmp_path, own / "staging", delete_tree)
+
+
+def left_by_a_crash(journal: Journal, steps: list) -> None:
+    """The journal as its process left it when it died."""
+    journal.path.write_text(json.dumps({"format": 1, "verb": "reset", "steps": steps}))
+
+
+def tree(path: Path, content: str) -> Path:
+    path.mkdir(parents=True)
+    (path / "file").write_text(content)
+    return path
+
+
+def content(path: Path) -> str:
+    return (path / "file").read_text()
+
+
+@pytest.fixture
+def exchanging(journal: Journal) -> tuple[Journal, Path, Path]:
+    """An exchange under way of the staged tree 'new' with the live tree 'old'."""
+    staged = tree(journal.staging / "reset" / "tree", "new")
+    live = tree(journal.root / "branches" / "master", "old")
+    steps = [
+        ["exchange", ".dvol/staging/reset/tree", "branches/master", os.lstat(staged).st_ino],
+        ["move", ".dvol/staging/reset/tree", "trash"],
+    ]
+    left_by_a_crash(journal, steps)
+    return journal, staged, live
+
+
+def assert_exchanged(journal: Journal) -> None:
+    journal.complete()
+    assert content(journal.root / "branches" / "master") == "new"
+    assert content(journal.root / "trash") == "old"
+    assert not journal.pending()
+    assert os.listdir(journal.staging / "reset") == []
+
+
+def test_an_exchange_not_yet_begun_is_completed(exchanging) -> None:
+    journal, _, _ = exchanging
+    assert journal.pending()
+    assert_exchanged(journal)
+
+
+def test_an_exchange_already_made_is_not_undone(exchanging) -> None:
+    journal, staged, live = exchanging
+    live.rename(journal.root / "swap")
+    staged.rename(live)
+    (journal.root / "swap").rename(staged)
+    assert_exchanged(journal)
+
+
+def test_a_journal_whose_every_step_was_taken_changes_nothing(exchanging) -> None:
+    journal, staged, live = exchanging
+    live.rename(journal.root / "trash")
+    staged.rename(live)
+    assert_exchanged(journal)
+
+
+def test_without_exchange_the_live_tree_may_be_aside(exchanging) -> None:
+    """Renames took the place of RENAME_EXCHANGE, and the first of three was taken."""
+    journal, staged, live = exchanging
+    live.rename(staged.with_name("tree.aside"))
+    assert_exchanged(journal)
+
+
+def test_without_exchange_the_new_tree_may_be_live_and_the_old_one_aside(exchanging) -> None:
+    journal, staged, live = exchanging
+    live.rename(staged.with_name("tree.aside"))
+    staged.rename(live)
+    assert_exchanged(journal)
+
+
+MOVES = [
+    ["move", ".dvol/staging/b/list.json", "branches/b.json"],
+    ["move", ".dvol/staging/b/tree", "branches/b"],
+    ["move", ".dvol/staging/b/current.json", "current_branch.json"],
+    ["discard", ".dvol/staging/b"],
+]
+
+
+@pytest.mark.parametrize("taken", range(len(MOVES) + 1))
+def test_moves_are_completed_from_every_step(journal: Journal, taken: int) -> None:
+    staged = journal.staging / "b"
+    tree(staged / "tree", "tree of b")
+    (staged / "list.json").write_text("list of b")
+    (staged / "current.json").write_text("b")
+    (journal.root / "current_branch.json").write_text("a")
+    (journal.root / "branches").mkdir()
+    left_by_a_crash(journal, MOVES)
+    for kind, path, *target in MOVES[:taken]:
+        if kind == "move":
+            (journal.root / path).rename(journal.root / target[0])
+        else:
+            delete_tree(journal.root / path)
+    journal.complete()
+    assert content(journal.root / "branches" / "b") == "tree of b"
+    assert (journal.root / "branches" / "b.json").read_text() == "list of b"
+    assert (journal.root / "current_branch.json").read_text() == "b"
+    assert os.listdir(journal.staging) == []
+    assert not journal.pending()
+
+
+def test_run_takes_the_steps_and_leaves_no_journal(journal: Journal) -> None:
+    tree(journal.staging / "x", "x")
+    journal.run("init", [["move", ".dvol/staging/x", "x"]])
+    assert content(journal.root / "x") == "x"
+    assert not journal.pending()
+    assert journal.staged() == []
+
+
+def test_a_move_makes_the_directory_it_leads_to(journal: Journal) -> None:
+    tree(journal.staging / "x", "x")
+    journal.run("rm", [["move", ".dvol/staging/x", "trash/deep/x"]])
+    assert content(journal.root / "trash" / "deep" / "x") == "x"
+
+
+def test_a_discard_half_made_is_completed(journal: Journal) -> None:
+    half = tree(journal.staging / "x", "x")
+    (half / "file").unlink()
+    left_by_a_crash(journal, [["discard", ".dvol/staging/x"]])
+    journal.complete()
+    assert journal.staged() == []
+
+
+def test_recovery_without_a_journal_sweeps_what_was_only_staged(journal: Journal) -> None:
+    tree(journal.staging / "half-made", "x")
+    journal.recover()
+    assert journal.staged() == []
+
+
+def test_completing_without_a_journal_does_nothing(journal: Journal) -> None:
+    tree(journal.staging / "at-work", "x")
+    journal.complete()
+    assert journal.staged() == ["at-work"]
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        [["move", "../outside", "x"]],
+        [["move", "x", "a/../../outside"]],
+        [["move", "/etc/passwd", "x"]],
+        [["move", "x", "/etc/x"]],
+        [["discard", ".."]],
+        [["discard", "/"]],
+        [["discard", "a/../.."]],
+        [["chmod", "x"]],
+        [[]],
+        ["discard"],
+        "discard",
+        None,
+    ],
+    ids=str,
+)
+def test_a_journal_that_leads_elsewhere_is_corrupt_and_moves_nothing(
+    journal: Journal, steps: object
+) -> None:
+    left_by_a_crash(journal, steps)
+    before = sorted(journal.root.rglob("*"))
+    with pytest.raises(BadDocument, match=r"journal\.json"):
+        journal.complete()
+    assert before == sorted(journal.root.rglob("*"))
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        [["discard"]],
+        [["move", "x"]],
+        [["move", "x", 7]],
+        [["discard", ""]],
+        [["discard", "."]],
+        [["exchange", "x", "y"]],
+        [["exchange", "x", "y", "1"]],
+        [["move", "x\0", "y"]],
+    ],
+    ids=str,
+)
+def test_a_step_of_the_wrong_shape_is_corrupt_and_takes_no_step(
+    journal: Journal, steps: list
+) -> None:
+    """Also where a sound step stands before it."""
+    tree(journal.root / "sound", "x")
+    left_by_a_crash(journal, [["move", "sound", "moved"], *steps])
+    with pytest.raises(BadDocument, match=r"journal\.json"):
+        journal.complete()
+    assert content(journal.root / "sound") == "x"
+
+
+def test_a_torn_journal_is_corrupt_and_named(journal: Journal) -> None:
+    journal.path.write_text('{"format": 1, "st')
+    with pytest.raises(BadDocument, match=r"journal\.json"):
+        journal.complete()
+
+
+def test_a_journal_of_a_newer_format_is_refused(journal: Journal) -> None:
+    """Its steps may mean something else."""
+    tree(journal.root / "x", "x")
+    document = {"format": 2, "verb": "rm", "steps": [["discard", "x"]]}
+    journal.path.write_text(json.dumps(document))
+    with pytest.raises(BadDocument):
+        journal.complete()
+    assert content(journal.root / "x") == "x"
