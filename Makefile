@@ -23,6 +23,12 @@ import tomllib; project = tomllib.load(open("pyproject.toml", "rb"))["project"];
 print(*project.get("dependencies", []), *project["optional-dependencies"]["server"], sep="\n")
 endef
 
+# A version manager's shim on the PATH would cost each command more than dvol itself does.
+define FASTEST_PYTHON
+/usr/bin/python3 -c 'import sys; sys.version_info < (3, 11) and sys.exit(1); print(sys.executable)' \
+  2> /dev/null || $(BIN)/python -c 'import sys; print(sys._base_executable)'
+endef
+
 help:        ## This list
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo "  Settings: DATA=$(DATA) RUN=$(RUN) PREFIX=$(PREFIX) PLUGIN=$(PLUGIN) EXEC_ROOT=$(EXEC_ROOT)"
@@ -46,10 +52,11 @@ plugin: build/plugin/config.json build/plugin/rootfs/.ready  ## Build the manage
 cli: build/dvol                         ## Build the one-file command build/dvol
 
 install: plugin cli                     ## Enable the plugin under PLUGIN, and dvol in PREFIX/bin
-	install -D -m 755 build/dvol "$(PREFIX)/bin/dvol"
+	$(BIN)/python -m zipapp -p "$$($(FASTEST_PYTHON)) -IS" -o build/dvol-here build/dvol
+	install -D -m 755 build/dvol-here "$(PREFIX)/bin/dvol"
 	rootfs/install.sh "$(PLUGIN)" "$(DATA)" "$(RUN)"
 uninstall: .venv/.ready                 ## Remove both; the data stays
-	$(BIN)/python -m plugin.uninstall "$(PLUGIN)"
+	$(BIN)/python -m plugin.uninstall --run="$(RUN)" "$(PLUGIN)"
 	rm -f "$(PREFIX)/bin/dvol"
 push: plugin                            ## Publish to REGISTRY=HOST[:PORT] as clusterhq/dvol:latest
 	@: $(if $(REGISTRY),,$(error say where to: make push REGISTRY=HOST))

@@ -6,10 +6,10 @@ last is the result or the refusal. docs/protocol.md has the whole of it.
 
 from __future__ import annotations
 
-import http.client
 import json
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -78,39 +78,36 @@ class Client:
 
     def _ask(self, verb: str, **arguments: str) -> Any:
         question = {"protocol": PROTOCOL, "docker": self.docker, "arguments": arguments}
-        connection = Connection(self.url.removeprefix("unix://"))
+        with posting(self.url, f"/dvol/{verb}", question) as lines:
+            for line in lines:
+                document = json.loads(line)
+                if "error" in document:
+                    raise from_document(document["error"])
+                if "result" in document:
+                    return document["result"]
+                self.tell(str(document.get("tell", "")))
+            raise ServerGone(self.url)
+
+
+@contextmanager
+def posting(url: str, path: str, question: object) -> Iterator[Iterable[bytes]]:
+    """Post a JSON document to the socket at `url`; yields the lines of the answer as they come.
+
+    HTTP/1.0, so that they come unwrapped and end with the connection; `http.client` would cost
+    a short command a third of its time. No time-out: a long commit is no failure.
+    """
+    body = json.dumps(question).encode()
+    head = f"POST {path} HTTP/1.0\r\nContent-Length: {len(body)}\r\n\r\n"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         try:
-            connection.connect()
+            connection.connect(url.removeprefix("unix://"))
         except OSError as error:
-            raise NoServer(self.url, error.strerror or str(error)) from error
+            raise NoServer(url, error.strerror or str(error)) from error
         try:
-            connection.request("POST", f"/dvol/{verb}", json.dumps(question))
-            with connection.getresponse() as answer:
-                return self._last_word(answer)
-        except (OSError, ValueError, http.client.HTTPException) as error:
-            raise ServerGone(self.url) from error
-        finally:
-            connection.close()
-
-    def _last_word(self, answer: http.client.HTTPResponse) -> Any:
-        """Pass on what is told meanwhile; return the result or raise the refusal."""
-        for line in answer:
-            document = json.loads(line)
-            if "error" in document:
-                raise from_document(document["error"])
-            if "result" in document:
-                return document["result"]
-            self.tell(str(document.get("tell", "")))
-        raise ServerGone(self.url)
-
-
-class Connection(http.client.HTTPConnection):
-    """HTTP over a unix socket. No time-out: a long commit is no failure."""
-
-    def __init__(self, path: str) -> None:
-        super().__init__("dvol")
-        self._path = path
-
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.connect(self._path)
+            connection.sendall(head.encode() + body)
+            with connection.makefile("rb") as answer:
+                while answer.readline().strip():
+                    pass  # the status, which the last line of the answer says better, and headers
+                yield answer
+        except (OSError, ValueError) as error:
+            raise ServerGone(url) from error

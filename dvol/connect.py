@@ -12,7 +12,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dvol.errors import InvalidRequest
@@ -41,12 +40,14 @@ def connect(choice: Choice, tell: Callable[[str], None]) -> Engine:
     if choice.pool and choice.host:
         raise InvalidRequest("--pool and --host exclude each other; give one of them")
     host = choice.host
-    if not choice.pool and not host and Path(CONTROL_SOCKET).exists():
+    if not choice.pool and not host and os.path.exists(CONTROL_SOCKET):
         host = f"unix://{CONTROL_SOCKET}"
     if host:
         from dvol.client import Client
 
         return Client(host, tell, choice.docker)
+    from pathlib import Path
+
     from dvol.pool import Pool
 
     return Pool(Path(choice.pool or DEFAULT_POOL), _containers(choice), tell)

@@ -32,6 +32,7 @@ from dvol.pool import Pool
 from plugin import control, propagated, sockets, volumedriver, wire
 from plugin.wire import log
 
+_DOCKER_GIVES_UP = 60.0  # seconds, at the latest; it dials for 12.5 s
 _LAST_WORDS = 3.0  # seconds for verbs under way; Docker kills 10 s after SIGTERM
 
 
@@ -45,9 +46,19 @@ def main() -> int:
         _serve(root, Path(options["--socket"]), Path(options["--run"]))
     except (DvolError, OSError, sockets.SocketTaken) as error:
         log.critical("cannot start: %s", _reason(error))
+        if options["--mount"]:
+            _wait_to_be_ended()
         return 1
     log.info("ended")
     return 0
+
+
+def _wait_to_be_ended() -> None:
+    """Let Docker find out that nobody listens, which disables the plugin and tells its user. A
+    process that ends by itself is started again instead, and is left half cleaned up (20.10)."""
+    ends = {signal.SIGTERM, signal.SIGINT}
+    signal.pthread_sigmask(signal.SIG_BLOCK, ends)
+    signal.sigtimedwait(ends, _DOCKER_GIVES_UP)
 
 
 def _attached(options: dict[str, Any]) -> Path:

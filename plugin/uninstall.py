@@ -12,7 +12,6 @@ Options:
 
 from __future__ import annotations
 
-import http.client
 import sys
 import time
 from pathlib import Path
@@ -21,11 +20,12 @@ from typing import Any
 import docker
 from docopt import docopt
 
-from dvol.client import Connection
+from dvol.client import posting
+from dvol.errors import Conflict, DvolError
 
 
-class Refused(Exception):
-    """Why the plugin stays."""
+class Refused(Conflict):
+    """{0}"""
 
 
 def main() -> int:
@@ -33,9 +33,9 @@ def main() -> int:
     options = docopt(__doc__ or "")
     try:
         _uninstall(docker.from_env().api, options["PLUGIN"], options["--run"])
-    except Refused as error:
+    except DvolError as error:
         print(f"dvol: {error}", file=sys.stderr)
-        return 4
+        return error.exit_code
     return 0
 
 
@@ -87,12 +87,8 @@ def _users(api: Any, volume: str, driver: str) -> list[str]:
 
 def _forget(api: Any, volumes: list[str], control: Path) -> None:
     """Docker drops what its driver says does not exist; then it must be gone from its list."""
-    connection = Connection(str(control))
-    try:
-        connection.request("POST", "/docker/detach", "{}")
-        connection.getresponse().read()
-    except (OSError, http.client.HTTPException) as error:
-        raise Refused(f"the plugin does not answer at {control}: {error}") from error
+    with posting(f"unix://{control}", "/docker/detach", {}) as lines:
+        list(lines)
     for volume in volumes:
         _wait_until_forgotten(api, volume)
 

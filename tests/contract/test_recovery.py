@@ -23,8 +23,15 @@ from dvol.errors import Conflict, NotFound
 from dvol.pool import Pool
 from tests.contract.places import environment
 
+pytestmark = pytest.mark.crash
+
 ANN = "Ann <ann@example.org>"
-CHANGING = ["rename", "renameat", "renameat2", "link", "linkat", "unlink", "unlinkat", "rmdir", "mkdir", "mkdirat", "symlink", "symlinkat", "mknod", "mknodat", "openat", "write", "pwrite64", "copy_file_range", "ftruncate", "fsync", "fdatasync", "syncfs", "fchmod", "chmod", "fchmodat"]
+CHANGING = (
+    *("rename", "renameat", "renameat2", "link", "linkat", "symlink", "symlinkat"),
+    *("unlink", "unlinkat", "rmdir", "mkdir", "mkdirat", "mknod", "mknodat", "openat"),
+    *("write", "pwrite64", "copy_file_range", "ftruncate", "fsync", "fdatasync", "syncfs"),
+    *("fchmod", "chmod", "fchmodat"),
+)
 NO_EXCHANGE = ["-e", "inject=renameat2:error=EINVAL"]
 MANY = 8  # fewer points than that are not a verb, but a command line that was refused
 

@@ -19,6 +19,8 @@ FAMILIES = {
     "BackendFailed": (7, 500),
     "Corrupt": (8, 500),
     "Unreachable": (9, 503),
+    "Bug": (70, 500),
+    "Bug": (70, 500),
 }
 
 

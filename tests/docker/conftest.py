@@ -1,0 +1,64 @@
+"""One private Engine with dvol in it for the whole ring; each test finds it empty."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.docker.installed import Installed
+from tests.lab import Unavailable, images
+from tests.lab.engine import Engine
+
+HERE = Path(__file__).parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """All of the ring in one process: there is one Engine."""
+    for item in items:
+        if HERE in item.path.parents:
+            item.add_marker(pytest.mark.docker)
+            item.add_marker(pytest.mark.xdist_group("docker"))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]):
+    """What the daemon and the plugin said stands beside a failure."""
+    report = yield
+    engine = getattr(item, "funcargs", {}).get("engine")
+    if report.failed and engine is not None:
+        report.sections.append(("log of the Engine", "\n".join(engine.logs().splitlines()[-40:])))
+    return report
+
+
+@pytest.fixture(scope="session")
+def engine() -> Iterator[Engine]:
+    try:
+        engine = Engine()
+    except Unavailable as reason:
+        pytest.skip(str(reason))
+    with engine:
+        images.busybox(engine)
+        yield engine
+
+
+@pytest.fixture(scope="session")
+def _installed_once(engine: Engine) -> Installed:
+    installed = Installed(engine)
+    installed.make("install")
+    return installed
+
+
+@pytest.fixture
+def installed(_installed_once: Installed) -> Iterator[Installed]:
+    """dvol, enabled, with no volumes and no containers."""
+    yield _installed_once
+    _installed_once.clear()
+
+
+@pytest.fixture
+def volume(installed: Installed) -> str:
+    """A fresh volume, made by the command."""
+    installed.dvol("init", "shop_db")
+    return "shop_db"
