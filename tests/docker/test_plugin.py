@@ -11,7 +11,7 @@ import time
 import pytest
 
 from tests.docker.installed import Installed, run, wait_for
-from tests.lab import Unavailable, images
+from tests.lab import Unavailable
 from tests.lab.registry import Registry
 
 
@@ -227,17 +227,21 @@ def test_the_manifest_asks_for_no_more_than_it_needs(installed: Installed) -> No
     assert (config["Network"]["Type"], config["PidHost"], config["IpcHost"]) == ("", False, False)
 
 
-def test_listing_is_about_as_quick_as_dockers_own(installed: Installed, precious: str) -> None:
+def test_listing_is_timed_beside_dockers_own(
+    installed: Installed, precious: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     """A figure for the reader of the log; no time is asserted."""
-    installed.dvol("list")
-    ratio = median_time(installed, "dvol", "list") / median_time(
-        installed, "docker", "volume", "ls"
-    )
-    print(f"\n`dvol list` takes {ratio:.1f} times as long as `docker volume ls`")
-    assert images.SHELL
+    commands = (["dvol", "list"], ["docker", "volume", "ls"])
+    for command in commands:
+        assert precious in run(command, installed.env).stdout
+    ours, dockers = (median_time(installed, command) for command in commands)
+    with capsys.disabled():
+        print(
+            f"\n`dvol list` took {ours * 1000:.0f} ms, `docker volume ls` {dockers * 1000:.0f} ms"
+        )
 
 
-def median_time(installed: Installed, *command: str) -> float:
+def median_time(installed: Installed, command: list[str]) -> float:
     times = []
     for _ in range(9):
         began = time.monotonic()
