@@ -58,7 +58,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from dvol import __version__, render
 from dvol.connect import Choice, connect
-from dvol.errors import Bug, Corrupt, DvolError, InvalidRequest
+from dvol.errors import Bug, Corrupt, DvolError, Interrupted, InvalidRequest, disk_failed
 
 if TYPE_CHECKING:
     from dvol.engine import Engine
@@ -78,32 +78,30 @@ def main(argv: Sequence[str] | None = None) -> int:
     _survive_odd_text()
     try:
         return _run(list(sys.argv[1:] if argv is None else argv))
-    except DvolError as error:
-        _say(str(error))
-        return error.exit_code
     except KeyboardInterrupt:
-        _say("interrupted")
-        return 130
+        error: DvolError = Interrupted("")
+    except DvolError as refusal:
+        error = refusal
     except BrokenPipeError:  # the reader of our output has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         return 141
-    except Exception as error:
+    except Exception as bug:
         if os.environ.get("DVOL_TRACEBACK"):
             raise
-        _say(str(Bug(f"{error!r} (DVOL_TRACEBACK=1 shows where)")))
-        return Bug.exit_code
+        error = Bug(f"{bug!r} (DVOL_TRACEBACK=1 shows where)")
+    _say(str(error))
+    return error.exit_code
 
 
 def _run(argv: list[str]) -> int:
-    if not argv or "-h" in argv or "--help" in argv:
-        print(__doc__.strip())
+    options, words = _sorted_out(argv)
+    if not argv or {"-h", "--help"} & set(options):
+        _show(__doc__)
         return 0
-    arguments = _parse(argv)
+    arguments = _parse(argv, options, words)
     engine = connect(_choice(arguments), tell=_say)
     command = next(word for word in _COMMANDS if arguments[word])
-    code = _COMMANDS[command](engine, arguments)
-    sys.stdout.flush()
-    return code or 0
+    return _COMMANDS[command](engine, arguments) or 0
 
 
 # -- commands ----------------------------------------------------------------------------------
@@ -111,7 +109,7 @@ def _run(argv: list[str]) -> int:
 
 def _list(engine: Engine, arguments: Arguments) -> int:
     volumes = engine.volumes()
-    sys.stdout.write(render.volumes(volumes))
+    _show(render.volumes(volumes))
     problems = [volume.problem for volume in volumes if volume.problem]
     for problem in problems:
         _say(problem)
@@ -120,8 +118,7 @@ def _list(engine: Engine, arguments: Arguments) -> int:
 
 def _init(engine: Engine, arguments: Arguments) -> None:
     volume = engine.init(_named(arguments["VOLUME"]))
-    print(f"Created volume {volume.name}")
-    print(f"Created branch {volume.name}/{volume.branch}")
+    _show(f"Created volume {volume.name}\nCreated branch {volume.name}/{volume.branch}\n")
 
 
 def _switch(engine: Engine, arguments: Arguments) -> None:
@@ -134,7 +131,7 @@ def _rm(engine: Engine, arguments: Arguments) -> int:
         _say("Aborting.")
         return 1
     engine.rm(volume)
-    print(f"Deleting volume '{volume}'")
+    _show(f"Deleting volume '{volume}'\n")
     return 0
 
 
@@ -145,11 +142,11 @@ def _commit(engine: Engine, arguments: Arguments) -> None:
     commit = engine.commit(
         _volume(engine, arguments), arguments["--message"] or "", author, identity.date()
     )
-    print(commit.id)
+    _show(f"{commit.id}\n")
 
 
 def _log(engine: Engine, arguments: Arguments) -> None:
-    sys.stdout.write(render.log(engine.log(_volume(engine, arguments))))
+    _show(render.log(engine.log(_volume(engine, arguments))))
 
 
 def _reset(engine: Engine, arguments: Arguments) -> None:
@@ -162,10 +159,10 @@ def _reset(engine: Engine, arguments: Arguments) -> None:
 def _branch(engine: Engine, arguments: Arguments) -> None:
     volume, name = _volume(engine, arguments), arguments["--delete"]
     if name is None:
-        sys.stdout.write(render.branches(engine.branches(volume)))
+        _show(render.branches(engine.branches(volume)))
     else:
         engine.delete_branch(volume, name)
-        print(f"Deleting branch '{name}'")
+        _show(f"Deleting branch '{name}'\n")
 
 
 def _checkout(engine: Engine, arguments: Arguments) -> None:
@@ -177,9 +174,9 @@ def _checkout(engine: Engine, arguments: Arguments) -> None:
 
 
 def _version(engine: Engine, arguments: Arguments) -> None:
-    print(f"dvol {__version__}")
+    _show(f"dvol {__version__}\n")
     answer = engine.version()
-    print(f"pool {answer.pool}, kept by dvol {answer.dvol} (protocol {answer.protocol})")
+    _show(f"pool {answer.pool}, kept by dvol {answer.dvol} (protocol {answer.protocol})\n")
 
 
 _COMMANDS: dict[str, Callable[[Engine, Arguments], int | None]] = {
@@ -200,25 +197,25 @@ _COMMANDS: dict[str, Callable[[Engine, Arguments], int | None]] = {
 # -- words in ----------------------------------------------------------------------------------
 
 
-def _parse(argv: list[str]) -> Arguments:
+def _parse(argv: list[str], options: list[str], words: list[str]) -> Arguments:
     """docopt's reading of the usage, with one line instead of a page where it finds none.
 
     docopt takes `--har` for `--hard`; the guard of a verb that loses data must be spelled out.
     """
     from docopt import DocoptExit, docopt
 
-    for option in _options(argv):
-        if option.startswith("--") and option not in re.findall(r"--[a-z-]+", __doc__):
-            _misused(argv, f"no such option: {option};")
+    known = re.findall(r"--[a-z-]+", __doc__)
+    for option in options:
+        if option.startswith("--") and option not in known:
+            _misused(words, f"no such option: {option};")
     try:
         return dict(docopt(__doc__, argv, default_help=False))
     except DocoptExit:
-        _misused(argv, "Wrong number of arguments.")
+        _misused(words, "Wrong number of arguments.")
 
 
-def _misused(argv: list[str], problem: str) -> NoReturn:
+def _misused(words: list[str], problem: str) -> NoReturn:
     """Name the command's own usage, or what is no command."""
-    words = _words(argv)
     command = next((word for word in words if word in _COMMANDS), None)
     if command is None and words:
         problem = f"Unknown command: {words[0]};"
@@ -226,21 +223,22 @@ def _misused(argv: list[str], problem: str) -> NoReturn:
     raise InvalidRequest(f"{problem} " + (f"usage: dvol {usage[1]}" if usage else _SEE_HELP))
 
 
-def _options(argv: list[str]) -> list[str]:
-    """The options in `argv`, without values given to them."""
-    options = argv[: argv.index("--")] if "--" in argv else argv
-    return [word.partition("=")[0] for word in options if word.startswith("-")]
-
-
-def _words(argv: list[str]) -> list[str]:
-    """What in `argv` is neither an option nor the value of one."""
+def _sorted_out(argv: list[str]) -> tuple[list[str], list[str]]:
+    """The options of a command line, without their values, and its words."""
     with_value = re.findall(r"(--?[a-zA-Z-]+) [A-Z]", __doc__)
-    places = range(len(argv))
-    return [
-        argv[place]
-        for place in places
-        if not argv[place].startswith("-") and (place == 0 or argv[place - 1] not in with_value)
-    ]
+    options: list[str] = []
+    words: list[str] = []
+    rest = iter(argv)
+    for word in rest:
+        if word == "--":
+            words += rest
+        elif word.startswith("-") and word != "-":
+            options.append(word.partition("=")[0])
+            if word in with_value:
+                next(rest, None)
+        else:
+            words.append(word)
+    return options, words
 
 
 def _choice(arguments: Arguments) -> Choice:
@@ -271,7 +269,7 @@ def _volume(engine: Engine, arguments: Arguments) -> str:
 
 def _sure(what: str) -> bool:
     """Ask on a terminal; without one there is nobody to ask, and waiting would hang a script."""
-    if not sys.stdin.isatty():
+    if sys.stdin is None or not sys.stdin.isatty():
         raise InvalidRequest(f"{what}: confirm with -f where there is no terminal")
     print(f"Are you sure? {what} (y/n): ", end="", file=sys.stderr, flush=True)
     return sys.stdin.readline().strip().lower() in ("y", "yes")
@@ -280,14 +278,31 @@ def _sure(what: str) -> bool:
 # -- words out ---------------------------------------------------------------------------------
 
 
+def _show(text: str) -> None:
+    """Results go to stdout, at once, so that a failure to write them is told."""
+    if sys.stdout is None:  # closed by who started us, who then wants none
+        return
+    try:
+        print(text, end="", flush=True)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        _drop_output()
+        raise disk_failed(error, "standard output") from error
+
+
 def _say(text: str) -> None:
     """Talk goes to stderr; a closed one is no reason to fail."""
     with suppress(OSError):
         print(f"dvol: {text}", file=sys.stderr, flush=True)
 
 
+def _drop_output() -> None:
+    """Keep Python from trying again to write it when it ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def _survive_odd_text() -> None:
     """A message may hold bytes that are no UTF-8: they go out as they came in."""
-    for stream in (sys.stdout, sys.stderr):
-        if stream is not None and hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="surrogateescape" if stream is sys.stdout else None)
+    if sys.stdout is not None:
+        sys.stdout.reconfigure(errors="surrogateescape")  # type: ignore[union-attr]

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dvol.engine import PROTOCOL
-from dvol.errors import NoServer, ServerGone, from_document
+from dvol.errors import Interrupted, NoServer, ServerGone, from_document
 from dvol.model import Branch, Commit, Version, Volume
 
 
@@ -111,3 +111,5 @@ def posting(url: str, path: str, question: object) -> Iterator[Iterable[bytes]]:
                 yield answer
         except (OSError, ValueError) as error:
             raise ServerGone(url) from error
+        except KeyboardInterrupt:
+            raise Interrupted("; the server goes on with what it began: see 'dvol log'") from None

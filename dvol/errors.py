@@ -14,9 +14,8 @@ through either door.
     ├── BackendFailed         7  look at the host: disk, permissions
     ├── Corrupt               8  stop, and inspect
     ├── Unreachable           9  no server
-    └── Bug                  70  please report it
-
-Exit code 130 (interrupted) has no class; the command line gives it.
+    ├── Bug                  70  please report it
+    └── Interrupted         130  by Ctrl-C
 """
 
 from __future__ import annotations
@@ -241,6 +240,12 @@ class Bug(DvolError):
     """a bug in dvol: {0}; please report it"""
 
     exit_code = 70
+
+
+class Interrupted(DvolError):
+    """interrupted{0}"""
+
+    exit_code = 130
 
 
 def printable(text: str) -> str:
