@@ -57,7 +57,7 @@ install: plugin cli                     ## Enable the plugin under PLUGIN, and d
 	install -D -m 755 build/dvol-here "$(PREFIX)/bin/dvol"
 	rootfs/install.sh "$(PLUGIN)" "$(DATA)" "$(RUN)"
 uninstall: .venv/.ready                 ## Remove both; the data stays
-	$(BIN)/python -m plugin.uninstall --run="$(RUN)" "$(PLUGIN)"
+	$(BIN)/python -m plugin.uninstall "$(PLUGIN)"
 	rm -f "$(PREFIX)/bin/dvol"
 push: plugin                            ## Publish to REGISTRY=HOST[:PORT] as clusterhq/dvol:latest
 	@: $(if $(REGISTRY),,$(error say where to: make push REGISTRY=HOST))

@@ -9,6 +9,8 @@ from __future__ import annotations
 import errno
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -27,16 +29,19 @@ def sync_directory(directory: Path) -> None:
         os.close(fd)
 
 
-def sync_filesystem(directory: Path) -> None:
-    """Make all that was written on the file system of `directory` durable, in one call.
+@contextmanager
+def durably(directory: Path) -> Iterator[None]:
+    """Make all that was written on the file system of `directory` meanwhile durable at the end.
 
-    For a freshly copied tree this is far cheaper than an fsync per file. Since Linux 5.8 it
-    reports write-back errors too; a failed sync is never retried, because the kernel has then
+    One syncfs(2), which for a freshly copied tree is far cheaper than an fsync per file. Since
+    Linux 5.8 it reports write-back errors too, but only those since its descriptor was opened:
+    hence before the first write. A failed sync is never retried, because the kernel has then
     already thrown the pages away.
     """
     fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        _libc_call("syncfs", fd)
+        yield
+        libc_call("syncfs", fd)
     finally:
         os.close(fd)
 
@@ -46,7 +51,7 @@ def exchange(one: Path, other: Path) -> None:
 
     OSError EINVAL where the file system cannot (renameat2(2)).
     """
-    _libc_call(
+    libc_call(
         "renameat2",
         _AT_FDCWD,
         os.fsencode(one),
@@ -88,7 +93,8 @@ def read_json(path: Path) -> Any:
         raise BadDocument(str(path), f"not JSON ({error})") from error
 
 
-def _libc_call(function: str, *arguments: Any, named: Path | None = None) -> None:
+def libc_call(function: str, *arguments: Any, named: Path | None = None) -> None:
+    """A system call that Python has no name for; OSError as Python's own raise it."""
     import ctypes  # late: most commands never need it
 
     libc = ctypes.CDLL(None, use_errno=True)

@@ -1,4 +1,4 @@
-"""What a new commit says of itself: id, message, author, date. Pure rules; no disk.
+"""What a new commit says of itself: id, message, author, date. No disk.
 
 Whose name and time zone these are is found out by the command line, not here.
 """

@@ -38,6 +38,7 @@ Options:
   --path DIR                       the same
   -H URL, --host URL               the server's socket, unix:///run/dvol/control.sock
   --disable-docker-integration     do not ask Docker which containers use a volume
+  --version                        the version of this command
   -h, --help                       this text
 
 Examples:
@@ -97,6 +98,9 @@ def _run(argv: list[str]) -> int:
     options, words = _sorted_out(argv)
     if not argv or {"-h", "--help"} & set(options):
         _show(__doc__)
+        return 0
+    if "--version" in options:
+        _show(f"dvol {__version__}\n")
         return 0
     arguments = _parse(argv, options, words)
     engine = connect(_choice(arguments), tell=_say)
@@ -242,7 +246,10 @@ def _sorted_out(argv: list[str]) -> tuple[list[str], list[str]]:
 
 
 def _choice(arguments: Arguments) -> Choice:
-    pool = arguments["--path"] if arguments["--pool"] is None else arguments["--pool"]
+    pool, other = arguments["--pool"], arguments["--path"]
+    if None not in (pool, other):
+        raise InvalidRequest("--pool and --path are the same; give one of them")
+    pool = other if pool is None else pool
     if pool == "":
         raise InvalidRequest("--pool names no directory")
     return Choice(

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dvol.engine import PROTOCOL
-from dvol.errors import Interrupted, NoServer, ServerGone, from_document
+from dvol.errors import Interrupted, NoServer, NotAllowed, ServerGone, from_document
 from dvol.model import Branch, Commit, Version, Volume
 
 
@@ -101,6 +101,8 @@ def posting(url: str, path: str, question: object) -> Iterator[Iterable[bytes]]:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         try:
             connection.connect(url.removeprefix("unix://"))
+        except PermissionError as error:
+            raise NotAllowed(url) from error
         except OSError as error:
             raise NoServer(url, error.strerror or str(error)) from error
         try:

@@ -60,16 +60,17 @@ class Docker:
             found = self._api().containers(all=True, filters={"volume": [volume]})
         except self._failures() as error:
             raise DockerUnusable(volume, _reason(error)) from error
-        return [
+        having = [
             (one["Id"], (one.get("Names") or [one["Id"][:12]])[0], one["State"])
-            for one in sorted(found, key=lambda one: one["Names"])
+            for one in found
             if any(_is_volume(mount, volume) for mount in one["Mounts"])
         ]
+        return sorted(having, key=lambda container: container[1])
 
     def _is_alive(self, id: str, state: str) -> bool:
         """A container whose `Mount` was answered a moment ago is not "running" yet, but
-        `inspect` waits for it, because a start holds the container's lock. One that waits for
-        our own gate holds that lock too, hence the short patience."""
+        `inspect` waits for it, because a start holds the container's lock. In doubt it lives:
+        its start may only be slow, or wait for our own gate, which then opens for it."""
         if state in ("running", "paused", "restarting", "removing"):
             return True
         import requests
@@ -79,7 +80,7 @@ class Docker:
             answer = api.get(api._url("/containers/{0}/json", id), timeout=_START_PATIENCE)
             return bool(answer.ok and answer.json()["State"]["Running"])
         except requests.exceptions.Timeout:
-            return False
+            return True
         except self._failures() as error:
             raise DockerUnusable(id[:12], _reason(error)) from error
 

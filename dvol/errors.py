@@ -149,6 +149,11 @@ class NotAPool(Conflict):
     """{0} holds other files and no pool; name an empty or a new directory"""
 
 
+class PluginInUse(Conflict):
+    """containers refer to volumes of the plugin {0}: {1}; 'docker rm' them first (the data
+    stays)"""
+
+
 class VolumeInUse(Conflict):
     """Cannot {0} '{1}' while it is in use by '{2}'; stop these containers first"""
 
@@ -168,6 +173,10 @@ class PoolBusy(Busy):
     """the pool is busy{0}; try again when that has ended"""
 
 
+class TooManyMounts(Busy):
+    """too many containers wait for their volumes already; volume {0} has to wait as well"""
+
+
 class Unsupported(DvolError):
     """{0}"""
 
@@ -185,6 +194,11 @@ class NewerProtocol(Unsupported):
 
 class UnknownVerb(Unsupported):
     """this dvol server has no verb '{0}'; upgrade the plugin"""
+
+
+class Detached(Unsupported):
+    """volume {0} is out of reach while the dvol plugin is being uninstalled; if it stays after
+    all, 'docker plugin disable -f' and 'enable' end that"""
 
 
 class DockerUnusable(Unsupported):
@@ -220,6 +234,10 @@ class TreeMissing(Corrupt):
     """{0} is missing although the history of the volume names it"""
 
 
+class WrongData(Corrupt):
+    """{0}; set the plugin's 'data.source' to the directory it had, and enable it again"""
+
+
 class Unreachable(DvolError):
     """{0}"""
 
@@ -229,6 +247,11 @@ class Unreachable(DvolError):
 
 class NoServer(Unreachable):
     """no dvol server answers at {0} ({1}); is the plugin enabled ('docker plugin ls')?"""
+
+
+class NotAllowed(Unreachable):
+    """you may not use the dvol server at {0}: that takes the right to use Docker, which
+    membership in the group of Docker's socket gives"""
 
 
 class ServerGone(Unreachable):

@@ -22,7 +22,7 @@ from dvol.model import Commit
 from dvol.names import is_component
 from dvol.revisions import Line, resolve
 
-_ID = re.compile(r"[0-9a-f]{40}")
+ID = re.compile(r"[0-9a-f]{40}")
 
 
 class History(Mapping[str, Line]):
@@ -77,10 +77,9 @@ class History(Mapping[str, Line]):
         branch, _ = self.current_line()
         return resolve(revision, branch, self)
 
-    def names(self, commit_id: str, but: str = "") -> bool:
-        """Whether any branch, one aside, has the commit."""
-        others = (self[branch] for branch in self if branch != but)
-        return any(commit.id == commit_id for line in others for commit in line)
+    def names(self, commit_id: str) -> bool:
+        """Whether any branch has the commit."""
+        return any(commit.id == commit_id for branch in self for commit in self[branch])
 
     def _names(self) -> list[str]:
         try:
@@ -118,7 +117,7 @@ def is_directory(path: Path) -> bool:
 
 def _commit(item: Any, path: Path) -> Commit:
     """An id becomes a path component, so nothing but 40 hex digits passes."""
-    if not isinstance(item, dict) or not _ID.fullmatch(str(item.get("id"))):
+    if not isinstance(item, dict) or not ID.fullmatch(str(item.get("id"))):
         raise BadDocument(str(path), "an entry has no commit id")
     fields = [item.get(name) or "" for name in ("id", "message", "author", "date")]
     if not all(isinstance(value, str) for value in fields):

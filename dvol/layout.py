@@ -2,7 +2,9 @@
 
     <pool>/
       .dvol/pool.json                 format of the pool, and its id
-      .dvol/locks/...                 flock files, never deleted
+      .dvol/locks/pool, sweep         flock files, never deleted
+      .dvol/locks/volumes/<volume>    one changing verb at a time
+      .dvol/locks/gates/<volume>      closed while its trees must be quiet
       .dvol/journal.json              steps of a verb of the pool under way (init)
       .dvol/staging/<operation>/      what such a verb prepares
       .dvol/trash/<entry>/            what was discarded, described by its entry.json

@@ -9,9 +9,10 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from dvol import names
 from dvol.atomic import read_json, replace_json, sync_directory
 from dvol.errors import BadDocument, NewerFormat, NotAPool, PoolBusy, PoolNotFound
-from dvol.layout import OWN, PoolLayout
+from dvol.layout import DEFAULT_BRANCH, OWN, PoolLayout
 from dvol.locks import held, holder
 
 FORMAT = 1
@@ -44,9 +45,12 @@ def ensure(layout: PoolLayout) -> None:
 
 def _mark(layout: PoolLayout) -> None:
     layout.root.chmod(0o700)
+    for directory in (layout.trash, layout.doomed):
+        directory.mkdir(parents=True, exist_ok=True)
     document = {"format": FORMAT, "id": os.urandom(16).hex()}
     replace_json(layout.mark, document, layout.staging)
-    sync_directory(layout.root)
+    for directory in (layout.root, layout.root.parent):
+        sync_directory(directory)
 
 
 def pool_id(layout: PoolLayout) -> str:
@@ -80,11 +84,14 @@ def _read(layout: PoolLayout) -> dict[str, object] | None:
 def _may_become_pool(root: Path) -> bool:
     """Empty, or a pool of the original: so that a mistyped `--pool` takes over nobody's files."""
     try:
-        names = set(os.listdir(root)) - {"lost+found", OWN}
+        found = set(os.listdir(root)) - {"lost+found", OWN}
     except (FileNotFoundError, NotADirectoryError):
         return False
     return (
-        not names
-        or "current_volume.json" in names
-        or any((root / name / "branches").is_dir() for name in names)
+        not found
+        or "current_volume.json" in found
+        or any(
+            names.is_component(name) and (root / name / "branches" / DEFAULT_BRANCH).is_dir()
+            for name in found
+        )
     )

@@ -1,6 +1,6 @@
 """The frozen facts that verbs return. All fields are plain JSON values.
 
-What a fact means lives here; how it is stored does not (`history`), nor how it is shown (`cli`).
+What a fact means lives here; how it is stored does not (`history`), nor how it is shown (`render`).
 """
 
 from __future__ import annotations

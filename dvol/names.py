@@ -1,7 +1,7 @@
 """What a volume and a branch may be called. Pure rules; no disk.
 
 Names come from strangers and become path components: Docker itself checks no volume name for a
-plugin, so `../../evil` does arrive here. Names of new things follow Docker's own pattern. Pools
+plugin, so `../../evil` does arrive here. Names of new things have Docker's own alphabet. Pools
 of the original dvol may hold odder ones; these stay usable where they are a single harmless
 path component (`is_component`).
 """
@@ -13,14 +13,13 @@ import re
 from dvol.errors import InvalidName, ReservedName
 
 LONGEST = 200  # bytes; leaves room in a 255-byte path component for suffixes such as ".json"
-_VOLUME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*")
-_BRANCH = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9_.-]*")
+_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*")
 POOL_FILES = {"current_volume.json", "config.yml", "lost+found"}
 
 
 def check_volume(name: str) -> None:
     """Refuse what a new volume may not be called."""
-    _check(name, "volume", _VOLUME)
+    _check(name, "volume")
     if name in POOL_FILES:
         raise ReservedName(name, "volume")
 
@@ -30,7 +29,7 @@ def check_branch(name: str) -> None:
 
     `x.json` would collide with the list of a branch `x`, and `HEAD` is a revision.
     """
-    _check(name, "branch", _BRANCH)
+    _check(name, "branch")
     if name == "HEAD" or name.endswith(".json"):
         raise ReservedName(name, "branch")
 
@@ -44,8 +43,8 @@ def is_component(name: str) -> bool:
     return 0 < size <= 255 and not name.startswith(".") and not {"/", "\0", "\n"} & set(name)
 
 
-def _check(name: str, noun: str, pattern: re.Pattern[str]) -> None:
-    if not pattern.fullmatch(name):
+def _check(name: str, noun: str) -> None:
+    if not _NAME.fullmatch(name):
         raise InvalidName(name or "''", noun, "")
     if len(name) > LONGEST:
         raise InvalidName(name[:20] + "...", noun, f", {LONGEST} at most")

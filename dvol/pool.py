@@ -15,7 +15,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 
 from dvol import __version__, names
@@ -47,6 +46,8 @@ from dvol.pool_files import PoolFiles
 from dvol.volume_files import VolumeFiles
 
 MOUNT_PATIENCE = 18.0  # seconds; Docker's own limit may be 30, and it retries with empty bodies
+Ask = Callable[[str], list[str]]  # the containers that have something to do with a volume
+
 _ANONYMOUS = re.compile(r"[0-9a-f]{64}")  # what Docker calls a volume that nobody named
 
 
@@ -78,7 +79,8 @@ class Pool:
     def volumes(self) -> list[Volume]:
         with self._files.reading():
             active = self._files.active()
-            return [self._describe(name, active) for name in self._files.names()]
+            described = [self._describe(name, active) for name in self._files.names()]
+            return [volume for volume in described if volume]
 
     def get(self, volume: str) -> Volume:
         with self._files.reading():
@@ -110,12 +112,10 @@ class Pool:
 
     def rm(self, volume: str) -> None:
         try:
-            with self._files.changing(volume, "rm", tolerant=True):
-                users = self.containers.referring(volume)
-                if users:
-                    raise VolumeInUse("remove", volume, ",".join(users))
-                with self._files.changing_pool("rm"):
-                    self._files.discard(volume, self._files.layout.trash)
+            with self._files.changing(volume, "rm", tolerant=True) as files:
+                with self._quiet(files.layout, "remove", self.containers.referring):
+                    with self._files.changing_pool("rm"):
+                        self._files.discard(volume, self._files.layout.trash)
         except VolumeNotFound:
             raise CannotRemoveMissing(volume) from None
 
@@ -123,8 +123,9 @@ class Pool:
         commit = new_commit(message, author, date)
         with self._files.changing(volume, "commit") as files:
             branch, line = files.history.current_line()
-            with self._quiet(files.layout, "commit"):
-                files.freeze(branch, line, commit)
+            with files.durably():  # while the gate is open again
+                with self._quiet(files.layout, "commit"):
+                    files.freeze(branch, line, commit)
             files.publish(branch, commit)
         return commit
 
@@ -202,8 +203,13 @@ class Pool:
         with suppress(VolumeNotFound):
             with self._files.changing(volume, "rm", tolerant=True, patience=0.0) as files:
                 passing = _ANONYMOUS.fullmatch(volume) and not _has_commits(files)
-                with self._files.changing_pool("rm"):
+                with self._files.changing_pool("rm", patience=1.0):
                     self._files.discard(volume, layout.doomed if passing else layout.trash)
+
+    def names(self) -> list[str]:
+        """The names of all volumes, in whatever state they are."""
+        with self._files.reading():
+            return self._files.names()
 
     def tree(self, volume: str) -> Path:
         """The live tree that Docker mounts. Takes no lock and waits for nobody."""
@@ -213,9 +219,7 @@ class Pool:
     def created(self, volume: str) -> str:
         """When the volume was made, RFC 3339 with a zone."""
         with self._files.reading():
-            layout = self._files.find(volume)
-            oldest_known = datetime.fromtimestamp(int(os.stat(layout.root).st_mtime), UTC)
-            return self._files.volume(layout).created() or oldest_known.isoformat()
+            return self._files.volume(self._files.find(volume)).created()
 
     def mount(self, volume: str, patience: float = MOUNT_PATIENCE) -> Path:
         """The live tree, once no verb needs it quiet; VolumeBusy after `patience` seconds."""
@@ -231,7 +235,7 @@ class Pool:
                 with held(files.layout.lock, "recovery", deadline - time.monotonic()) as had:
                     if not had:
                         raise VolumeBusy(volume, holder(files.layout.lock))
-                    files.recover()
+                    files.journal.complete()
 
     def recover(self) -> Iterator[DvolError]:
         """Complete what died under way, in every volume; yields what stays as it is."""
@@ -251,8 +255,8 @@ class Pool:
     # ------------------------------------------------------------------------------------------
 
     @contextmanager
-    def _quiet(self, layout: VolumeLayout, verb: str) -> Iterator[None]:
-        """Close the gate, then make sure that no container writes.
+    def _quiet(self, layout: VolumeLayout, verb: str, ask: Ask | None = None) -> Iterator[None]:
+        """Close the gate, then make sure that no container writes (or what `ask` asks).
 
         In this order: a container that passed the gate before it closed is found by the
         question after it.
@@ -260,18 +264,21 @@ class Pool:
         with held(layout.gate, verb, MOUNT_PATIENCE) as had:
             if not had:
                 raise VolumeBusy(layout.name, ": a container is being started on it")
-            self._refuse_users(layout, verb)
+            self._refuse_users(layout, verb, ask)
             yield
 
-    def _refuse_users(self, layout: VolumeLayout, verb: str) -> None:
-        users = self.containers.using(layout.name)
+    def _refuse_users(self, layout: VolumeLayout, verb: str, ask: Ask | None = None) -> None:
+        users = (ask or self.containers.using)(layout.name)
         if users:
             raise VolumeInUse(verb, layout.name, ",".join(users))
 
-    def _describe(self, name: str, active: str) -> Volume:
+    def _describe(self, name: str, active: str) -> Volume | None:
+        """None if it went away under our eyes."""
         try:
             return self._facts(name, active)
         except (DvolError, OSError) as error:
+            if not self._files.exists(name):
+                return None
             problem = disk_failed(error) if isinstance(error, OSError) else error
             return Volume(name, "", "", 0, name == active, str(problem))
 

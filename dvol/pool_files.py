@@ -126,11 +126,11 @@ class PoolFiles:
                     yield files
 
     @contextmanager
-    def changing_pool(self, verb: str) -> Iterator[None]:
+    def changing_pool(self, verb: str, patience: float | None = None) -> Iterator[None]:
         """Hold the pool's lock, making the pool first where there is none."""
         with _disk_errors():
             mark.ensure(self.layout)
-            with self._locked(self.layout.lock, verb, PoolBusy):
+            with self._locked(self.layout.lock, verb, PoolBusy, patience):
                 self.journal.recover()
                 with _left_clean(self.journal.recover):
                     yield
@@ -173,8 +173,6 @@ class PoolFiles:
     def discard(self, volume: str, into: Path) -> None:
         """Move a whole volume to the trash or to its doom; the volume's lock is held too."""
         entry = new_entry(self.layout.staging, verb="rm", volume=volume)
-        sync_directory(entry)
-        sync_directory(self.layout.staging)
         steps: list[Step] = [
             ["move", volume, self._at(entry / "volume")],
             ["move", self._at(entry), self._at(into / entry.name)],
@@ -186,11 +184,25 @@ class PoolFiles:
         replace_json(self.layout.active, {"current_volume": volume}, self.layout.staging)
 
     def sweep(self) -> None:
-        """Delete what is doomed. Slow, so never within a call that Docker waits for."""
+        """Delete what is doomed; what can't be deleted keeps nothing else from it.
+
+        Slow, so never within a call that Docker waits for. Raises the last failure."""
+        failures: dict[str, OSError] = {}
         with _disk_errors(), held(self.layout.sweep_lock, "sweep", 0.0) as had:
-            if had and self.layout.doomed.is_dir():
-                for name in os.listdir(self.layout.doomed):
-                    self.backend.delete(self.layout.doomed / name)
+            while had and (left := self._doomed() - failures.keys()):
+                for name in left:
+                    try:
+                        self.backend.delete(self.layout.doomed / name)
+                    except OSError as error:
+                        failures[name] = error
+            for failure in failures.values():
+                raise failure
+
+    def _doomed(self) -> set[str]:
+        try:
+            return set(os.listdir(self.layout.doomed))
+        except FileNotFoundError:
+            return set()
 
     def _at(self, path: Path) -> str:
         return str(path.relative_to(self.layout.root))
@@ -206,7 +218,7 @@ def _complete_if_dead(journal: Journal, lock: Path) -> None:
 
 @contextmanager
 def _disk_errors() -> Iterator[None]:
-    """What the kernel says becomes a refusal here, and nowhere else."""
+    """What the kernel says becomes a refusal."""
     try:
         yield
     except OSError as error:

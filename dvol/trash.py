@@ -17,14 +17,19 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from dvol.atomic import write_json
+from dvol.atomic import sync_directory, write_json
 from dvol.authorship import now
 
 
 def new_entry(staging: Path, **facts: Any) -> Path:
-    """Make an entry in `staging`, named so that entries sort by age; `facts` are its note."""
+    """Make an entry in `staging`, named so that entries sort by age; `facts` are its note.
+
+    It is durable, and so is the note."""
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
     entry = staging / f"{stamp}-{os.urandom(6).hex()}"
     entry.mkdir(parents=True)
+    (entry / "commits").mkdir()
     write_json(entry / "entry.json", {"format": 1, "date": now(), **facts})
+    sync_directory(entry)
+    sync_directory(staging)
     return entry

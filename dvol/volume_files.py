@@ -8,28 +8,26 @@ and containers are the pool's business.
 from __future__ import annotations
 
 import os
-import re
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from dvol.atomic import (
+    durably,
     read_json,
     replace_json,
     sync_directory,
-    sync_filesystem,
     write_json,
 )
 from dvol.backends import Backend
-from dvol.errors import Corrupt, TreeMissing
-from dvol.history import History, as_document, is_directory
+from dvol.errors import BadDocument, Corrupt, TreeMissing
+from dvol.history import ID, History, as_document, is_directory
 from dvol.journal import Journal, Step
 from dvol.layout import VolumeLayout
 from dvol.model import Commit
 from dvol.revisions import Line
 from dvol.trash import new_entry
-
-_ID = re.compile(r"[0-9a-f]{40}")
 
 
 @dataclass(frozen=True)
@@ -58,9 +56,13 @@ class VolumeFiles:
         self.journal.complete()
         for name in self.journal.staged():
             with suppress(Corrupt):
-                if _ID.fullmatch(name) and not self.history.names(name):
+                if ID.fullmatch(name) and not self.history.names(name):
                     self.backend.delete(self.layout.commit(name))
                 self.backend.delete(self.layout.staging / name)
+
+    def durably(self) -> AbstractContextManager[None]:
+        """What is staged within it is durable after it."""
+        return durably(self.layout.root)
 
     def freeze(self, branch: str, line: Line, commit: Commit) -> None:
         """Stage the next commit of a branch; needs the tree to be quiet meanwhile."""
@@ -69,9 +71,8 @@ class VolumeFiles:
         write_json(staged / "line.json", as_document((*line, commit)))
 
     def publish(self, branch: str, commit: Commit) -> None:
-        """Make the staged commit durable, then real."""
+        """Make a staged commit real; what was staged is durable already."""
         staged = self.layout.staging / commit.id
-        sync_filesystem(staged)  # tree and list, before anything names them
         self.layout.commits.mkdir(exist_ok=True)
         os.rename(staged / "tree", self.layout.commit(commit.id))
         sync_directory(self.layout.commits)
@@ -92,11 +93,11 @@ class VolumeFiles:
             to=line[-1].id,
             line=as_document(old),
         )
-        new = self._restore(line[-1], entry / "tree")
-        write_json(entry / "line.json", as_document(line))
+        with self.durably():
+            new = self._restore(line[-1], entry / "tree")
+            write_json(entry / "line.json", as_document(line))
         kept = {commit.id for commit in line}
         dropped = self._dropped([one for one in old if one.id not in kept], branch, history)
-        sync_filesystem(entry)
         tree = self._at(self.layout.tree(branch))
         return [
             ["exchange", self._at(entry / "tree"), tree, new.st_ino],
@@ -111,10 +112,10 @@ class VolumeFiles:
         Its list comes first, then its directory, by which alone a branch exists.
         """
         staged = self._stage(f"branch-{name}")
-        self._restore(line[-1], staged / "tree")
-        write_json(staged / "line.json", as_document(line))
-        write_json(staged / "current.json", {"current_branch": name})
-        sync_filesystem(staged)
+        with self.durably():
+            self._restore(line[-1], staged / "tree")
+            write_json(staged / "line.json", as_document(line))
+            write_json(staged / "current.json", {"current_branch": name})
         return [
             ["move", self._at(staged / "line.json"), self._at(self.layout.line(name))],
             ["move", self._at(staged / "tree"), self._at(self.layout.tree(name))],
@@ -132,8 +133,6 @@ class VolumeFiles:
             branch=name,
             line=as_document(history[name]),
         )
-        sync_directory(entry)
-        sync_directory(self.layout.staging)
         return [
             ["move", self._at(self.layout.tree(name)), self._at(entry / "tree")],
             ["move", self._at(self.layout.line(name)), self._at(entry / "line.json")],
@@ -145,12 +144,16 @@ class VolumeFiles:
         replace_json(self.layout.current, {"current_branch": branch}, self.layout.staging)
 
     def created(self) -> str:
-        """When the volume was made, RFC 3339; "" in volumes of the original."""
+        """When the volume was made, RFC 3339 with a zone.
+
+        Volumes of the original do not say: their oldest sign of life is their list of branches.
+        """
         try:
             facts = read_json(self.layout.facts)
-        except FileNotFoundError:
-            return ""
-        return str(facts.get("created", "")) if isinstance(facts, dict) else ""
+            moment = datetime.fromisoformat(facts["created"])
+        except (FileNotFoundError, BadDocument, KeyError, TypeError, ValueError):
+            moment = datetime.fromtimestamp(os.stat(self.layout.branches).st_mtime, UTC)
+        return moment.astimezone(UTC).isoformat(timespec="seconds")
 
     def _stage(self, name: str) -> Path:
         staged = self.layout.staging / name

@@ -19,6 +19,7 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ from dvol import __version__, mark
 from dvol.containers import Containers, Docker, NoContainers
 from dvol.errors import DvolError
 from dvol.layout import PoolLayout
-from dvol.pool import Pool
+from dvol.pool import MOUNT_PATIENCE, Pool
 from plugin import control, propagated, sockets, volumedriver, wire
 from plugin.wire import log
 
@@ -39,6 +40,8 @@ _LAST_WORDS = 3.0  # seconds for verbs under way; Docker kills 10 s after SIGTER
 def main() -> int:
     """Serve until SIGTERM. Ends before it listens if the pool is not the one it should be."""
     options = docopt(__doc__ or "")
+    signal.signal(signal.SIGTERM, _end)  # first: as process 1 we would not hear it else
+    signal.signal(signal.SIGINT, _end)
     _log_to_stdout(os.environ.get("DVOL_LOG_LEVEL") or "info")
     try:
         root = _attached(options)
@@ -67,9 +70,10 @@ def _attached(options: dict[str, Any]) -> Path:
     if options["--mount"]:
         propagated.attach(data, Path(options["--mount"]))
         data = Path(options["--mount"])
-    root = data / "volumes"
-    mark.ensure(PoolLayout(root))
-    return root
+        mark.check(PoolLayout(data / "volumes"))
+    else:
+        mark.ensure(PoolLayout(data / "volumes"))
+    return data / "volumes"
 
 
 def _recover(pool: Pool) -> None:
@@ -86,15 +90,15 @@ def _serve(root: Path, socket: Path, run: Path) -> None:
     def open_engine(docker: bool, tell: control.Tell) -> Pool:
         return Pool(root, containers() if docker else NoContainers(), tell)
 
-    driver = volumedriver.VolumeDriver(Pool(root), _sweeper(root))
+    sweep = _sweeper(root)
+    sweep()
+    driver = volumedriver.VolumeDriver(Pool(root, patience=MOUNT_PATIENCE), sweep)
     people = control.Control(open_engine)
     address = run / "dvol" / "control.sock"
     control_app = control.make_app(people, driver.detach)
     aside = sockets.open_door(wire.door(control_app), address, control.THREADS)
     sockets.share_with(address, _group_of_docker(run))
     door = sockets.open_door(wire.door(volumedriver.make_app(driver)), socket, volumedriver.THREADS)
-    signal.signal(signal.SIGTERM, _end)
-    signal.signal(signal.SIGINT, _end)
     sockets.run_aside(aside)
     log.info("dvol %s serves %s at %s and %s", __version__, root, socket, address)
     door.run()
@@ -103,8 +107,8 @@ def _serve(root: Path, socket: Path, run: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def _sweeper(root: Path) -> Any:
-    """Returns what starts a sweep in the background, having started a first one."""
+def _sweeper(root: Path) -> Callable[[], None]:
+    """What starts a sweep in the background."""
 
     def sweep() -> None:
         try:
@@ -115,7 +119,6 @@ def _sweeper(root: Path) -> Any:
     def start() -> None:
         threading.Thread(target=sweep, name="sweep", daemon=True).start()
 
-    start()
     return start
 
 

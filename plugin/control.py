@@ -33,6 +33,28 @@ VERBS = {
 }
 
 
+@dataclasses.dataclass(frozen=True)
+class Call:
+    """A verb that was understood, and the volume it is about, for the log."""
+
+    verb: str
+    volume: str
+    run: Callable[[], Any]
+
+    def outcome(self) -> dict[str, Any]:
+        """The last line of the answer; logged, whatever it is."""
+        began = time.monotonic()
+        try:
+            last, said = {"result": _plain(self.run())}, "ok"
+        except DvolError as error:
+            last, said = _refused(error), f"refused: {error}"
+        except Exception as error:
+            wire.log.exception("a bug in %s", self.verb)
+            last, said = _refused(Bug(repr(error))), "a bug"
+        wire.told(f"/dvol/{self.verb}", self.volume, began, said)
+        return last
+
+
 class Control:
     """Answers verbs; `open_engine` makes the keeper for one call."""
 
@@ -51,11 +73,13 @@ class Control:
         response.content_type = "application/x-ndjson"
         words: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
         try:
-            run = self._understood(verb, wire.body(), lambda text: words.put({"tell": text}))
+            question = wire.body()
+            run = self._understood(verb, question, lambda text: words.put({"tell": text}))
         except DvolError as error:
+            wire.told(f"/dvol/{verb}", "", time.monotonic(), f"refused: {error}")
             words.put(_refused(error))
         else:
-            self._start(verb, run, words)
+            self._start(Call(verb, str(question["arguments"].get("volume", "")), run), words)
         first = words.get()
         if "error" in first:
             response.status = first.pop("status")
@@ -70,7 +94,7 @@ class Control:
             raise InvalidRequest("the request names no protocol version")
         if protocol > PROTOCOL:
             raise NewerProtocol(str(protocol), str(PROTOCOL))
-        arguments = question.get("arguments", {})
+        arguments = question.setdefault("arguments", {})
         if not isinstance(arguments, dict) or not all(map(_is_text, arguments.values())):
             raise InvalidRequest(f"the arguments of '{verb}' are not texts by name")
         try:
@@ -80,14 +104,12 @@ class Control:
         engine = self._open(question.get("docker") is not False, tell)
         return lambda: getattr(engine, verb)(**arguments)
 
-    def _start(
-        self, verb: str, run: Callable[[], Any], words: queue.SimpleQueue[dict[str, Any]]
-    ) -> None:
+    def _start(self, call: Call, words: queue.SimpleQueue[dict[str, Any]]) -> None:
         def work() -> None:
-            words.put(_outcome(verb, run))
+            words.put(call.outcome())
             self._running.discard(threading.current_thread())
 
-        thread = threading.Thread(target=work, name=f"dvol {verb}", daemon=True)
+        thread = threading.Thread(target=work, name=f"dvol {call.verb}", daemon=True)
         self._running.add(thread)
         thread.start()
 
@@ -104,20 +126,6 @@ def make_app(control: Control, detach: Callable[[], None]) -> Bottle:
 
     app.post("/docker/detach", callback=detach_from_docker)
     return app
-
-
-def _outcome(verb: str, run: Callable[[], Any]) -> dict[str, Any]:
-    began = time.monotonic()
-    try:
-        result = _plain(run())
-    except DvolError as error:
-        wire.told(f"/dvol/{verb}", "", began, f"refused: {error}")
-        return _refused(error)
-    except Exception as error:
-        wire.log.exception("a bug in %s", verb)
-        return _refused(Bug(repr(error)))
-    wire.told(f"/dvol/{verb}", "", began, "ok")
-    return {"result": result}
 
 
 def _plain(result: Any) -> Any:

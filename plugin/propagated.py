@@ -12,27 +12,24 @@ import os
 from pathlib import Path
 
 from dvol import mark
-from dvol.atomic import read_json, replace_json
-from dvol.errors import Corrupt, DvolError
+from dvol.atomic import libc_call, read_json, replace_json
+from dvol.errors import BadDocument, WrongData
 from dvol.layout import PoolLayout
 
 _NOTE = ".dvol-pool.json"
 _MS_BIND = 4096
 
 
-class WrongData(DvolError):
-    """{0}; set the plugin's 'data.source' to the directory it had, and enable it again"""
-
-
 def attach(data: Path, propagated: Path) -> None:
     """Bind `data` over `propagated`, once, if it holds the pool this plugin has kept."""
     data.mkdir(mode=0o700, exist_ok=True)
-    if os.path.samefile(data, propagated):
-        return  # a crash leaves the bind in place, and the next process sees it
-    _check_note(propagated / _NOTE, PoolLayout(data / "volumes"), data)
-    _bind(data, propagated)
-    if not os.path.samefile(data, propagated):
-        raise WrongData(f"{propagated} is not {data} although it was bound there")
+    if not os.path.samefile(data, propagated):  # a crash leaves the bind for its successor
+        _check_note(propagated / _NOTE, PoolLayout(data / "volumes"), data)
+        bind = (os.fsencode(data), os.fsencode(propagated), None, _MS_BIND, None)
+        libc_call("mount", *bind, named=propagated)
+    for name in ("", "volumes"):
+        if not os.path.samefile(data / name, propagated / name):
+            raise WrongData(f"something else is mounted at {_source(data)}/{name}".rstrip("/"))
 
 
 def _check_note(note: Path, pool: PoolLayout, data: Path) -> None:
@@ -44,7 +41,7 @@ def _check_note(note: Path, pool: PoolLayout, data: Path) -> None:
         replace_json(note, {"pool": mark.pool_id(pool), "source": source}, note.parent / ".staging")
         return
     if not isinstance(noted, dict):
-        raise Corrupt(f"{note} is corrupt")
+        raise BadDocument(str(note), "it names no pool")
     found = mark.pool_id(pool)
     if found != noted.get("pool"):
         raise WrongData(
@@ -61,12 +58,3 @@ def _source(data: Path) -> str:
         return str(data)
     last = fields[-1]
     return f"{last[3].rstrip('/')}/{data.name} on device {last[2]}"
-
-
-def _bind(source: Path, target: Path) -> None:
-    import ctypes
-
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.mount(os.fsencode(source), os.fsencode(target), None, _MS_BIND, None) != 0:
-        code = ctypes.get_errno()
-        raise OSError(code, os.strerror(code), str(target))

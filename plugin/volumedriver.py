@@ -20,14 +20,14 @@ from bottle import Bottle
 
 from dvol.errors import (
     Bug,
-    Busy,
     Corrupt,
+    Detached,
     DvolError,
     InvalidName,
     InvalidOption,
     InvalidRequest,
     ReservedName,
-    Unsupported,
+    TooManyMounts,
     VolumeNotFound,
 )
 from dvol.pool import Pool
@@ -61,24 +61,27 @@ class VolumeDriver:
 
     def create(self, question: Answer) -> Answer:
         volume = _name(question)
-        for option in question.get("Opts") or {}:
-            raise InvalidOption(str(option))
-        self._refuse_if_detached()
+        options = question.get("Opts") or {}
+        if not isinstance(options, dict):
+            raise InvalidRequest("the options of the volume are no JSON object")
+        for option in options:
+            raise InvalidOption(option)
+        self._refuse_if_detached(volume)
         self._pool.create(volume)
         return {"Err": ""}
 
     def remove(self, question: Answer) -> Answer:
         volume = _name(question)
-        self._refuse_if_detached()
+        self._refuse_if_detached(volume)
         self._pool.remove(volume)
         self._discarded()
         return {"Err": ""}
 
     def mount(self, question: Answer) -> Answer:
         volume = _name(question)
-        self._refuse_if_detached()
+        self._refuse_if_detached(volume)
         if not self._mounts.acquire(blocking=False):
-            raise Busy(f"too many containers wait for volumes; volume {volume} has to wait too")
+            raise TooManyMounts(volume)
         try:
             return {"Mountpoint": str(self._pool.mount(volume)), "Err": ""}
         finally:
@@ -96,27 +99,26 @@ class VolumeDriver:
             volume = _name(question)
             if self._detached:
                 raise VolumeNotFound(volume)
-            found = {"Name": volume, "Mountpoint": "", "CreatedAt": self._pool.created(volume)}
-            return {"Volume": found | self._readable(volume), "Err": ""}
+            found = {
+                "Name": volume,
+                "Mountpoint": self._mountpoint(volume),
+                "CreatedAt": self._pool.created(volume),
+                "Status": self._status(volume),
+            }
+            return {"Volume": found, "Err": ""}
 
     def list(self, question: Answer) -> Answer:
-        volumes = [] if self._detached else self._pool.volumes()
-        return {
-            "Volumes": [
-                {"Name": volume.name, "Mountpoint": self._mountpoint(volume.name)}
-                for volume in volumes
-            ],
-            "Err": "",
-        }
+        names = [] if self._detached else self._pool.names()
+        volumes = [{"Name": name, "Mountpoint": self._mountpoint(name)} for name in names]
+        return {"Volumes": volumes, "Err": ""}
 
-    def _readable(self, volume: str) -> Answer:
+    def _status(self, volume: str) -> Answer:
         """What can be said of a volume; a corrupt one is no missing one."""
         try:
             facts = self._pool.get(volume)
         except Corrupt as error:
-            return {"Status": {"Problem": str(error)}}
-        status = {"Branch": facts.branch, "Head": facts.head, "Commits": facts.commits}
-        return {"Mountpoint": self._mountpoint(volume), "Status": status}
+            return {"Problem": str(error)}
+        return {"Branch": facts.branch, "Head": facts.head, "Commits": facts.commits}
 
     def _mountpoint(self, volume: str) -> str:
         """For display: Docker mounts what `Mount` answers."""
@@ -125,57 +127,57 @@ class VolumeDriver:
         except DvolError:
             return ""
 
-    def _refuse_if_detached(self) -> None:
+    def _refuse_if_detached(self, volume: str) -> None:
         if self._detached:
-            raise Unsupported("the dvol plugin is being uninstalled")
+            raise Detached(volume)
 
 
 def make_app(driver: VolumeDriver) -> Bottle:
     """Docker's calls as a Bottle app."""
     app = wire.new_app()
-    calls = {
-        "/Plugin.Activate": driver.activate,
-        "/VolumeDriver.Capabilities": driver.capabilities,
-        "/VolumeDriver.List": driver.list,
-    }
-    calls_with_name = {
-        "/VolumeDriver.Create": driver.create,
-        "/VolumeDriver.Remove": driver.remove,
-        "/VolumeDriver.Mount": driver.mount,
-        "/VolumeDriver.Unmount": driver.unmount,
-        "/VolumeDriver.Path": driver.path,
-        "/VolumeDriver.Get": driver.get,
-    }
-    for path, call in calls.items():
-        app.post(path, callback=_answering(path, call, needs_body=False))
-    for path, call in calls_with_name.items():
-        app.post(path, callback=_answering(path, call, needs_body=True))
+    calls = (
+        ("/Plugin.Activate", driver.activate, _no_body),
+        ("/VolumeDriver.Capabilities", driver.capabilities, _no_body),
+        ("/VolumeDriver.List", driver.list, _no_body),
+        ("/VolumeDriver.Create", driver.create, wire.body),
+        ("/VolumeDriver.Remove", driver.remove, wire.body),
+        ("/VolumeDriver.Mount", driver.mount, wire.body),
+        ("/VolumeDriver.Unmount", driver.unmount, wire.body),
+        ("/VolumeDriver.Path", driver.path, wire.body),
+        ("/VolumeDriver.Get", driver.get, _body_or_hang_up),
+    )
+    for path, call, read in calls:
+        app.post(path, callback=_answering(path, call, read))
     return app
 
 
-def _answering(path: str, call: Callable[[Answer], Answer], needs_body: bool) -> Callable[[], Any]:
+def _answering(
+    path: str, call: Callable[[Answer], Answer], read: Callable[[], Answer]
+) -> Callable[[], Any]:
     def answer() -> Any:
         began, question = time.monotonic(), {}
         try:
-            question = _question(path) if needs_body else {}
-            found = call(question)
+            question = read()
+            found, said = call(question), "ok"
         except DvolError as error:
-            wire.told(path, str(question.get("Name", "")), began, f"refused: {error}")
-            return wire.refusal(error, 500)  # Docker and Podman both look for no other status
+            # status 500: Docker and Podman both look for no other
+            found, said = wire.refusal(error, 500), f"refused: {error}"
         except wire.HangUp:
             raise
         except Exception as error:
             wire.log.exception("a bug in %s", path)
-            return wire.refusal(Bug(repr(error)), 500)
-        wire.told(path, str(question.get("Name", "")), began, "ok")
+            found, said = wire.refusal(Bug(repr(error)), 500), "a bug"
+        wire.told(path, str(question.get("Name", "")), began, said)
         return found
 
     return answer
 
 
-def _question(path: str) -> Answer:
-    if path != "/VolumeDriver.Get":
-        return wire.body()
+def _no_body() -> Answer:
+    return {}
+
+
+def _body_or_hang_up() -> Answer:
     with _in_doubt_hang_up():
         return wire.body()
 

@@ -14,7 +14,7 @@ from typing import Any
 from bottle import Bottle, HTTPResponse, request
 from waitress.channel import ClientDisconnected
 
-from dvol.errors import DvolError, InvalidRequest
+from dvol.errors import DvolError, InvalidRequest, printable
 
 log = logging.getLogger("dvol")
 
@@ -78,7 +78,7 @@ def door(app: Bottle) -> Wsgi:
 def told(path: str, subject: str, began: float, outcome: str) -> None:
     """One line a request. Names and outcomes only: no messages, no options, no secrets."""
     spent = (time.monotonic() - began) * 1000
-    log.info("%s %s %.1f ms %s", path, subject or "-", spent, outcome)
+    log.info("%s %s %.1f ms %s", path, printable(subject) or "-", spent, outcome)
 
 
 def _unsized(chunks: Iterable[bytes]) -> Iterator[bytes]:

@@ -30,6 +30,11 @@ if inspect '{{.Id}}' > /dev/null 2>&1; then
   [ "$(source_of data)" = "$data" ] \
     || refuse "the plugin $name keeps its data in $(source_of data): install with DATA=$(source_of data)"
   echo "Replacing the plugin $name; volumes and running containers keep their data."
+  id=$(inspect '{{.Id}}')
+  docker plugin disable -f "$name" > /dev/null 2>&1 || true
+  # Docker deletes the plugin's directories, and does not mind a bind that it could not undo.
+  ! grep -q "/plugins/$id/propagated-mount" /proc/self/mountinfo \
+    || refuse "the data of $name is still mounted in Docker's directory; the plugin is disabled"
   docker plugin rm -f "$name" > /dev/null
 fi
 

@@ -21,7 +21,7 @@ _HOMES: list[Path] = []
 
 def pytest_configure(config: pytest.Config) -> None:
     """No test sees its user's home, git identity, Docker or dvol settings."""
-    config.addinivalue_line("markers", "crash: kills a verb at every system call; takes a minute")
+    config.addinivalue_line("markers", "slow: takes many seconds; not for the inner loop")
     for name in list(os.environ):
         if (name.startswith(SCRUBBED) and name != "DVOL_REQUIRE") or name in EXTRA:
             del os.environ[name]

@@ -15,12 +15,14 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from tests.lab import Unavailable, images
 from tests.lab.engine import Engine
 
 VOLUME = "frob_mysql"
+OWN = f"dvol-demo-{os.getpid()}"  # on an Engine that others use: plugin, volume and image
 Write = Callable[[str], None]
 Read = Callable[[], str]
 Dvol = Callable[..., None]
@@ -48,54 +50,81 @@ def _choose_stage() -> None:
     try:
         with Engine() as engine:
             say("A private Docker Engine is running; your own, if any, stays untouched.")
-            on_docker(engine.env, engine.data, engine.run, "dvol")
+            on_docker(Stage(engine.env, engine.data, engine.run))
         return
     except Unavailable as error:
         reason = str(error)
     if _docker_answers():
-        say(f"No private Engine ({reason}): using the machine's own, under the name dvol-demo.")
-        with tempfile.TemporaryDirectory(prefix="dvol-demo-") as place:
-            on_machine(Path(place))
+        say(f"No private Engine ({reason}): using the machine's own, under the name {OWN}.")
+        on_machine()
     else:
         say(f"No Docker Engine can be had here ({reason}).")
         say("So this plays on dvol's storage engine alone, without containers.")
         embedded()
 
 
-def on_machine(place: Path) -> None:
-    """On the Engine that people use, beside a dvol that may be installed."""
-    for name in ("data", "run"):
-        (place / name).mkdir()
+@dataclass(frozen=True)
+class Stage:
+    """An Engine, directories for data and sockets, and the names to use there."""
+
+    env: dict[str, str]
+    data: Path
+    run: Path
+    driver: str = "dvol"
+    volume: str = VOLUME
+    image: str = images.SHELL
+
+
+def on_machine() -> None:
+    """On the Engine that people use, beside a dvol that may be installed, touching nothing that
+    is not the demo's own."""
+    place = Path(tempfile.mkdtemp(prefix="dvol-demo-"))
+    stage = Stage(dict(os.environ), place / "data", place / "run", OWN, OWN, OWN)
+    for directory in (stage.data, stage.run):
+        directory.mkdir()
     try:
-        on_docker(dict(os.environ), place / "data", place / "run", "dvol-demo")
+        on_docker(stage)
     finally:
-        _quietly("docker", "volume", "rm", "-f", VOLUME)
-        _quietly("docker", "plugin", "rm", "-f", "dvol-demo")
+        _quietly("docker", "volume", "rm", "-f", OWN)
+        _quietly("docker", "plugin", "rm", "-f", OWN)
         # what the plugin wrote is root's, so root in a container takes it away
         mount = f"type=bind,source={place},target=/demo"
-        _quietly(
-            "docker", "run", "--rm", "--mount", mount, images.SHELL, "rm", "-rf", "/demo/data/dvol"
-        )
+        rm = ["rm", "-rf", "/demo/data", "/demo/run"]
+        _quietly("docker", "run", "--rm", "--mount", mount, OWN, *rm)
+        _quietly("docker", "rmi", OWN)
+        shutil.rmtree(place, ignore_errors=True)
 
 
-def on_docker(env: dict[str, str], data: Path, run: Path, driver: str) -> None:
+def on_docker(stage: Stage) -> None:
     """Build and install the plugin, then play with containers."""
     say("Building the plugin and installing it (make install) ...")
-    prefix = data / "prefix"
-    settings = {"DATA": data, "RUN": run, "PREFIX": prefix, "PLUGIN": driver}
+    prefix = stage.data / "prefix"
+    settings = {"DATA": stage.data, "RUN": stage.run, "PREFIX": prefix, "PLUGIN": stage.driver}
     words = [f"{name}={value}" for name, value in settings.items()]
-    subprocess.run(["make", "-s", "install", *words], env=env, check=True)
-    env = env | {
-        "PATH": f"{prefix}/bin:{env['PATH']}",
-        "DVOL_HOST": f"unix://{run}/dvol/control.sock",
+    subprocess.run(["make", "-s", "install", *words], env=stage.env, check=True)
+    env = stage.env | {
+        "PATH": f"{prefix}/bin:{stage.env['PATH']}",
+        "DVOL_HOST": f"unix://{stage.run}/dvol/control.sock",
     }
-    images.busybox(_Client(env))  # type: ignore[arg-type]
+    images.busybox(_Client(env), stage.image)  # type: ignore[arg-type]
 
     def container(command: str) -> list[str]:
-        where = ["--network", "none", "--volume-driver", driver, "-v", f"{VOLUME}:/data"]
-        return ["docker", "run", "--rm", *where, images.SHELL, "sh", "-c", command]
+        mount = ["--volume-driver", stage.driver, "-v", f"{stage.volume}:/data"]
+        return [
+            "docker",
+            "run",
+            "--rm",
+            "--network",
+            "none",
+            *mount,
+            stage.image,
+            "sh",
+            "-c",
+            command,
+        ]
 
     play(
+        stage.volume,
         dvol=lambda *words: show(["dvol", *words], env),
         write=lambda text: show(container(f"echo {text} > /data/file"), env),
         read=lambda: shown(container("cat /data/file"), env),
@@ -110,26 +139,27 @@ def embedded() -> None:
         alone = "--disable-docker-integration"
         env = dict(os.environ)
         play(
+            VOLUME,
             dvol=lambda *words: show([*prefix, alone, *words], env),
             write=lambda text: show(["sh", "-c", f"echo {text} > {file}"], env),
             read=lambda: shown(["cat", str(file)], env),
         )
 
 
-def play(dvol: Dvol, write: Write, read: Read) -> None:
+def play(volume: str, dvol: Dvol, write: Write, read: Read) -> None:
     """The walk-through, told step by step."""
     say("Make a volume.")
-    dvol("init", VOLUME)
+    dvol("init", volume)
     say("A container writes hello into it.")
     write("hello")
     say("Keep that state.")
-    dvol("commit", "-m", "Hello", VOLUME)
-    dvol("log", VOLUME)
+    dvol("commit", "-m", "Hello", volume)
+    dvol("log", volume)
     say("A container overwrites it with world.")
     write("world")
     expect("world", read())
     say("Go back to the last commit.")
-    dvol("reset", "--hard", "HEAD", VOLUME)
+    dvol("reset", "--hard", "HEAD", volume)
     expect("hello", read())
 
 

@@ -36,6 +36,7 @@ def configured(home: Path, **settings: str) -> str:
     return str(home)
 
 
+@on_disk
 @pytest.mark.parametrize("option", [["--author", BEE], [f"--author={BEE}"]])
 def test_the_author_is_the_options(dvol: Dvol, volume: Keeper, option: list[str]) -> None:
     dvol("commit", "-m", "x", *option, GIT_AUTHOR_NAME="No", GIT_AUTHOR_EMAIL="no@x").well()
@@ -99,6 +100,7 @@ def test_an_odd_name_in_the_configuration_never_hinders_a_commit(
     assert re.fullmatch(r"[^<>\n]+ <e@x>", newest(volume)[0])
 
 
+@on_disk
 @pytest.mark.parametrize(
     ("zone", "offset"), [("UTC0", "+00:00"), ("XXX-5:30", "+05:30"), ("XXX9:30", "-09:30")]
 )

@@ -36,6 +36,7 @@ def test_list_shows_volumes_by_name_and_marks_the_active_one(dvol: Dvol, command
     assert [row[:2] for row in (header, *rows)] == ["  ", "* ", "  ", "  "]
 
 
+@on_disk
 def test_list_without_volumes_is_its_header(dvol: Dvol, keeper: Keeper) -> None:
     dvol("init", "v")
     dvol("rm", "-f", "v")
@@ -55,6 +56,7 @@ def test_rm_by_force_says_what_it_deletes(dvol: Dvol, volume: Keeper, force: str
         volume.engine.active()
 
 
+@on_disk
 @pytest.mark.parametrize(
     "option",
     [["-m", "a message"], ["--message", "a message"], ["--message=a message"], ["-ma message"]],
@@ -66,6 +68,7 @@ def test_commit_prints_the_id_alone(dvol: Dvol, volume: Keeper, option: list[str
     assert (printed.strip(), "a message") == (newest.id, newest.message)
 
 
+@on_disk
 def test_commit_takes_a_volume_on_either_side_of_its_option(dvol: Dvol, volume: Keeper) -> None:
     volume.engine.init("w")
     assert dvol("commit", "v", "-m", "x").code == 0
@@ -97,6 +100,7 @@ def test_reset_is_silent_and_puts_the_tree_back(
     assert (volume.tree("v") / "file").read_text() == "2"
 
 
+@on_disk
 @pytest.mark.parametrize("revision", ["HEAD^", "HEAD~1", "HEAD~", "side^", "@^"])
 def test_reset_goes_back(dvol: Dvol, volume: Keeper, revision: str) -> None:
     assert dvol("reset", "--hard", revision).well() == ""
@@ -240,6 +244,7 @@ def test_a_volume_in_the_command_wins_over_dvol_volume(dvol: Dvol, volume: Keepe
     assert volume.engine.log("w") == []
 
 
+@on_disk
 def test_dvol_volume_needs_no_active_one(dvol: Dvol, volume: Keeper) -> None:
     (volume.pool / "current_volume.json").unlink()
     with pytest.raises(NoActiveVolume):
@@ -250,12 +255,14 @@ def test_dvol_volume_needs_no_active_one(dvol: Dvol, volume: Keeper) -> None:
 # -- output ------------------------------------------------------------------------------------
 
 
+@on_disk
 def test_a_message_comes_out_as_it_went_in(dvol: Dvol, volume: Keeper) -> None:
     """Bytes that are no UTF-8 as well."""
     dvol("commit", b"-m", b"caf\xe9 \xc3\xbc").well()
     assert os.fsencode(dvol("log").well()).count(b"    caf\xe9 \xc3\xbc\n") == 1
 
 
+@pytest.mark.slow
 @on_disk
 @pytest.mark.parametrize("locale", ["C", "POSIX", "C.UTF-8", "xx_XX.nonsense"])
 def test_no_locale_makes_output_fail(dvol: Dvol, volume: Keeper, locale: str) -> None:
@@ -271,6 +278,7 @@ def piped(options: list[str], *argv: str, stdout: str) -> subprocess.CompletedPr
     )
 
 
+@on_disk
 def test_a_reader_that_has_seen_enough_is_no_error_to_speak_of(volume: Keeper) -> None:
     read, write = os.pipe()
     os.close(read)
@@ -283,6 +291,7 @@ def test_a_reader_that_has_seen_enough_is_no_error_to_speak_of(volume: Keeper) -
     assert done.returncode in (0, 141)
 
 
+@pytest.mark.slow
 @on_disk
 @pytest.mark.parametrize("argv", [["list"], ["log"], ["branch"], ["version"], ["--help"]])
 @pytest.mark.parametrize("stdout", ["closed", "full"])
@@ -294,6 +303,7 @@ def test_output_that_nobody_takes_is_no_bug(volume: Keeper, argv: list[str], std
     assert done.returncode != 70
 
 
+@on_disk
 def test_a_full_disk_under_stdout_is_told(volume: Keeper) -> None:
     """A script must not take a list that is not there for an empty one."""
     done = piped(volume.options, "list", stdout="full")
@@ -308,6 +318,7 @@ def test_a_closed_stderr_hinders_nothing(dvol: Dvol, volume: Keeper) -> None:
     assert done.returncode == 3
 
 
+@on_disk
 def test_a_closed_stdin_hinders_nothing(dvol: Dvol, volume: Keeper) -> None:
     command = " ".join([sys.executable, "-m", "dvol", *volume.options])
     for argv, code in (("list", 0), ("rm v", 2)):
@@ -321,6 +332,7 @@ def test_a_closed_stdin_hinders_nothing(dvol: Dvol, volume: Keeper) -> None:
         assert (done.returncode, "Traceback" in done.stderr) == (code, False), done.stderr
 
 
+@on_disk
 def test_the_command_runs_from_a_directory_that_is_gone(volume: Keeper, tmp_path: Path) -> None:
     gone = tmp_path / "gone"
     gone.mkdir()

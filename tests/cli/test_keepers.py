@@ -158,10 +158,12 @@ def test_an_interrupted_client_says_that_the_verb_goes_on(volume: Keeper) -> Non
 # -- Docker ------------------------------------------------------------------------------------
 
 
+@on_disk
 def test_without_dockers_socket_no_container_is_asked_for(volume: Keeper, tmp_path: Path) -> None:
     run("-p", str(volume.pool), *COMMIT, DOCKER_HOST=f"unix://{tmp_path}/docker.sock").well()
 
 
+@on_disk
 def test_a_docker_that_does_not_answer_is_refused_unless_it_is_not_to_be_asked(
     volume: Keeper, short_dir: Path
 ) -> None:

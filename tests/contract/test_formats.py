@@ -151,6 +151,8 @@ def test_its_volumes_can_be_removed(keep: Keep, original: Path) -> None:
     assert keeper.engine.log("foo") == []
 
 
+@pytest.mark.parametrize("keep", ["disk"], indirect=True)
+@pytest.mark.parametrize("original", [python_pool], indirect=True)
 @pytest.mark.parametrize("name", ["a b", "bücher", "x" * 250, "a~b"])
 def test_a_volume_whose_name_is_refused_today_stays_readable(
     keep: Keep, original: Path, name: str
@@ -164,6 +166,8 @@ def test_a_volume_whose_name_is_refused_today_stays_readable(
     assert engine.active() == name
 
 
+@pytest.mark.parametrize("keep", ["disk"], indirect=True)
+@pytest.mark.parametrize("original", [python_pool], indirect=True)
 @pytest.mark.parametrize("name", ["a b", "HEAD", "x.json", "x" * 250, "bücher"])
 def test_a_branch_whose_name_is_refused_today_stays_readable(
     keep: Keep, original: Path, name: str

@@ -23,7 +23,7 @@ from dvol.errors import Conflict, NotFound
 from dvol.pool import Pool
 from tests.contract.places import environment
 
-pytestmark = pytest.mark.crash
+pytestmark = pytest.mark.slow
 
 ANN = "Ann <ann@example.org>"
 CHANGING = (

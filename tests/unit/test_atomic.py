@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from dvol.atomic import exchange, read_json, replace_json, sync_directory, sync_filesystem
+from dvol.atomic import durably, exchange, read_json, replace_json, sync_directory
 from dvol.errors import BadDocument
 
 
@@ -59,7 +59,12 @@ def test_exchange_with_nothing_is_an_error_that_names_the_path(tmp_path: Path) -
         exchange(tmp_path / "one", tmp_path / "missing")
 
 
-@pytest.mark.parametrize("sync", [sync_directory, sync_filesystem])
+def synced(directory: Path) -> None:
+    with durably(directory):
+        pass
+
+
+@pytest.mark.parametrize("sync", [sync_directory, synced])
 def test_syncing_what_is_not_there_fails(tmp_path: Path, sync) -> None:
     sync(tmp_path)
     with pytest.raises(FileNotFoundError):

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from dvol.authorship import new_commit, now
+from dvol.authorship import new_commit
 from dvol.errors import InvalidAuthor, InvalidDate, NoMessage
 
 ANN = "Ann <ann@example.org>"
@@ -59,7 +59,7 @@ def test_a_date_without_a_zone_is_refused(date: str) -> None:
         new_commit("x", ANN, date)
 
 
-@pytest.mark.parametrize("date", ["", now()])
+@pytest.mark.parametrize("date", ["", "2026-08-31T12:34:56Z"])
 def test_now_is_a_date_with_a_zone(date: str) -> None:
     pattern = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(Z|[+-]\d\d:\d\d)"
     assert re.fullmatch(pattern, new_commit("x", ANN, date).date)

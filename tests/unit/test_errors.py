@@ -20,7 +20,7 @@ FAMILIES = {
     "Corrupt": (8, 500),
     "Unreachable": (9, 503),
     "Bug": (70, 500),
-    "Bug": (70, 500),
+    "Interrupted": (130, 500),
 }
 
 

@@ -1,0 +1,1 @@
+"""The server as a process: what it says over its real sockets, byte for byte."""

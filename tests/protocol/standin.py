@@ -1,0 +1,105 @@
+"""A stand-in for the Docker Engine: answers the few questions that dvol asks of it.
+
+The docker ring asks a real one; this shows what dvol does with each answer, anywhere.
+"""
+
+import json
+import re
+import socketserver
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, unquote, urlparse
+
+Container = dict[str, Any]
+
+
+def container(name: str, volume: str, state: str = "running", **mount: object) -> Container:
+    """A container that has a volume, as `GET /containers/json` tells of it."""
+    return {
+        "Id": name.encode().hex().ljust(64, "0"),
+        "Names": [f"/{name}"],
+        "State": state,
+        "Mounts": [{"Type": "volume", "Name": volume, "Driver": "dvol:latest", "RW": True} | mount],
+    }
+
+
+class Engine(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
+    """Holds the containers; where it is told to hang, it answers when `free` is set."""
+
+    daemon_threads = True
+    request_queue_size = 128
+
+    def __init__(self, path: Path) -> None:
+        self.containers: list[Container] = []
+        self.asked: list[str] = []
+        self.hangs = False
+        self.free = threading.Event()
+        super().__init__(str(path), Handler)
+
+
+class Handler(BaseHTTPRequestHandler):
+    server: Engine
+
+    def do_GET(self) -> None:
+        self.server.asked.append(unquote(self.path))
+        if self.server.hangs:
+            self.server.free.wait()
+        address = urlparse(self.path)
+        path = re.sub(r"^/v[\d.]+", "", address.path)
+        if path == "/version":
+            self._answer({"ApiVersion": "1.41", "MinAPIVersion": "1.12", "Version": "20.10.24"})
+        elif path == "/containers/json":
+            query = parse_qs(address.query)
+            self._answer(self._listed(query.get("all") == ["1"], json.loads(query["filters"][0])))
+        else:
+            self._inspected(path.split("/")[2])
+
+    def _listed(self, all_states: bool, filters: dict[str, Any]) -> list[Container]:
+        """Docker's filter also finds a bind mount's source of that name."""
+        wanted = filters["volume"][0]
+        return [
+            one
+            for one in self.server.containers
+            if (all_states or one["State"] in ("running", "paused", "restarting"))
+            and any(wanted in (m.get("Name"), m.get("Source")) for m in one["Mounts"])
+        ]
+
+    def _inspected(self, id: str) -> None:
+        for one in self.server.containers:
+            if one["Id"] == id:
+                self._answer({**one, "State": {"Running": one["State"] == "running"}})
+                return
+        self._answer({"message": f"No such container: {id}"}, 404)
+
+    def _answer(self, document: object, status: int = 200) -> None:
+        body = json.dumps(document).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def address_string(self) -> str:
+        return "unix"
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@contextmanager
+def standing_in(path: Path) -> Iterator[Engine]:
+    """The stand-in at a socket."""
+    engine = Engine(path)
+    thread = threading.Thread(target=engine.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    try:
+        yield engine
+    finally:
+        engine.free.set()
+        engine.shutdown()
+        thread.join()
+        engine.server_close()

@@ -1,0 +1,278 @@
+"""People's door: every verb, as a stream of JSON lines."""
+
+import inspect
+import json
+import os
+import stat
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from dvol.client import Client
+from dvol.engine import PROTOCOL, Engine
+from dvol.errors import ServerGone, VolumeInUse
+from dvol.pool import Pool
+from tests.contract.places import Server, eventually, serving
+from tests.contract.test_locking import lock, locked
+from tests.protocol.conftest import ANN, Ask, tree
+from tests.protocol.standin import container, standing_in
+from tests.protocol.wire import as_docker, dial, exchange, parsed, question, tell
+
+VERBS = [name for name, one in vars(Engine).items() if inspect.isfunction(one) and name[0] != "_"]
+COMMIT = question(volume="v", message="x", author=ANN)
+
+
+def error(server: Server, verb: str, asked: object) -> dict:
+    (line,) = tell(server.control, verb, asked)
+    return line["error"]
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_of_the_promise_is_served(server: Server, pool: Pool, verb: str) -> None:
+    (line,) = tell(server.control, verb, {"protocol": 1, "arguments": {"nonsense": "x"}})
+    assert line["error"]["Error"] == "InvalidRequest"
+
+
+def test_results_are_plain_json(server: Server, pool: Pool) -> None:
+    commit = pool.log("v")[0]
+    assert tell(server.control, "log", question(volume="v")) == [{"result": [vars(commit)]}]
+    assert tell(server.control, "active", question()) == [{"result": "v"}]
+    assert tell(server.control, "rm", question(volume="v")) == [{"result": None}]
+
+
+@pytest.mark.parametrize(
+    "verb",
+    ["frob", "_find", "__init__", "create", "remove", "mount", "recover", "sweep", "commit%00"],
+)
+def test_what_is_no_verb_is_unknown(server: Server, pool: Pool, verb: str) -> None:
+    assert error(server, verb, question(volume="v"))["Error"] == "UnknownVerb"
+    assert [one.name for one in pool.volumes()] == ["v"]
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"null",
+        b"7",
+        b"\xff",
+        {},
+        {"arguments": {"volume": "v"}},
+        {"protocol": "1", "arguments": {"volume": "v"}},
+        {"protocol": None, "arguments": {"volume": "v"}},
+        question(),
+        question(volume="v", message="x"),
+        question(volume="v", message="x", author=ANN, force="x"),
+        question(volume=7, message="x", author=ANN),
+        question(volume=None, message="x", author=ANN),
+        question(volume=["v"], message="x", author=ANN),
+        {"protocol": 1, "arguments": ["v", "x", ANN]},
+        {"protocol": 1, "arguments": "v"},
+        {"protocol": 1, "arguments": None},
+    ],
+    ids=repr,
+)
+def test_bad_arguments_are_refused_and_change_nothing(
+    server: Server, pool: Pool, asked: object
+) -> None:
+    assert error(server, "commit", asked)["Error"] == "InvalidRequest"
+    assert len(pool.log("v")) == 1
+
+
+def test_a_newer_protocol_is_refused(server: Server, pool: Pool) -> None:
+    refused = error(server, "commit", {**COMMIT, "protocol": PROTOCOL + 1})
+    assert refused["Error"] == "NewerProtocol"
+    assert str(PROTOCOL + 1) in refused["Err"]
+    assert len(pool.log("v")) == 1
+
+
+def test_a_refusal_comes_with_its_class_and_subjects(server: Server, pool: Pool) -> None:
+    assert error(server, "get", question(volume="nope")) == {
+        "Err": "Volume 'nope' does not exist; 'dvol list' shows those that do",
+        "Error": "VolumeNotFound",
+        "Subject": ["nope"],
+    }
+
+
+def test_what_is_waited_for_is_told_before_the_result(server: Server, pool: Pool) -> None:
+    """Line by line, as it happens: the first is here while the lock is still held."""
+    body = json.dumps(COMMIT).encode()
+    with dial(server.control) as client, client.makefile("rb") as answer:
+        with locked(lock(server.pool)):
+            client.sendall(as_docker("dvol/commit", body))
+            lines = (line for line in answer if line.startswith(b'{"'))
+            assert "waiting" in json.loads(next(lines))["tell"]
+        rest = [json.loads(line) for line in lines]
+    assert rest[-1]["result"]["message"] == "x"
+    assert all("tell" in line for line in rest[:-1])
+
+
+def test_a_client_that_goes_away_leaves_the_verb_running(server: Server, pool: Pool) -> None:
+    body = json.dumps(COMMIT).encode()
+    with locked(lock(server.pool)), dial(server.control) as client:
+        client.sendall(as_docker("dvol/commit", body))
+        while b"tell" not in client.recv(65536):
+            pass
+    eventually(lambda: len(pool.log("v")) == 2)
+
+
+def test_a_client_learns_that_the_server_died(
+    short_dir: Path, filesystem: Path, tmp_path: Path
+) -> None:
+    """And is told that what it asked may have been done."""
+    with serving(short_dir, tmp_path) as server:
+        pool = Pool(server.pool)
+        pool.init("v")
+
+        def kill(text: str) -> None:
+            server.kill()
+
+        with locked(lock(server.pool)), pytest.raises(ServerGone, match="dvol log") as refusal:
+            Client(f"unix://{server.control}", tell=kill).commit("v", "x", ANN)
+        assert refusal.value.exit_code == 9
+
+
+def test_people_may_reach_it_who_may_reach_docker(tmp_path: Path, short_dir: Path) -> None:
+    """Same group as Docker's socket, mode 0660; so no sudo, and nobody else."""
+    (short_dir / "run").mkdir()
+    group = 1234 if os.geteuid() == 0 else os.getegid()
+    with standing_in(short_dir / "run" / "docker.sock"):
+        os.chown(short_dir / "run" / "docker.sock", -1, group)
+        with serving(short_dir, tmp_path) as server:
+            status = server.control.stat()
+            assert (stat.S_IMODE(status.st_mode), status.st_gid) == (0o660, group)
+            assert stat.S_IMODE(server.socket.stat().st_mode) & 0o007 == 0
+
+
+@pytest.mark.root
+def test_a_stranger_does_not_reach_it(server: Server, pool: Pool) -> None:
+    for path in (server.run.parent, server.run, server.control.parent):
+        path.chmod(0o755)
+    script = "import socket, sys; socket.socket(socket.AF_UNIX).connect(sys.argv[1])"
+    nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "python3", "-c"]
+    for path in (server.control, server.socket):
+        done = subprocess.run([*nobody, script, path], capture_output=True, text=True, cwd="/")
+        assert "Permission denied" in done.stderr
+
+
+def test_each_door_knows_its_own_calls_only(server: Server, docker: Ask, pool: Pool) -> None:
+    assert docker("dvol/volumes").status == 404
+    raw = exchange(server.control, as_docker("VolumeDriver.List", b"{}"))
+    assert parsed(raw).status == 404
+
+
+# -- containers, asked of a stand-in for Docker ------------------------------------------------
+
+
+@pytest.fixture
+def engine(server: Server, pool: Pool):
+    """Docker, as far as dvol asks it."""
+    with standing_in(server.run / "docker.sock") as engine:
+        yield engine
+    (server.run / "docker.sock").unlink()
+
+
+CHANGING = {
+    "commit": lambda client: client.commit("v", "x", ANN),
+    "reset": lambda client: client.reset("v"),
+    "checkout": lambda client: client.checkout("v", "side"),
+    "branch": lambda client: client.branch("v", "new"),
+    "rm": lambda client: client.rm("v"),
+}
+
+
+def client_of(server: Server, docker: bool = True) -> Client:
+    return Client(f"unix://{server.control}", docker=docker)
+
+
+@pytest.mark.parametrize("verb", CHANGING.values(), ids=CHANGING)
+@pytest.mark.parametrize("state", ["running", "paused", "restarting"])
+def test_a_volume_that_a_container_uses_is_left_alone(
+    server: Server, pool: Pool, engine, verb, state: str
+) -> None:
+    pool.branch("v", "side")
+    pool.checkout("v", "master")
+    (tree(server) / "file").write_text("in use")
+    engine.containers = [container("db", "v", state), container("other", "w")]
+    with pytest.raises(VolumeInUse, match="'v' while it is in use by '/db'") as refusal:
+        verb(client_of(server))
+    assert refusal.value.exit_code == 4
+    assert (tree(server) / "file").read_text() == "in use"
+    assert [len(pool.log("v")), len(pool.branches("v")), pool.get("v").branch] == [1, 2, "master"]
+
+
+def test_all_its_users_are_named(server: Server, pool: Pool, engine) -> None:
+    engine.containers = [container("b", "v"), container("a", "v"), container("c", "v", "exited")]
+    with pytest.raises(VolumeInUse, match="'/a,/b'"):
+        client_of(server).commit("v", "x", ANN)
+    with pytest.raises(VolumeInUse, match="'/a,/b,/c'"):
+        client_of(server).rm("v")
+
+
+def test_a_stopped_container_hinders_all_but_rm_in_nothing(
+    server: Server, pool: Pool, engine
+) -> None:
+    engine.containers = [container("db", "v", "exited")]
+    client_of(server).commit("v", "x", ANN)
+    client_of(server).reset("v")
+    with pytest.raises(VolumeInUse, match="remove 'v'"):
+        client_of(server).rm("v")
+
+
+def test_a_container_with_a_namesake_of_the_volume_is_no_user(
+    server: Server, pool: Pool, engine
+) -> None:
+    """Docker's filter also finds a bind mount of that path, and the local driver's volumes."""
+    engine.containers = [
+        container("bound", "x", Type="bind", Name="", Source="v", Driver=""),
+        container("local", "v", Driver="local"),
+    ]
+    client_of(server).commit("v", "x", ANN)
+    client_of(server).rm("v")
+
+
+@pytest.mark.parametrize("driver", ["dvol:latest", "clusterhq/dvol:latest", "127.0.0.1:5000/x:1"])
+def test_the_plugin_may_have_any_name(server: Server, pool: Pool, engine, driver: str) -> None:
+    engine.containers = [container("db", "v", Driver=driver)]
+    with pytest.raises(VolumeInUse):
+        client_of(server).commit("v", "x", ANN)
+
+
+def test_by_the_users_own_word_docker_is_not_asked(server: Server, pool: Pool, engine) -> None:
+    engine.containers = [container("db", "v")]
+    client_of(server, docker=False).commit("v", "x", ANN)
+    assert engine.asked == []
+
+
+def test_reading_asks_docker_nothing(server: Server, pool: Pool, engine) -> None:
+    client = client_of(server)
+    client.volumes(), client.get("v"), client.log("v"), client.branches("v"), client.active()
+    assert engine.asked == []
+
+
+def test_dockers_own_calls_ask_docker_nothing(
+    server: Server, docker: Ask, pool: Pool, engine
+) -> None:
+    """It holds locks while it waits for our answer: it would wait for itself."""
+    engine.hangs = True
+    for call in ("Create", "Get", "List", "Mount", "Unmount", "Path", "Capabilities", "Remove"):
+        assert docker(f"VolumeDriver.{call}", Name="v", ID="x").status == 200
+    assert engine.asked == []
+
+
+def test_a_docker_that_can_be_asked_nothing_is_refused(server: Server, pool: Pool) -> None:
+    from socket import AF_UNIX, socket
+
+    from dvol.errors import DockerUnusable
+
+    with socket(AF_UNIX) as dead:
+        dead.bind(str(server.run / "docker.sock"))
+    try:
+        with pytest.raises(DockerUnusable, match="--disable-docker-integration"):
+            client_of(server).commit("v", "x", ANN)
+        assert len(pool.log("v")) == 1
+    finally:
+        (server.run / "docker.sock").unlink()
