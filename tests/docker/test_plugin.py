@@ -128,12 +128,10 @@ def test_uninstalling_makes_docker_forget_and_leaves_the_data(
     installed.make("uninstall")
     assert installed.listed() == []
     assert not (installed.engine.root / "usr" / "bin" / "dvol").exists()
-    began = time.monotonic()
+    mark = len(installed.engine.logs())
     installed.engine.restart()
-    print(f"the daemon started in {time.monotonic() - began:.1f} s without the plugin")
-    assert "volume driver" not in installed.engine.docker("info").stderr
-    metadata = (installed.engine.root / "data/volumes/metadata.db").read_bytes()
-    assert b'"Driver":"dvol' not in metadata.split(b"\0")
+    # what the daemon says, four times in 15 s, for each volume that it still remembers
+    assert "Unable to locate plugin" not in log_since(installed, mark)
     assert (installed.pool / precious / "branches/master/file").read_text() == "uncommitted\n"
     installed.make("install")
     assert all_there(installed, precious)
@@ -236,9 +234,8 @@ def test_listing_is_timed_beside_dockers_own(
         assert precious in run(command, installed.env).stdout
     ours, dockers = (median_time(installed, command) for command in commands)
     with capsys.disabled():
-        print(
-            f"\n`dvol list` took {ours * 1000:.0f} ms, `docker volume ls` {dockers * 1000:.0f} ms"
-        )
+        ratio = ours / dockers
+        print(f"\n`dvol list`: {ours:.3f} s, {ratio:.1f} times `docker volume ls`")
 
 
 def median_time(installed: Installed, command: list[str]) -> float:
