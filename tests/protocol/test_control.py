@@ -3,6 +3,7 @@
 import inspect
 import json
 import os
+import socket
 import stat
 import subprocess
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 
 from dvol.client import Client
 from dvol.engine import PROTOCOL, Engine
-from dvol.errors import ServerGone, VolumeInUse
+from dvol.errors import DockerUnusable, ServerGone, VolumeInUse
 from dvol.pool import Pool
 from tests.contract.places import Server, eventually, serving
 from tests.contract.test_locking import lock, locked
@@ -264,11 +265,7 @@ def test_dockers_own_calls_ask_docker_nothing(
 
 
 def test_a_docker_that_can_be_asked_nothing_is_refused(server: Server, pool: Pool) -> None:
-    from socket import AF_UNIX, socket
-
-    from dvol.errors import DockerUnusable
-
-    with socket(AF_UNIX) as dead:
+    with socket.socket(socket.AF_UNIX) as dead:
         dead.bind(str(server.run / "docker.sock"))
     try:
         with pytest.raises(DockerUnusable, match="--disable-docker-integration"):

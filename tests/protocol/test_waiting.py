@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -140,11 +140,12 @@ def test_remove_refused_as_busy_can_be_repeated(server: Server, docker: Ask, poo
 def test_people_who_wait_do_not_delay_docker(server: Server, docker: Ask, pool: Pool) -> None:
     """Two sockets, two thread pools: here more clients than people's door has threads."""
     asked = question(volume="v", message="x", author=ANN)
-    clients = [threading.Thread(target=tell, args=(server.control, "commit", asked))] * 0
+    clients = [
+        threading.Thread(target=tell, args=(server.control, "commit", asked)) for _ in range(40)
+    ]
     with locked(lock(server.pool)):
-        for _ in range(40):
-            clients.append(threading.Thread(target=tell, args=(server.control, "commit", asked)))
-            clients[-1].start()
+        for client in clients:
+            client.start()
         for method, document in CHEAP.values():
             assert docker(method, **document).status == 200
         assert docker("VolumeDriver.Mount", Name="v", ID=ID).status == 200
@@ -155,13 +156,12 @@ def test_people_who_wait_do_not_delay_docker(server: Server, docker: Ask, pool: 
 
 def test_a_verb_that_waits_delays_no_other_volumes_verbs(server: Server, pool: Pool) -> None:
     pool.init("w")
-    with locked(lock(server.pool)), ExitStack() as undo:
+    with locked(lock(server.pool)):
         waiting = threading.Thread(
             target=tell,
             args=(server.control, "commit", question(volume="v", message="x", author=ANN)),
         )
         waiting.start()
-        undo.callback(lambda: None)
         said = tell(server.control, "commit", question(volume="w", message="y", author=ANN))
         assert said[-1]["result"]["message"] == "y"
     waiting.join()
