@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -88,9 +89,21 @@ def replace_json(path: Path, document: Any, staging: Path) -> None:
 def read_json(path: Path) -> Any:
     """The document at `path`; BadDocument when it is not JSON, OSError when it can't be read."""
     try:
-        return json.loads(path.read_bytes())
-    except (ValueError, RecursionError) as error:
-        raise BadDocument(str(path), f"not JSON ({error})") from error
+        file = open(path, "rb", opener=_without_waiting)  # noqa: SIM115
+    except IsADirectoryError:
+        raise BadDocument(str(path), "it is a directory") from None
+    with file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise BadDocument(str(path), "it is no file")
+        try:
+            return json.load(file)
+        except (ValueError, RecursionError) as error:
+            raise BadDocument(str(path), f"not JSON ({error})") from error
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    """A FIFO in the place of a document must not hold us; neither can a directory be opened."""
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def libc_call(function: str, *arguments: Any, named: Path | None = None) -> None:

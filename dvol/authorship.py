@@ -9,7 +9,7 @@ import os
 import re
 from datetime import UTC, datetime
 
-from dvol.errors import InvalidAuthor, InvalidDate, NoMessage
+from dvol.errors import InvalidAuthor, InvalidDate, InvalidMessage, NoMessage
 from dvol.model import Commit
 
 _AUTHOR = re.compile(r"[^<>\r\n\0]*[^<>\r\n\0 ] <[^<>\r\n\0]*>")
@@ -20,7 +20,9 @@ def new_commit(message: str, author: str, date: str) -> Commit:
     message = message.rstrip().lstrip("\n")
     if not message:
         raise NoMessage()
-    if not _AUTHOR.fullmatch(author):
+    if not _is_storable(message):
+        raise InvalidMessage()
+    if not _AUTHOR.fullmatch(author) or not _is_storable(author):
         raise InvalidAuthor(author)
     return Commit(os.urandom(20).hex(), message, author, _checked(date) if date else now())
 
@@ -28,6 +30,15 @@ def new_commit(message: str, author: str, date: str) -> Commit:
 def now() -> str:
     """This moment in RFC 3339, in UTC."""
     return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _is_storable(text: str) -> bool:
+    """Whether it came from bytes, so that it can be shown as these bytes again."""
+    try:
+        text.encode(errors="surrogateescape")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _checked(date: str) -> str:

@@ -208,9 +208,9 @@ def _parse(argv: list[str], options: list[str], words: list[str]) -> Arguments:
     """
     from docopt import DocoptExit, docopt
 
-    known = re.findall(r"--[a-z-]+", __doc__)
+    known = re.findall(r"(?<!\w)(--[a-z-]+|-[a-zA-Z])\b", __doc__)
     for option in options:
-        if option.startswith("--") and option not in known:
+        if (option if option.startswith("--") else option[:2]) not in known:
             _misused(words, f"no such option: {option};")
     try:
         return dict(docopt(__doc__, argv, default_help=False))
@@ -293,6 +293,9 @@ def _show(text: str) -> None:
         print(text, end="", flush=True)
     except BrokenPipeError:
         raise
+    except UnicodeEncodeError:  # an output that knows fewer letters than the text
+        encoding = sys.stdout.encoding
+        print(text.encode(encoding, "backslashreplace").decode(encoding), end="", flush=True)
     except OSError as error:
         _drop_output()
         raise disk_failed(error, "standard output") from error

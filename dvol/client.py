@@ -10,8 +10,8 @@ import json
 import socket
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, fields
+from typing import Any, TypeVar
 
 from dvol.engine import PROTOCOL
 from dvol.errors import Interrupted, NoServer, NotAllowed, ServerGone, from_document
@@ -34,44 +34,44 @@ class Client:
     docker: bool = True
 
     def version(self) -> Version:
-        return Version(**self._ask("version"))
+        return _fact(Version, self._ask("version"))
 
     def volumes(self) -> list[Volume]:
-        return [Volume(**each) for each in self._ask("volumes")]
+        return [_fact(Volume, each) for each in self._ask("volumes")]
 
     def get(self, volume: str) -> Volume:
-        return Volume(**self._ask("get", volume=volume))
+        return _fact(Volume, self._ask("get", volume=volume))
 
     def active(self) -> str:
         return str(self._ask("active"))
 
     def init(self, volume: str) -> Volume:
-        return Volume(**self._ask("init", volume=volume))
+        return _fact(Volume, self._ask("init", volume=volume))
 
     def switch(self, volume: str) -> Volume:
-        return Volume(**self._ask("switch", volume=volume))
+        return _fact(Volume, self._ask("switch", volume=volume))
 
     def rm(self, volume: str) -> None:
         self._ask("rm", volume=volume)
 
     def commit(self, volume: str, message: str, author: str, date: str = "") -> Commit:
         answer = self._ask("commit", volume=volume, message=message, author=author, date=date)
-        return Commit(**answer)
+        return _fact(Commit, answer)
 
     def log(self, volume: str, revision: str = "HEAD") -> list[Commit]:
-        return [Commit(**each) for each in self._ask("log", volume=volume, revision=revision)]
+        return [_fact(Commit, each) for each in self._ask("log", volume=volume, revision=revision)]
 
     def reset(self, volume: str, revision: str = "HEAD") -> Commit:
-        return Commit(**self._ask("reset", volume=volume, revision=revision))
+        return _fact(Commit, self._ask("reset", volume=volume, revision=revision))
 
     def branches(self, volume: str) -> list[Branch]:
-        return [Branch(**each) for each in self._ask("branches", volume=volume)]
+        return [_fact(Branch, each) for each in self._ask("branches", volume=volume)]
 
     def branch(self, volume: str, name: str) -> Branch:
-        return Branch(**self._ask("branch", volume=volume, name=name))
+        return _fact(Branch, self._ask("branch", volume=volume, name=name))
 
     def checkout(self, volume: str, name: str) -> Branch:
-        return Branch(**self._ask("checkout", volume=volume, name=name))
+        return _fact(Branch, self._ask("checkout", volume=volume, name=name))
 
     def delete_branch(self, volume: str, name: str) -> None:
         self._ask("delete_branch", volume=volume, name=name)
@@ -87,6 +87,15 @@ class Client:
                     return document["result"]
                 self.tell(str(document.get("tell", "")))
             raise ServerGone(self.url)
+
+
+Fact = TypeVar("Fact", Version, Volume, Branch, Commit)
+
+
+def _fact(kind: type[Fact], answer: dict[str, Any]) -> Fact:
+    """A newer server may say more than this client knows."""
+    known = {field.name for field in fields(kind)}
+    return kind(**{name: value for name, value in answer.items() if name in known})
 
 
 @contextmanager

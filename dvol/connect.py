@@ -54,12 +54,11 @@ def connect(choice: Choice, tell: Callable[[str], None]) -> Engine:
 
 
 def _containers(choice: Choice) -> Containers:
-    """No socket, no Docker, no containers; a socket that does not answer is refused later."""
+    """No socket, no Docker, no containers. A Docker that the user names, and any socket that is
+    there, must answer: else the verb is refused."""
     from dvol.containers import Docker, NoContainers
 
-    url = choice.docker_host or DOCKER_SOCKET
-    if not choice.docker:
+    here = os.path.lexists(DOCKER_SOCKET.removeprefix("unix://"))
+    if not choice.docker or not (choice.docker_host or here):
         return NoContainers()
-    if url.startswith("unix://") and not os.path.lexists(url.removeprefix("unix://")):
-        return NoContainers()
-    return Docker(url)
+    return Docker(choice.docker_host or DOCKER_SOCKET)

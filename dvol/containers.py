@@ -58,13 +58,13 @@ class Docker:
         """
         try:
             found = self._api().containers(all=True, filters={"volume": [volume]})
+            having = [
+                (one["Id"], (one.get("Names") or [one["Id"][:12]])[0], one["State"])
+                for one in found
+                if any(_is_volume(mount, volume) for mount in one["Mounts"])
+            ]
         except self._failures() as error:
             raise DockerUnusable(volume, _reason(error)) from error
-        having = [
-            (one["Id"], (one.get("Names") or [one["Id"][:12]])[0], one["State"])
-            for one in found
-            if any(_is_volume(mount, volume) for mount in one["Mounts"])
-        ]
         return sorted(having, key=lambda container: container[1])
 
     def _is_alive(self, id: str, state: str) -> bool:
@@ -96,7 +96,9 @@ class Docker:
         import docker
         import requests
 
-        return docker.errors.DockerException, requests.exceptions.RequestException, OSError
+        odd_answer = (KeyError, TypeError, AttributeError, ValueError)  # or an odd DOCKER_HOST
+        refused = (docker.errors.DockerException, requests.exceptions.RequestException, OSError)
+        return *refused, *odd_answer
 
 
 def _is_volume(mount: dict[str, Any], volume: str) -> bool:

@@ -75,6 +75,10 @@ class NoMessage(InvalidRequest):
     """You must provide a commit message"""
 
 
+class InvalidMessage(InvalidRequest):
+    """The commit message is no text: it holds half a surrogate pair"""
+
+
 class InvalidOption(InvalidRequest):
     """dvol knows no volume option '{0}'; create the volume without it"""
 
@@ -87,7 +91,8 @@ class NotFound(DvolError):
 
 
 class PoolNotFound(NotFound):
-    """there is no pool at {0}; 'dvol init VOLUME' makes one"""
+    """there is no pool at {0}; 'dvol init VOLUME' makes one. If the plugin has yours, is it
+    enabled, and does DVOL_HOST name its socket?"""
 
 
 class VolumeNotFound(NotFound):
@@ -154,8 +159,16 @@ class PluginInUse(Conflict):
     stays)"""
 
 
+class InTheWay(Conflict):
+    """{0} is in the way and is nothing of dvol's; move it elsewhere"""
+
+
 class VolumeInUse(Conflict):
     """Cannot {0} '{1}' while it is in use by '{2}'; stop these containers first"""
+
+
+class VolumeReferred(VolumeInUse):
+    """Cannot remove '{0}' while it is in use by '{1}'; 'docker rm' these containers first"""
 
 
 class Busy(DvolError):
@@ -173,8 +186,8 @@ class PoolBusy(Busy):
     """the pool is busy{0}; try again when that has ended"""
 
 
-class TooManyMounts(Busy):
-    """too many containers wait for their volumes already; volume {0} has to wait as well"""
+class TooManyWaiting(Busy):
+    """too many of Docker's calls wait for volumes already; volume {0} has to wait as well"""
 
 
 class Unsupported(DvolError):

@@ -78,8 +78,9 @@ class History(Mapping[str, Line]):
         return resolve(revision, branch, self)
 
     def names(self, commit_id: str) -> bool:
-        """Whether any branch has the commit."""
-        return any(commit.id == commit_id for branch in self for commit in self[branch])
+        """Whether any list has the commit, also one whose branch has lost its tree."""
+        lists = [name.removesuffix(".json") for name in self._names() if name.endswith(".json")]
+        return any(commit.id == commit_id for name in lists for commit in self._line(name))
 
     def _names(self) -> list[str]:
         try:
@@ -117,7 +118,8 @@ def is_directory(path: Path) -> bool:
 
 def _commit(item: Any, path: Path) -> Commit:
     """An id becomes a path component, so nothing but 40 hex digits passes."""
-    if not isinstance(item, dict) or not ID.fullmatch(str(item.get("id"))):
+    id = item.get("id") if isinstance(item, dict) else None
+    if not isinstance(id, str) or not ID.fullmatch(id):
         raise BadDocument(str(path), "an entry has no commit id")
     fields = [item.get(name) or "" for name in ("id", "message", "author", "date")]
     if not all(isinstance(value, str) for value in fields):

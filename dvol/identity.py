@@ -7,7 +7,7 @@ import re
 import socket
 import subprocess
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 
 
 def author(environment: Mapping[str, str]) -> str:
@@ -32,7 +32,10 @@ def author(environment: Mapping[str, str]) -> str:
 
 def date() -> str:
     """This moment with the local offset, RFC 3339."""
-    return datetime.now().astimezone().isoformat(timespec="seconds")
+    try:
+        return datetime.now().astimezone().isoformat(timespec="seconds")
+    except ValueError:  # a TZ further than a day from anywhere
+        return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def _git_settings() -> dict[str, str]:

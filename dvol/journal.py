@@ -5,10 +5,10 @@ and only then takes them. From the moment the journal is durable the verb *will*
 own process or by whoever opens the volume next. So the steps are only renames, exchanges and
 deletions, which need no space, and each can be taken again without harm:
 
-    ["exchange", staged, live, inode]   swap the two, unless `live` is that inode already
-    ["times", path, atime, mtime]       in ns; XFS touches a directory that it exchanges
-    ["move", from, to]                  rename over `to`, unless `from` is gone already
-    ["discard", path]                   delete a tree or file dvol made, if it is there
+    ["exchange", staged, live, new, old]   swap the two, unless `live` has the new inode already
+    ["times", path, atime, mtime]          in ns; XFS touches a directory that it exchanges
+    ["move", from, to]                     rename over `to`, unless `from` is gone already
+    ["discard", path]                      delete a tree or file dvol made, if it is there
 
 Paths are relative to the root of the volume or the pool. A journal that exists is a closed
 gate: nobody mounts or changes the volume before the steps are complete.
@@ -47,7 +47,12 @@ class Journal:
         """Take `steps`, all or none. What they move must be durable already."""
         replace_json(self.path, {"format": FORMAT, "verb": verb, "steps": steps}, self.staging)
         # from here on the verb happens, whoever completes it
-        self._take(steps)
+        try:
+            self._take(steps)
+        except OSError:
+            if self._untouched(steps[0]):
+                self._clear()  # ... unless it can't even begin: then it did not happen
+            raise
 
     def complete(self) -> None:
         """Take the steps that a dead process left, if it left any."""
@@ -70,8 +75,21 @@ class Journal:
     def _take(self, steps: list[Step]) -> None:
         for kind, *arguments in steps:
             _KINDS[kind](self, *arguments)
+        self._clear()
+
+    def _clear(self) -> None:
         os.unlink(self.path)
         sync_directory(self.path.parent)
+
+    def _untouched(self, step: Step) -> bool:
+        """Whether a step that failed has changed nothing."""
+        kind, source, *rest = step
+        if kind == "move":
+            return os.path.lexists(self.root / source)
+        if kind == "exchange":
+            begun = os.path.lexists(_aside(self.root / source))
+            return not begun and not _is_inode(self.root / rest[0], rest[1])
+        return False
 
     def _read(self) -> list[Step]:
         document = read_json(self.path)
@@ -81,18 +99,23 @@ class Journal:
             raise BadDocument(str(self.path), "not a journal that this dvol can complete")
         return steps
 
-    def _exchange(self, staged: str, live: str, inode: int) -> None:
-        """The staged tree becomes the live one, and the live one the staged."""
+    def _exchange(self, staged: str, live: str, new: int, old: int) -> None:
+        """The staged tree becomes the live one, and the live one the staged.
+
+        In a pool that was copied file by file neither inode is there: nobody knows then.
+        """
         one, other = self.root / staged, self.root / live
         if os.path.lexists(_aside(one)):  # begun by renames
-            _exchange_by_renames(one, other, inode)
-        elif not _is_inode(other, inode):
+            _exchange_by_renames(one, other, new)
+        elif not _is_inode(other, new):
+            if not _is_inode(other, old):
+                raise BadDocument(str(self.path), f"{other} is neither the old tree nor the new")
             try:
                 exchange(one, other)
             except OSError as error:
                 if error.errno != errno.EINVAL:
                     raise
-                _exchange_by_renames(one, other, inode)
+                _exchange_by_renames(one, other, new)
         _sync_parents(one, other)
 
     def _times(self, path: str, accessed: int, modified: int) -> None:
@@ -101,7 +124,6 @@ class Journal:
     def _move(self, source: str, target: str) -> None:
         one, other = self.root / source, self.root / target
         if os.path.lexists(one):
-            other.parent.mkdir(parents=True, exist_ok=True)
             os.rename(one, other)
         _sync_parents(one, other)
 
@@ -116,7 +138,7 @@ _KINDS: dict[str, Callable[..., None]] = {
     "discard": Journal._discard,
 }
 _SHAPES: dict[str, tuple[type, ...]] = {
-    "exchange": (str, str, int),
+    "exchange": (str, str, int, int),
     "times": (str, int, int),
     "move": (str, str),
     "discard": (str,),
@@ -147,7 +169,7 @@ def _is_inode(path: Path, inode: int) -> bool:
 
 def _is_step(step: Any) -> bool:
     """Known, whole, and inside the root: recovery moves and deletes only what is dvol's."""
-    if not isinstance(step, list) or not step or step[0] not in _KINDS:
+    if not isinstance(step, list) or not step or str(step[0]) not in _KINDS:
         return False
     kind, *arguments = step
     shape = _SHAPES[kind]
@@ -161,6 +183,10 @@ def _fits(argument: Any, kind: type) -> bool:
 
 
 def _is_component(component: str) -> bool:
+    try:
+        component.encode(errors="surrogateescape")
+    except UnicodeEncodeError:
+        return False
     return component not in ("", ".", "..") and "\0" not in component
 
 

@@ -22,9 +22,8 @@ _LONGEST_PAUSE = 0.1
 @contextmanager
 def held(path: Path, verb: str, patience: float) -> Iterator[bool]:
     """Hold the lock at `path` alone; yields whether it was had within `patience` seconds."""
-    fd = _open(path)
+    fd, had = _try_for(path, fcntl.LOCK_EX, patience)
     try:
-        had = _try_for(fd, fcntl.LOCK_EX, patience)
         if had:
             _sign(fd, verb)
         yield had
@@ -35,9 +34,9 @@ def held(path: Path, verb: str, patience: float) -> Iterator[bool]:
 @contextmanager
 def shared(path: Path, patience: float) -> Iterator[bool]:
     """Hold the lock at `path` beside others who share it; yields as `held` does."""
-    fd = _open(path)
+    fd, had = _try_for(path, fcntl.LOCK_SH, patience)
     try:
-        yield _try_for(fd, fcntl.LOCK_SH, patience)
+        yield had
     finally:
         os.close(fd)
 
@@ -48,31 +47,46 @@ def holder(path: Path) -> str:
         signed = json.loads(path.read_bytes())
         age = max(0, int(time.time() - signed["since"]))
         return f": 'dvol {signed['verb']}' (pid {signed['pid']}, {age} s)"
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, OverflowError):
         return ""
 
 
-def _open(path: Path) -> int:
-    try:
-        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except FileNotFoundError:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+def _try_for(path: Path, kind: int, patience: float) -> tuple[int, bool]:
+    """The open lock file, and whether the lock was had.
 
-
-def _try_for(fd: int, kind: int, patience: float) -> bool:
-    """Poll: flock(2) knows no time-out, and a signal-based one would belong to one thread."""
+    Polling: flock(2) knows no time-out, and a signal-based one would belong to one thread.
+    """
     deadline = time.monotonic() + patience
     pause = _FIRST_PAUSE
     while True:
+        fd = _open(path)
         try:
             fcntl.flock(fd, kind | fcntl.LOCK_NB)
-            return True
+            if _is_still(path, fd):
+                return fd, True
         except BlockingIOError:
             if time.monotonic() >= deadline:
-                return False
+                return fd, False
+        os.close(fd)
         time.sleep(pause)
         pause = min(2 * pause, _LONGEST_PAUSE)
+
+
+def _open(path: Path) -> int:
+    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+    try:
+        return os.open(path, flags, 0o600)
+    except FileNotFoundError:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return os.open(path, flags, 0o600)
+
+
+def _is_still(path: Path, fd: int) -> bool:
+    """Whoever locks a file that was deleted meanwhile holds nothing."""
+    try:
+        return os.path.samestat(os.stat(path), os.fstat(fd))
+    except FileNotFoundError:
+        return False
 
 
 def _sign(fd: int, verb: str) -> None:

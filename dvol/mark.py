@@ -21,6 +21,7 @@ _PATIENCE = 30.0  # seconds
 
 def check(layout: PoolLayout) -> None:
     """Refuse a directory that is no pool, or a pool of a format that came after this dvol."""
+    _refuse_links(layout)
     if _format(layout) is None and not _may_become_pool(layout.root):
         raise PoolNotFound(str(layout.root))
 
@@ -31,6 +32,7 @@ def ensure(layout: PoolLayout) -> None:
     Its directory is closed to others: a container's setuid file or a colleague's rows must not
     lie open on the host.
     """
+    _refuse_links(layout)
     if _format(layout) is not None:
         return
     if layout.root.exists() and not _may_become_pool(layout.root):
@@ -84,14 +86,29 @@ def _read(layout: PoolLayout) -> dict[str, object] | None:
 def _may_become_pool(root: Path) -> bool:
     """Empty, or a pool of the original: so that a mistyped `--pool` takes over nobody's files."""
     try:
-        found = set(os.listdir(root)) - {"lost+found", OWN}
+        found = set(os.listdir(root)) - {"lost+found"}
+        left = set(os.listdir(root / OWN)) if OWN in found else set()
     except (FileNotFoundError, NotADirectoryError):
         return False
-    return (
-        not found
-        or "current_volume.json" in found
-        or any(
-            names.is_component(name) and (root / name / "branches" / DEFAULT_BRANCH).is_dir()
-            for name in found
-        )
+    known = {OWN, *names.POOL_FILES}
+    return left <= {"locks", "staging", "trash", "doomed"} and all(
+        name in known or _looks_like_volume(root / name) for name in found
     )
+
+
+def _looks_like_volume(path: Path) -> bool:
+    """As the original made them: with a branch `master`, or a list of commits."""
+    try:
+        branches = os.listdir(path / "branches")
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    listed = any(name == DEFAULT_BRANCH or name.endswith(".json") for name in branches)
+    return names.is_component(path.name) and listed
+
+
+def _refuse_links(layout: PoolLayout) -> None:
+    """What dvol deletes from and moves to must be the pool's own, and not lie behind a link."""
+    own = (layout.own, layout.lock.parent, layout.staging, layout.trash, layout.doomed)
+    for path in own:
+        if path.is_symlink():
+            raise BadDocument(str(path), "it is a symbolic link, which may lead out of the pool")

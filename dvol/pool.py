@@ -28,6 +28,7 @@ from dvol.errors import (
     BranchNotFound,
     CannotRemoveMissing,
     CannotSwitchToMissing,
+    Corrupt,
     DvolError,
     NoActiveVolume,
     NothingCommitted,
@@ -36,6 +37,7 @@ from dvol.errors import (
     VolumeExists,
     VolumeInUse,
     VolumeNotFound,
+    VolumeReferred,
     disk_failed,
 )
 from dvol.history import is_directory
@@ -46,8 +48,6 @@ from dvol.pool_files import PoolFiles
 from dvol.volume_files import VolumeFiles
 
 MOUNT_PATIENCE = 18.0  # seconds; Docker's own limit may be 30, and it retries with empty bodies
-Ask = Callable[[str], list[str]]  # the containers that have something to do with a volume
-
 _ANONYMOUS = re.compile(r"[0-9a-f]{64}")  # what Docker calls a volume that nobody named
 
 
@@ -68,7 +68,10 @@ class Pool:
     patience: float = 60.0
 
     def __post_init__(self) -> None:
-        layout = PoolLayout(Path(os.path.realpath(self.root)))
+        try:
+            layout = PoolLayout(Path(os.path.realpath(self.root)))
+        except OSError as error:  # a relative path in a directory that is gone
+            raise disk_failed(error, self.root) from error
         self._files = PoolFiles(layout, self.tell, self.patience)
 
     # -- the promise, see engine.py ------------------------------------------------------------
@@ -83,8 +86,11 @@ class Pool:
             return [volume for volume in described if volume]
 
     def get(self, volume: str) -> Volume:
-        with self._files.reading():
-            return self._facts(volume, self._files.active())
+        with self._files.reading(volume):
+            active = ""
+            with suppress(Corrupt):  # which concerns no volume
+                active = self._files.active()
+            return self._facts(volume, active)
 
     def active(self) -> str:
         with self._files.reading():
@@ -113,7 +119,10 @@ class Pool:
     def rm(self, volume: str) -> None:
         try:
             with self._files.changing(volume, "rm", tolerant=True) as files:
-                with self._quiet(files.layout, "remove", self.containers.referring):
+                with self._gate_closed(files.layout, "rm"):
+                    referring = self.containers.referring(volume)
+                    if referring:
+                        raise VolumeReferred(volume, ",".join(referring))
                     with self._files.changing_pool("rm"):
                         self._files.discard(volume, self._files.layout.trash)
         except VolumeNotFound:
@@ -130,7 +139,7 @@ class Pool:
         return commit
 
     def log(self, volume: str, revision: str = "HEAD") -> list[Commit]:
-        with self._files.reading():
+        with self._files.reading(volume):
             history = self._files.settled(volume).history
             _, line = history.current_line()
             if line or revision != "HEAD":
@@ -148,7 +157,7 @@ class Pool:
         return line[-1]
 
     def branches(self, volume: str) -> list[Branch]:
-        with self._files.reading():
+        with self._files.reading(volume):
             history = self._files.settled(volume).history
             current, _ = history.current_line()
             return [Branch(name, _head(history[name]), name == current) for name in history]
@@ -213,12 +222,12 @@ class Pool:
 
     def tree(self, volume: str) -> Path:
         """The live tree that Docker mounts. Takes no lock and waits for nobody."""
-        with self._files.reading():
+        with self._files.reading(volume):
             return self._live_tree(self._files.find(volume))
 
     def created(self, volume: str) -> str:
         """When the volume was made, RFC 3339 with a zone."""
-        with self._files.reading():
+        with self._files.reading(volume):
             return self._files.volume(self._files.find(volume)).created()
 
     def mount(self, volume: str, patience: float = MOUNT_PATIENCE) -> Path:
@@ -255,20 +264,25 @@ class Pool:
     # ------------------------------------------------------------------------------------------
 
     @contextmanager
-    def _quiet(self, layout: VolumeLayout, verb: str, ask: Ask | None = None) -> Iterator[None]:
-        """Close the gate, then make sure that no container writes (or what `ask` asks).
+    def _quiet(self, layout: VolumeLayout, verb: str) -> Iterator[None]:
+        """Close the gate, then make sure that no container writes.
 
         In this order: a container that passed the gate before it closed is found by the
         question after it.
         """
+        with self._gate_closed(layout, verb):
+            self._refuse_users(layout, verb)
+            yield
+
+    @contextmanager
+    def _gate_closed(self, layout: VolumeLayout, verb: str) -> Iterator[None]:
         with held(layout.gate, verb, MOUNT_PATIENCE) as had:
             if not had:
                 raise VolumeBusy(layout.name, ": a container is being started on it")
-            self._refuse_users(layout, verb, ask)
             yield
 
-    def _refuse_users(self, layout: VolumeLayout, verb: str, ask: Ask | None = None) -> None:
-        users = (ask or self.containers.using)(layout.name)
+    def _refuse_users(self, layout: VolumeLayout, verb: str) -> None:
+        users = self.containers.using(layout.name)
         if users:
             raise VolumeInUse(verb, layout.name, ",".join(users))
 
@@ -300,6 +314,7 @@ def _head(line: tuple[Commit, ...]) -> str:
 def _has_commits(files: VolumeFiles) -> bool:
     """In doubt, yes."""
     try:
-        return any(files.history[branch] for branch in files.history)
-    except (DvolError, OSError):
+        lists = any(name.endswith(".json") for name in os.listdir(files.layout.branches))
+        return lists or bool(os.listdir(files.layout.commits))
+    except OSError:
         return True

@@ -22,6 +22,7 @@ from dvol.errors import (
     Busy,
     Corrupt,
     DvolError,
+    InTheWay,
     PoolBusy,
     VolumeBusy,
     VolumeNotFound,
@@ -79,7 +80,11 @@ class PoolFiles:
         if not self.exists(volume):
             names.check_volume(volume)
             raise VolumeNotFound(volume)
-        return self.layout.volume(volume)
+        layout = self.layout.volume(volume)
+        for path in (layout.own, layout.staging, layout.branches, layout.commits):
+            if path.is_symlink():
+                raise BadDocument(str(path), "it is a symbolic link, which may lead elsewhere")
+        return layout
 
     def settled(self, volume: str) -> VolumeFiles:
         """A volume as it is before or after a verb, and not in the midst of a dead one."""
@@ -102,12 +107,18 @@ class PoolFiles:
     # -- holding -------------------------------------------------------------------------------
 
     @contextmanager
-    def reading(self) -> Iterator[None]:
-        """Around every verb: is there a pool, is it sound, and what did the kernel say."""
+    def reading(self, volume: str = "") -> Iterator[None]:
+        """Around every verb: is there a pool, is it sound, and what did the kernel say. A volume
+        that went away under our eyes is not found rather than corrupt."""
         with _disk_errors():
             mark.check(self.layout)
             _complete_if_dead(self.journal, self.layout.lock)
-            yield
+            try:
+                yield
+            except Corrupt:
+                if volume and not self.exists(volume):
+                    raise VolumeNotFound(volume) from None
+                raise
 
     @contextmanager
     def changing(
@@ -120,7 +131,7 @@ class PoolFiles:
             busy = partial(VolumeBusy, volume)
             with self._locked(layout.lock, verb, busy, patience):
                 files = self.volume(self.find(volume))  # it may have gone while we waited
-                with suppress(Corrupt) if tolerant else nullcontext():
+                with suppress(Corrupt, OSError) if tolerant else nullcontext():
                     files.recover()
                 with _left_clean(files.recover):
                     yield files
@@ -156,6 +167,10 @@ class PoolFiles:
 
     def create(self, volume: str, active: bool) -> None:
         """Build a volume aside, then move it into place: it is there whole or not at all."""
+        if os.path.lexists(self.layout.root / volume):
+            raise InTheWay(str(self.layout.root / volume))
+        if active and self.layout.active.is_dir():
+            raise InTheWay(str(self.layout.active))
         staged = self.layout.staging / "volume"
         root = staged / "root"
         for directory in (root, root / OWN, root / "branches", root / "commits"):
@@ -172,7 +187,7 @@ class PoolFiles:
 
     def discard(self, volume: str, into: Path) -> None:
         """Move a whole volume to the trash or to its doom; the volume's lock is held too."""
-        entry = new_entry(self.layout.staging, verb="rm", volume=volume)
+        entry = new_entry(self.layout.staging, into, verb="rm", volume=volume)
         steps: list[Step] = [
             ["move", volume, self._at(entry / "volume")],
             ["move", self._at(entry), self._at(into / entry.name)],
@@ -188,6 +203,7 @@ class PoolFiles:
 
         Slow, so never within a call that Docker waits for. Raises the last failure."""
         failures: dict[str, OSError] = {}
+        mark.check(self.layout)
         with _disk_errors(), held(self.layout.sweep_lock, "sweep", 0.0) as had:
             while had and (left := self._doomed() - failures.keys()):
                 for name in left:
@@ -209,9 +225,12 @@ class PoolFiles:
 
 
 def _complete_if_dead(journal: Journal, lock: Path) -> None:
-    """A journal whose lock is free is a dead process's; one whose lock is held is at work."""
+    """A journal whose lock is free is a dead process's; one whose lock is held is at work.
+
+    Where the disk does not let it be completed now, reading goes on: each document is whole.
+    """
     if journal.pending():
-        with held(lock, "recovery", 0.0) as had:
+        with suppress(OSError), held(lock, "recovery", 0.0) as had:
             if had:
                 journal.complete()
 

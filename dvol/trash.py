@@ -19,16 +19,22 @@ from typing import Any
 
 from dvol.atomic import sync_directory, write_json
 from dvol.authorship import now
+from dvol.errors import InTheWay
 
 
-def new_entry(staging: Path, **facts: Any) -> Path:
+def new_entry(staging: Path, into: Path, **facts: Any) -> Path:
     """Make an entry in `staging`, named so that entries sort by age; `facts` are its note.
 
-    It is durable, and so is the note."""
+    It is durable, and so is the note. Where it will be moved `into` is made sure of now: once
+    the steps are journalled, nothing may stand in their way.
+    """
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
     entry = staging / f"{stamp}-{os.urandom(6).hex()}"
     entry.mkdir(parents=True)
     (entry / "commits").mkdir()
+    into.mkdir(parents=True, exist_ok=True)
+    if os.lstat(into).st_dev != os.lstat(entry).st_dev:
+        raise InTheWay(f"the file system mounted at {into}")
     write_json(entry / "entry.json", {"format": 1, "date": now(), **facts})
     sync_directory(entry)
     sync_directory(staging)

@@ -21,7 +21,7 @@ from dvol.atomic import (
     write_json,
 )
 from dvol.backends import Backend
-from dvol.errors import BadDocument, Corrupt, TreeMissing
+from dvol.errors import BadDocument, Corrupt, InTheWay, TreeMissing
 from dvol.history import ID, History, as_document, is_directory
 from dvol.journal import Journal, Step
 from dvol.layout import VolumeLayout
@@ -79,7 +79,8 @@ class VolumeFiles:
         os.rename(staged / "line.json", self.layout.line(branch))
         sync_directory(self.layout.branches)
         # from here on the commit exists
-        self.backend.delete(staged)
+        with suppress(OSError):  # the next verb deletes it
+            self.backend.delete(staged)
 
     def prepare_reset(self, branch: str, line: Line) -> list[Step]:
         """Stage a tree equal to the last commit of `line`; the steps put it in place."""
@@ -87,6 +88,7 @@ class VolumeFiles:
         old = history[branch]
         entry = new_entry(
             self.layout.staging,
+            self.layout.pool.trash,
             verb="reset",
             volume=self.layout.name,
             branch=branch,
@@ -99,8 +101,9 @@ class VolumeFiles:
         kept = {commit.id for commit in line}
         dropped = self._dropped([one for one in old if one.id not in kept], branch, history)
         tree = self._at(self.layout.tree(branch))
+        inodes = (new.st_ino, os.lstat(self.layout.tree(branch)).st_ino)
         return [
-            ["exchange", self._at(entry / "tree"), tree, new.st_ino],
+            ["exchange", self._at(entry / "tree"), tree, *inodes],
             ["times", tree, new.st_atime_ns, new.st_mtime_ns],
             ["move", self._at(entry / "line.json"), self._at(self.layout.line(branch))],
             *self._discard(dropped, entry),
@@ -111,6 +114,10 @@ class VolumeFiles:
 
         Its list comes first, then its directory, by which alone a branch exists.
         """
+        tree, line_file = self.layout.tree(name), self.layout.line(name)
+        for path, is_in_the_way in ((tree, tree.exists()), (line_file, line_file.is_dir())):
+            if is_in_the_way or path.is_symlink():
+                raise InTheWay(str(path))
         staged = self._stage(f"branch-{name}")
         with self.durably():
             self._restore(line[-1], staged / "tree")
@@ -128,6 +135,7 @@ class VolumeFiles:
         history = self.history
         entry = new_entry(
             self.layout.staging,
+            self.layout.pool.trash,
             verb="branch -d",
             volume=self.layout.name,
             branch=name,

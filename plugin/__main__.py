@@ -96,14 +96,25 @@ def _serve(root: Path, socket: Path, run: Path) -> None:
     people = control.Control(open_engine)
     address = run / "dvol" / "control.sock"
     control_app = control.make_app(people, driver.detach)
-    aside = sockets.open_door(wire.door(control_app), address, control.THREADS)
-    sockets.share_with(address, _group_of_docker(run))
-    door = sockets.open_door(wire.door(volumedriver.make_app(driver)), socket, volumedriver.THREADS)
-    sockets.run_aside(aside)
-    log.info("dvol %s serves %s at %s and %s", __version__, root, socket, address)
-    door.run()
-    people.wait(_LAST_WORDS)
-    for path in (address, socket):
+    try:
+        aside = sockets.open_door(wire.door(control_app), address, control.THREADS)
+        sockets.share_with(address, _group_of_docker(run))
+        door_app = volumedriver.make_app(driver)
+        door = sockets.open_door(wire.door(door_app), socket, volumedriver.THREADS)
+        sockets.run_aside(aside)
+        log.info("dvol %s serves %s at %s and %s", __version__, root, socket, address)
+        door.run()
+        people.wait(_LAST_WORDS)
+    except sockets.SocketTaken:
+        raise
+    except BaseException:
+        _remove(address, socket)
+        raise
+    _remove(address, socket)
+
+
+def _remove(*paths: Path) -> None:
+    for path in paths:
         path.unlink(missing_ok=True)
 
 

@@ -39,6 +39,7 @@ def open_door(app: Wsgi, path: Path, threads: int) -> Any:
             ident=None,
             max_request_body_size=1 << 20,
             channel_timeout=120,
+            connection_limit=1000,
             asyncore_use_poll=True,  # select() dies of descriptors beyond 1023: deep trees
             clear_untrusted_proxy_headers=True,
         )

@@ -27,14 +27,14 @@ from dvol.errors import (
     InvalidOption,
     InvalidRequest,
     ReservedName,
-    TooManyMounts,
+    TooManyWaiting,
     VolumeNotFound,
 )
 from dvol.pool import Pool
 from plugin import wire
 
 THREADS = 64
-_WAITING_MOUNTS = THREADS // 2  # the other half always answers Get and List
+_WAITING = THREADS // 2  # calls that may wait; the other half always answers Get and List
 
 Answer = dict[str, Any]
 
@@ -45,7 +45,7 @@ class VolumeDriver:
     def __init__(self, pool: Pool, discarded: Callable[[], None]) -> None:
         self._pool = pool
         self._discarded = discarded
-        self._mounts = threading.BoundedSemaphore(_WAITING_MOUNTS)
+        self._may_wait = threading.BoundedSemaphore(_WAITING)
         self._detached = False
 
     def detach(self) -> None:
@@ -66,26 +66,21 @@ class VolumeDriver:
             raise InvalidRequest("the options of the volume are no JSON object")
         for option in options:
             raise InvalidOption(option)
-        self._refuse_if_detached(volume)
-        self._pool.create(volume)
+        with self._waiting(volume):
+            self._pool.create(volume)
         return {"Err": ""}
 
     def remove(self, question: Answer) -> Answer:
         volume = _name(question)
-        self._refuse_if_detached(volume)
-        self._pool.remove(volume)
+        with self._waiting(volume):
+            self._pool.remove(volume)
         self._discarded()
         return {"Err": ""}
 
     def mount(self, question: Answer) -> Answer:
         volume = _name(question)
-        self._refuse_if_detached(volume)
-        if not self._mounts.acquire(blocking=False):
-            raise TooManyMounts(volume)
-        try:
+        with self._waiting(volume):
             return {"Mountpoint": str(self._pool.mount(volume)), "Err": ""}
-        finally:
-            self._mounts.release()
 
     def unmount(self, question: Answer) -> Answer:
         _name(question)
@@ -127,9 +122,17 @@ class VolumeDriver:
         except DvolError:
             return ""
 
-    def _refuse_if_detached(self, volume: str) -> None:
+    @contextmanager
+    def _waiting(self, volume: str) -> Iterator[None]:
+        """Around calls that may wait for a lock: never so many that others starve."""
         if self._detached:
             raise Detached(volume)
+        if not self._may_wait.acquire(blocking=False):
+            raise TooManyWaiting(volume)
+        try:
+            yield
+        finally:
+            self._may_wait.release()
 
 
 def make_app(driver: VolumeDriver) -> Bottle:

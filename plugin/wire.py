@@ -78,7 +78,7 @@ def door(app: Bottle) -> Wsgi:
 def told(path: str, subject: str, began: float, outcome: str) -> None:
     """One line a request. Names and outcomes only: no messages, no options, no secrets."""
     spent = (time.monotonic() - began) * 1000
-    log.info("%s %s %.1f ms %s", path, printable(subject) or "-", spent, outcome)
+    log.info("%s %s %.1f ms %s", path, printable(subject[:200]) or "-", spent, outcome)
 
 
 def _unsized(chunks: Iterable[bytes]) -> Iterator[bytes]:

@@ -43,3 +43,4 @@ docker plugin set "$name" "data.source=$data" "run.source=$run"
 # No limit of the client's own, as after `docker plugin install` and after each daemon start.
 docker plugin enable --timeout 0 "$name" > /dev/null
 echo "The volume driver $name is enabled; its data is in $data/dvol."
+[ "$run" = /run ] || echo "For the command: export DVOL_HOST=unix://$run/dvol/control.sock"

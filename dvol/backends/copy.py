@@ -49,13 +49,20 @@ class _Level:
     source: int
     target: int
     path: str
+    began: int  # when the copy did, by the clock of the file system, in ns
     names: Iterator[str] = field(init=False)
 
     def __post_init__(self) -> None:
         self.names = iter(os.listdir(self.source))
 
     def finish(self) -> None:
-        """Last, because filling a directory changes its times and may need its write bit."""
+        """Last, because filling a directory changes its times and may need its write bit.
+
+        A directory that changed since the copy began may have lost a file to one that was
+        copied before, or won one that was copied already.
+        """
+        if os.fstat(self.source).st_ctime_ns > self.began:
+            raise TreeChanged(self.path)
         copy_attributes(self.source, self.target)
         self.close()
 
@@ -72,7 +79,8 @@ def copy_tree(source: Path, target: Path) -> None:
     levels: list[_Level] = []
     try:
         os.mkdir(target, 0o700)
-        levels.append(_enter(source, target, str(source)))
+        began = os.lstat(target).st_ctime_ns
+        levels.append(_enter(source, target, str(source), began))
         _walk(levels, Copier(links))
     except OSError as error:
         raise disk_failed(error, source) from error
@@ -102,7 +110,8 @@ def _copy(name: str, levels: list[_Level], copier: Copier) -> None:
     status = os.stat(name, dir_fd=level.source, follow_symlinks=False)
     if stat.S_ISDIR(status.st_mode):
         os.mkdir(name, 0o700, dir_fd=level.target)
-        levels.append(_enter(name, name, f"{level.path}/{name}", level.source, level.target))
+        path, directories = f"{level.path}/{name}", (level.source, level.target)
+        levels.append(_enter(name, name, path, level.began, directories))
     else:
         copier.copy(name, status, level.source, level.target)
 
@@ -111,12 +120,12 @@ def _enter(
     source: str | Path,
     target: str | Path,
     path: str,
-    source_directory: int | None = None,
-    target_directory: int | None = None,
+    began: int,
+    directories: tuple[int, int] | tuple[None, None] = (None, None),
 ) -> _Level:
-    one = os.open(source, _DIRECTORY, dir_fd=source_directory)
+    one = os.open(source, _DIRECTORY, dir_fd=directories[0])
     try:
-        return _Level(one, os.open(target, _DIRECTORY, dir_fd=target_directory), path)
+        return _Level(one, os.open(target, _DIRECTORY, dir_fd=directories[1]), path, began)
     except OSError:
         os.close(one)
         raise

@@ -159,8 +159,10 @@ def test_an_interrupted_client_says_that_the_verb_goes_on(volume: Keeper) -> Non
 
 
 @on_disk
-def test_without_dockers_socket_no_container_is_asked_for(volume: Keeper, tmp_path: Path) -> None:
-    run("-p", str(volume.pool), *COMMIT, DOCKER_HOST=f"unix://{tmp_path}/docker.sock").well()
+def test_a_docker_that_is_named_must_be_there(volume: Keeper, tmp_path: Path) -> None:
+    """A mistyped one must not mean that no container is asked for."""
+    done = run("-p", str(volume.pool), *COMMIT, DOCKER_HOST=f"unix://{tmp_path}/docker.sock")
+    assert done.code == 6
 
 
 @on_disk

@@ -2,8 +2,8 @@
 
 Runs as `python3 tests/lab/system.py` before any virtual environment exists: standard library
 only, no imports from this project. Packages are found by the feature they give, never by asking
-dpkg, so that a hand-installed Docker counts. Where systemd runs, installing Debian's Docker starts it; the
-registry that comes along is kept from it.
+dpkg, so that a hand-installed Docker counts. Where systemd runs, installing Debian's Docker
+starts it; the registry that comes along is kept from that.
 """
 
 import importlib.util

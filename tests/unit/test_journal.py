@@ -38,8 +38,9 @@ def exchanging(journal: Journal) -> tuple[Journal, Path, Path]:
     """An exchange under way of the staged tree 'new' with the live tree 'old'."""
     staged = tree(journal.staging / "reset" / "tree", "new")
     live = tree(journal.root / "branches" / "master", "old")
+    inodes = (os.lstat(staged).st_ino, os.lstat(live).st_ino)
     steps = [
-        ["exchange", ".dvol/staging/reset/tree", "branches/master", os.lstat(staged).st_ino],
+        ["exchange", ".dvol/staging/reset/tree", "branches/master", *inodes],
         ["move", ".dvol/staging/reset/tree", "trash"],
     ]
     left_by_a_crash(journal, steps)
@@ -127,10 +128,24 @@ def test_run_takes_the_steps_and_leaves_no_journal(journal: Journal) -> None:
     assert journal.staged() == []
 
 
-def test_a_move_makes_the_directory_it_leads_to(journal: Journal) -> None:
+def test_a_first_step_that_cannot_be_taken_is_withdrawn(journal: Journal) -> None:
+    """Else nothing could be done with the volume any more."""
     tree(journal.staging / "x", "x")
-    journal.run("rm", [["move", ".dvol/staging/x", "trash/deep/x"]])
-    assert content(journal.root / "trash" / "deep" / "x") == "x"
+    (journal.root / "in_the_way").write_text("")
+    with pytest.raises(NotADirectoryError):
+        journal.run("rm", [["move", ".dvol/staging/x", "in_the_way"], ["discard", ".dvol/y"]])
+    assert not journal.pending()
+    assert content(journal.staging / "x") == "x"
+
+
+def test_an_exchange_of_trees_unknown_by_their_inodes_is_corrupt(exchanging) -> None:
+    """As in a pool that was copied file by file in the midst of a reset."""
+    journal, _, live = exchanging
+    live.rename(live.with_name("gone"))
+    tree(live, "copied")
+    with pytest.raises(BadDocument, match="neither the old tree nor the new"):
+        journal.complete()
+    assert content(live) == "copied"
 
 
 def test_a_discard_half_made_is_completed(journal: Journal) -> None:
@@ -190,7 +205,10 @@ def test_a_journal_that_leads_elsewhere_is_corrupt_and_moves_nothing(
         [["discard", ""]],
         [["discard", "."]],
         [["exchange", "x", "y"]],
-        [["exchange", "x", "y", "1"]],
+        [["exchange", "x", "y", 1]],
+        [["exchange", "x", "y", "1", "2"]],
+        [[[]]],
+        [["move", "x\ud800", "y"]],
         [["move", "x\0", "y"]],
     ],
     ids=str,
