@@ -38,10 +38,10 @@ demo: setup                             ## The walk-through on a real, throw-awa
 	$(BIN)/python -m tests.demo
 
 test: setup                             ## Every ring that this machine can run (REQUIRE=1: all)
-	DVOL_REQUIRE=$(REQUIRE) $(BIN)/pytest -q -n 2 -m "not docker" $(ARGS_PYTEST)
+	DVOL_REQUIRE=$(REQUIRE) $(BIN)/pytest -q -n 4 -m "not docker" $(ARGS_PYTEST)
 	DVOL_REQUIRE=$(REQUIRE) $(BIN)/pytest -q -m docker $(ARGS_PYTEST)
 test-quick: .venv/.ready                ## The inner loop: no root, no Docker
-	$(BIN)/pytest -q -n 2 -m "not root and not docker and not slow" $(ARGS_PYTEST)
+	$(BIN)/pytest -q -n 4 -m "not root and not docker and not slow" $(ARGS_PYTEST)
 lint: .venv/.ready                      ## Style
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
