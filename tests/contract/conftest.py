@@ -14,7 +14,7 @@ import pytest
 from dvol.backends.deletion import delete_tree
 from dvol.client import Client
 from dvol.pool import Pool
-from tests.contract.places import Keeper, Server, serving
+from tests.contract.places import Keeper, Server, emptied, serving
 from tests.lab import Unavailable
 from tests.lab.filesystems import mounted
 
@@ -64,8 +64,7 @@ def keeper(request: pytest.FixtureRequest, place: Path) -> Keeper:
     if request.param == "disk":
         return on_disk(place / "volumes")
     server = request.getfixturevalue("server")
-    for path in server.pool.iterdir():
-        delete_tree(path)
+    emptied(server.pool)
     return over(server)
 
 

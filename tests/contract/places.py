@@ -10,10 +10,26 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from dvol.backends.deletion import delete_tree
 from dvol.engine import Engine
 
 SOURCE = Path(__file__).parents[2]
 PATIENCE = 30.0  # seconds that a server may take to listen
+
+
+def emptied(pool: Path) -> Path:
+    """The pool with nothing in it. A verb whose client went away in the test before may still
+    be at work in it: try again until that has ended."""
+    deadline = time.monotonic() + PATIENCE
+    while left := list(pool.iterdir()):
+        try:
+            for path in left:
+                delete_tree(path)
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
+    return pool
 
 
 @dataclass(frozen=True)

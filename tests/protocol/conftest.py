@@ -7,9 +7,8 @@ import pytest
 
 from dvol.pool import Pool
 from tests.cli.conftest import filesystem
-from tests.contract.conftest import delete_tree
 from tests.contract.conftest import server as session_server
-from tests.contract.places import Server
+from tests.contract.places import Server, emptied
 from tests.protocol.wire import Answer, ask
 
 __all__ = ["filesystem", "session_server"]
@@ -21,8 +20,7 @@ Ask = Callable[..., Answer]
 @pytest.fixture
 def server(session_server: Server) -> Iterator[Server]:
     """A server whose pool is empty. No test may bring it down, nor make it meet a bug."""
-    for path in session_server.pool.iterdir():
-        delete_tree(path)
+    emptied(session_server.pool)
     said = session_server.log.stat().st_size
     yield session_server
     assert session_server.process is not None
