@@ -19,15 +19,28 @@ from dvol.errors import BadDocument
 
 _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2
+_WRITE_AND_WAIT = 1 | 2 | 4  # all pages, whoever writes them already: sync_file_range(2)
+_FILESYSTEMS = {0xEF53: "ext4", 0x58465342: "xfs", 0x9123683E: "btrfs"}  # statfs(2)
 
 
 def sync_directory(directory: Path) -> None:
     """Make the names in `directory` durable: a rename is not, until its directory is synced."""
     fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        os.fsync(fd)
+        with named(directory):
+            os.fsync(fd)
     finally:
         os.close(fd)
+
+
+@contextmanager
+def named(path: Path | str) -> Iterator[None]:
+    """The kernel says what is wrong with a descriptor; people know paths."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = error.filename or str(path)
+        raise
 
 
 @contextmanager
@@ -42,35 +55,57 @@ def durably(directory: Path) -> Iterator[None]:
     fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     try:
         yield
-        libc_call("syncfs", fd)
+        with named(directory):
+            sync_filesystem(fd)
     finally:
         os.close(fd)
 
 
-def exchange(one: Path, other: Path) -> None:
-    """Swap two names in one step, so that no instant has neither.
+def sync_filesystem(fd: int) -> None:
+    """Make all that was written on the file system of the open `fd` durable.
+
+    Reports only the errors since `fd` was opened; see `durably`.
+    """
+    libc_call("syncfs", fd)
+
+
+def write_back(fd: int) -> None:
+    """Write the dirty pages of the open file and wait for it: not durable, since no metadata is
+    written (sync_file_range(2)), but from then on a store through mmap touches ctime again."""
+    import ctypes
+
+    whole = ctypes.c_int64(0)
+    libc_call("sync_file_range", fd, whole, whole, _WRITE_AND_WAIT)
+
+
+def filesystem(fd: int) -> str:
+    """What kind of file system the open `fd` is on: ext4, xfs, btrfs, or "" for any other."""
+    import ctypes
+
+    answer = (ctypes.c_long * 32)()  # struct statfs, whose first field is its type
+    libc_call("fstatfs", fd, ctypes.byref(answer))
+    return _FILESYSTEMS.get(answer[0], "")
+
+
+def exchange(
+    one: str | Path, other: str | Path, one_fd: int = _AT_FDCWD, other_fd: int = _AT_FDCWD
+) -> None:
+    """Swap two names, relative to open directories, in one step: no instant has neither.
 
     OSError EINVAL where the file system cannot (renameat2(2)).
     """
-    libc_call(
-        "renameat2",
-        _AT_FDCWD,
-        os.fsencode(one),
-        _AT_FDCWD,
-        os.fsencode(other),
-        _RENAME_EXCHANGE,
-        named=one,
-    )
+    names = (one_fd, os.fsencode(one), other_fd, os.fsencode(other))
+    libc_call("renameat2", *names, _RENAME_EXCHANGE, named=str(one))
 
 
-def write_json(path: Path, document: Any) -> None:
-    """Write a new file and make its content durable; its name is durable once synced."""
+def write_json(path: Path, document: Any, durable: bool = False) -> None:
+    """Write a new file, and make its content durable if asked; its name is once synced."""
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(fd, "w", encoding="ascii") as file:
-        json.dump(document, file)
-        file.write("\n")
-        file.flush()
-        os.fsync(fd)
+    with named(path), os.fdopen(fd, "wb") as file:
+        file.write(json.dumps(document).encode("ascii") + b"\n")
+        if durable:
+            file.flush()
+            os.fsync(fd)
 
 
 def replace_json(path: Path, document: Any, staging: Path) -> None:
@@ -81,7 +116,7 @@ def replace_json(path: Path, document: Any, staging: Path) -> None:
     """
     staging.mkdir(parents=True, exist_ok=True)
     staged = staging / path.name
-    write_json(staged, document)
+    write_json(staged, document, durable=True)
     os.rename(staged, path)
     sync_directory(path.parent)
 
@@ -89,16 +124,19 @@ def replace_json(path: Path, document: Any, staging: Path) -> None:
 def read_json(path: Path) -> Any:
     """The document at `path`; BadDocument when it is not JSON, OSError when it can't be read."""
     try:
-        file = open(path, "rb", opener=_without_waiting)  # noqa: SIM115
+        return json.loads(read_file(path))
     except IsADirectoryError:
         raise BadDocument(str(path), "it is a directory") from None
-    with file:
+    except (ValueError, RecursionError) as error:
+        raise BadDocument(str(path), f"not JSON ({error})") from error
+
+
+def read_file(path: Path) -> bytes:
+    """What a file of dvol's own holds; BadDocument if something else stands in its place."""
+    with open(path, "rb", opener=_without_waiting) as file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             raise BadDocument(str(path), "it is no file")
-        try:
-            return json.load(file)
-        except (ValueError, RecursionError) as error:
-            raise BadDocument(str(path), f"not JSON ({error})") from error
+        return file.read()
 
 
 def _without_waiting(path: str, flags: int) -> int:
@@ -106,11 +144,11 @@ def _without_waiting(path: str, flags: int) -> int:
     return os.open(path, flags | os.O_NONBLOCK)
 
 
-def libc_call(function: str, *arguments: Any, named: Path | None = None) -> None:
+def libc_call(function: str, *arguments: Any, named: str | None = None) -> None:
     """A system call that Python has no name for; OSError as Python's own raise it."""
     import ctypes  # late: most commands never need it
 
     libc = ctypes.CDLL(None, use_errno=True)
     if getattr(libc, function)(*arguments) != 0:
         code = ctypes.get_errno() or errno.EIO
-        raise OSError(code, os.strerror(code), str(named) if named else None)
+        raise OSError(code, os.strerror(code), named)

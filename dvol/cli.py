@@ -5,11 +5,15 @@ Usage:
   dvol [options] init [VOLUME]
   dvol [options] switch [VOLUME]
   dvol [options] rm [-f] [VOLUME]
-  dvol [options] commit [-m MSG] [--author AUTHOR] [VOLUME]
+  dvol [options] commit [-m MSG] [--author AUTHOR] [--full] [VOLUME]
   dvol [options] log [VOLUME]
   dvol [options] reset [--hard] [REVISION] [VOLUME]
+  dvol [options] undo [VOLUME]
   dvol [options] branch [-d NAME] [VOLUME]
   dvol [options] checkout [-b] [BRANCH] [VOLUME]
+  dvol [options] restore [ENTRY] [NAME]
+  dvol [options] gc [--now] [--dry-run]
+  dvol [options] fsck [--repair] [VOLUME]
   dvol [options] version
 
 Commands:
@@ -20,8 +24,12 @@ Commands:
   commit      keep the state of the volume; prints the new commit's id
   log         show the commits of the current branch, newest first
   reset       put the volume back to a commit (HEAD if none is named)
+  undo        bring back what the last reset discarded; again, to redo
   branch      list the branches, or delete one
   checkout    switch to a branch, or make one from the last commit
+  restore     list what was discarded, or bring it back (under another NAME)
+  gc          delete for good what was discarded more than a week ago
+  fsck        check the pool, or one volume
   version     show the version of dvol, and of the server if there is one
 
 A volume is named in the command, or by DVOL_VOLUME, or it is the active one. A revision is
@@ -30,10 +38,14 @@ HEAD, a branch, or the first digits of an id; HEAD^ and HEAD~3 go back from ther
 Options:
   -m MSG, --message MSG            what the commit keeps
   --author AUTHOR                  who commits, as 'Name <email>'; default: what git knows
+  --full                           compare everything with the last commit
   --hard                           yes, lose what was not committed
   -b, --branch                     make the branch first
   -d NAME, --delete NAME           delete a branch; it goes to the trash
   -f, --force                      do not ask
+  --now                            delete what was discarded since, too
+  --dry-run                        only say what would be deleted
+  --repair                         mend what can be mended without losing anything
   -p DIR, --pool DIR               the pool, without a server
   --path DIR                       the same
   -H URL, --host URL               the server's socket, unix:///run/dvol/control.sock
@@ -59,7 +71,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from dvol import __version__, render
 from dvol.connect import Choice, connect
-from dvol.errors import Bug, Corrupt, DvolError, Interrupted, InvalidRequest, disk_failed
+from dvol.errors import Bug, Busy, Corrupt, DvolError, Interrupted, InvalidRequest, disk_failed
 
 if TYPE_CHECKING:
     from dvol.engine import Engine
@@ -104,7 +116,7 @@ def _run(argv: list[str]) -> int:
         return 0
     arguments = _parse(argv, options, words)
     engine = connect(_choice(arguments), tell=_say)
-    command = next(word for word in _COMMANDS if arguments[word])
+    command = next(word for word in _COMMANDS if arguments.get(word))
     return _COMMANDS[command](engine, arguments) or 0
 
 
@@ -143,9 +155,8 @@ def _commit(engine: Engine, arguments: Arguments) -> None:
     from dvol import identity  # late: it can start git, which no other command needs
 
     author = arguments["--author"] or identity.author(os.environ)
-    commit = engine.commit(
-        _volume(engine, arguments), arguments["--message"] or "", author, identity.date()
-    )
+    message, full = arguments["--message"] or "", arguments["--full"]
+    commit = engine.commit(_volume(engine, arguments), message, author, identity.date(), full)
     _show(f"{commit.id}\n")
 
 
@@ -157,7 +168,12 @@ def _reset(engine: Engine, arguments: Arguments) -> None:
     if not arguments["--hard"]:
         raise InvalidRequest(_HARD)
     revision = arguments["REVISION"]
-    engine.reset(_volume(engine, arguments), "HEAD" if revision is None else revision)
+    commit = engine.reset(_volume(engine, arguments), "HEAD" if revision is None else revision)
+    _say(render.head(commit))  # the original printed nothing, and scripts may count on that
+
+
+def _undo(engine: Engine, arguments: Arguments) -> None:
+    _show(f"{render.head(engine.undo(_volume(engine, arguments)))}\n")
 
 
 def _branch(engine: Engine, arguments: Arguments) -> None:
@@ -177,6 +193,28 @@ def _checkout(engine: Engine, arguments: Arguments) -> None:
     verb(_volume(engine, arguments), name)
 
 
+def _restore(engine: Engine, arguments: Arguments) -> None:
+    entry, name = arguments["ENTRY"], arguments["NAME"]
+    if entry is None:
+        _show(render.discarded(engine.discarded()))
+    else:
+        _show(render.restored(engine.restore(entry, name or "")))
+
+
+def _gc(engine: Engine, arguments: Arguments) -> None:
+    dry_run = arguments["--dry-run"]
+    _show(render.freed(engine.gc(arguments["--now"], dry_run), dry_run))
+
+
+def _fsck(engine: Engine, arguments: Arguments) -> int:
+    """8 if anything is broken, else 5 if anything could not be looked at."""
+    found = engine.fsck(arguments["VOLUME"] or "", arguments["--repair"])
+    _show(render.findings(found))
+    _say(render.summary(found))
+    states = {finding.state for finding in found}
+    return Corrupt.exit_code if "broken" in states else Busy.exit_code if "busy" in states else 0
+
+
 def _version(engine: Engine, arguments: Arguments) -> None:
     _show(f"dvol {__version__}\n")
     answer = engine.version()
@@ -192,8 +230,12 @@ _COMMANDS: dict[str, Callable[[Engine, Arguments], int | None]] = {
     "commit": _commit,
     "log": _log,
     "reset": _reset,
+    "undo": _undo,
     "branch": _branch,
     "checkout": _checkout,
+    "restore": _restore,
+    "gc": _gc,
+    "fsck": _fsck,
     "version": _version,
 }
 
@@ -208,14 +250,33 @@ def _parse(argv: list[str], options: list[str], words: list[str]) -> Arguments:
     """
     from docopt import DocoptExit, docopt
 
-    known = re.findall(r"(?<!\w)(--[a-z-]+|-[a-zA-Z])\b", __doc__)
+    known = _options(__doc__)
     for option in options:
         if (option if option.startswith("--") else option[:2]) not in known:
             _misused(words, f"no such option: {option};")
+    if not words or words[0] not in _COMMANDS:
+        _misused(words, "Wrong number of arguments.")
     try:
-        return dict(docopt(__doc__, argv, default_help=False))
+        return dict(docopt(_page(words[0]), argv, default_help=False))
     except DocoptExit:
         _misused(words, "Wrong number of arguments.")
+
+
+def _page(command: str) -> str:
+    """The help, as if there were no other command: docopt takes longer over all of them than
+    many a command takes. Options that only others have go, too."""
+    usage, _, rest = __doc__.partition("\nCommands:\n")
+    lines = usage.splitlines()
+    own = [line for line in lines if re.search(rf"\b{command}\b", line.partition("]")[2])]
+    foreign = set(_options("\n".join(line for line in lines if line not in own)))
+    foreign -= set(_options("\n".join(own)))
+    options = rest.partition("\nOptions:\n")[2].partition("\n\n")[0].splitlines()
+    kept = [line for line in options if foreign.isdisjoint(_options(line.partition("   ")[0]))]
+    return "\n".join(["Usage:", *own, "", "Options:", *kept])
+
+
+def _options(text: str) -> list[str]:
+    return re.findall(r"(?<!\w)(--[a-z-]+|-[a-zA-Z])\b", text)
 
 
 def _misused(words: list[str], problem: str) -> NoReturn:

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 from dvol.engine import PROTOCOL
 from dvol.errors import Interrupted, NoServer, NotAllowed, ServerGone, from_document
-from dvol.model import Branch, Commit, Version, Volume
+from dvol.model import Branch, Commit, Discarded, Finding, Freed, Restored, Version, Volume
 
 
 def _silent(text: str) -> None:
@@ -54,15 +54,20 @@ class Client:
     def rm(self, volume: str) -> None:
         self._ask("rm", volume=volume)
 
-    def commit(self, volume: str, message: str, author: str, date: str = "") -> Commit:
-        answer = self._ask("commit", volume=volume, message=message, author=author, date=date)
-        return _fact(Commit, answer)
+    def commit(
+        self, volume: str, message: str, author: str, date: str = "", full: bool = False
+    ) -> Commit:
+        words = {"volume": volume, "message": message, "author": author, "date": date}
+        return _fact(Commit, self._ask("commit", **words, full=full))
 
     def log(self, volume: str, revision: str = "HEAD") -> list[Commit]:
         return [_fact(Commit, each) for each in self._ask("log", volume=volume, revision=revision)]
 
     def reset(self, volume: str, revision: str = "HEAD") -> Commit:
         return _fact(Commit, self._ask("reset", volume=volume, revision=revision))
+
+    def undo(self, volume: str) -> Commit:
+        return _fact(Commit, self._ask("undo", volume=volume))
 
     def branches(self, volume: str) -> list[Branch]:
         return [_fact(Branch, each) for each in self._ask("branches", volume=volume)]
@@ -76,7 +81,19 @@ class Client:
     def delete_branch(self, volume: str, name: str) -> None:
         self._ask("delete_branch", volume=volume, name=name)
 
-    def _ask(self, verb: str, **arguments: str) -> Any:
+    def discarded(self) -> list[Discarded]:
+        return [_fact(Discarded, each) for each in self._ask("discarded")]
+
+    def restore(self, entry: str, name: str = "") -> Restored:
+        return _fact(Restored, self._ask("restore", entry=entry, name=name))
+
+    def gc(self, now: bool = False, dry_run: bool = False) -> list[Freed]:
+        return [_fact(Freed, each) for each in self._ask("gc", now=now, dry_run=dry_run)]
+
+    def fsck(self, volume: str = "", repair: bool = False) -> list[Finding]:
+        return [_fact(Finding, each) for each in self._ask("fsck", volume=volume, repair=repair)]
+
+    def _ask(self, verb: str, **arguments: str | bool) -> Any:
         question = {"protocol": PROTOCOL, "docker": self.docker, "arguments": arguments}
         with posting(self.url, f"/dvol/{verb}", question) as lines:
             for line in lines:
@@ -89,7 +106,7 @@ class Client:
             raise ServerGone(self.url)
 
 
-Fact = TypeVar("Fact", Version, Volume, Branch, Commit)
+Fact = TypeVar("Fact", Version, Volume, Branch, Commit, Discarded, Restored, Freed, Finding)
 
 
 def _fact(kind: type[Fact], answer: dict[str, Any]) -> Fact:

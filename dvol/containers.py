@@ -17,7 +17,13 @@ _START_PATIENCE = 3  # seconds that `inspect` may wait for a start in flight
 
 
 class Containers(Protocol):
-    """What the engine asks about containers."""
+    """What the engine asks about containers.
+
+    `certain` is whether the answer "none" means that no container writes.
+    """
+
+    @property
+    def certain(self) -> bool: ...
 
     def using(self, volume: str) -> list[str]:
         """Names of the containers that may write to `volume` now: running, paused, starting."""
@@ -28,6 +34,8 @@ class Containers(Protocol):
 
 class NoContainers:
     """For pools that no Docker uses, or by the user's own word."""
+
+    certain = False
 
     def using(self, volume: str) -> list[str]:
         return []
@@ -41,6 +49,7 @@ class Docker:
     """Asks the Docker Engine at `url` (`unix:///...`). DockerUnusable if that can't be asked."""
 
     url: str
+    certain = True
     _client: Any = field(default=None, repr=False)
 
     def using(self, volume: str) -> list[str]:

@@ -1,8 +1,8 @@
 """The promise: every verb of dvol, its meaning, and what it refuses. Read this page first.
 
 Two keepers keep it: `pool.Pool` on a disk, and `client.Client`, which asks a server for the
-same. Verbs are flat, the volume comes first, strings go in and frozen facts come out, so that
-arguments and results are JSON as they stand.
+same. Verbs are flat, the volume comes first, strings and booleans go in and frozen facts come
+out, so that arguments and results are JSON as they stand.
 
     Kill dvol or cut the power at any moment: afterwards every volume is as it was before the
     command or as it is after it, and nothing that was committed is lost.
@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from dvol.model import Branch, Commit, Version, Volume
+from dvol.model import Branch, Commit, Discarded, Finding, Freed, Restored, Version, Volume
 
 PROTOCOL = 1  # of the control API; raised when a verb's arguments or results change
 
@@ -50,17 +50,20 @@ class Engine(Protocol):
         """Make a volume the active one."""
 
     def rm(self, volume: str) -> None:
-        """Move a volume with all its history to the trash.
+        """Move a volume with all its history to the trash, from which `restore` brings it back.
 
         Raises VolumeInUse where a container refers to it, running or not.
         """
 
-    def commit(self, volume: str, message: str, author: str, date: str = "") -> Commit:
+    def commit(
+        self, volume: str, message: str, author: str, date: str = "", full: bool = False
+    ) -> Commit:
         """Keep the state of the current branch's tree for ever, as its newest commit.
 
         A commit is made also where nothing changed. `date` is RFC 3339 with a zone; empty means
-        now. When this returns the commit is durable. Raises NoMessage, InvalidAuthor,
-        InvalidDate, VolumeInUse.
+        now. With `full` every file is compared with the last commit, whatever is known of it.
+        When this returns the commit is durable. Raises NoMessage, InvalidAuthor, InvalidDate,
+        VolumeInUse; NoSpace before anything is copied.
         """
 
     def log(self, volume: str, revision: str = "HEAD") -> list[Commit]:
@@ -73,8 +76,17 @@ class Engine(Protocol):
         """Put the current branch back to a commit: its tree, and its list of commits.
 
         The commit may be another branch's; the list then becomes that commit's own history.
-        What is discarded goes to the trash: the tree as it was, and the commits that no branch
-        has any more. Raises as `log` does, and VolumeInUse.
+        What is discarded is set aside for `undo` and `restore`: the tree as it was, and the
+        commits that no branch has any more; of each branch the last ten times. Raises as `log`
+        does, and VolumeInUse; NoSpace before anything is changed.
+        """
+
+    def undo(self, volume: str) -> Commit:
+        """Put the current branch back to what the last `reset` or `undo` discarded: tree, list,
+        and commits. What that discards is set aside in its turn, so undo twice is redo.
+
+        The branch's newest commit is returned, one with an empty id where it has none. Raises
+        NothingToUndo, VolumeInUse; NoSpace before anything is changed; CommitsGone.
         """
 
     def branches(self, volume: str) -> list[Branch]:
@@ -84,7 +96,7 @@ class Engine(Protocol):
         """Make a branch from the newest commit of the current one, and switch to it.
 
         Uncommitted changes stay with the old branch. Raises InvalidName, BranchExists,
-        NothingCommitted, VolumeInUse.
+        NothingCommitted, VolumeInUse; NoSpace before anything is changed.
         """
 
     def checkout(self, volume: str, name: str) -> Branch:
@@ -97,4 +109,34 @@ class Engine(Protocol):
         """Move a branch, and the commits only it has, to the trash.
 
         Raises BranchNotFound, BranchActive.
+        """
+
+    def discarded(self) -> list[Discarded]:
+        """What `restore` can bring back, the newest first."""
+
+    def restore(self, entry: str, name: str = "") -> Restored:
+        """Bring back what was discarded; `entry` is its id, or how that begins (four digits or
+        more). It becomes the active volume, or the current branch, of nobody.
+
+        A volume or a branch returns under its own name, or under `name`. A state of a branch
+        becomes a new branch of that `name`, and can still be undone. The commits of a list come
+        back with it. Raises EntryNotFound, AmbiguousEntry, NameRequired, InvalidName,
+        VolumeExists, BranchExists, VolumeGone, CommitsGone, HalfwayDiscarded; NoSpace before
+        anything is changed.
+        """
+
+    def gc(self, now: bool = False, dry_run: bool = False) -> list[Freed]:
+        """Delete for good what was discarded more than a week ago; `now`: all of it.
+
+        Whatever something that stays still needs stays, too. A volume that is busy is left for
+        the next time. With `dry_run` nothing is deleted, and what would be is returned.
+        """
+
+    def fsck(self, volume: str = "", repair: bool = False) -> list[Finding]:
+        """What is not as it should be in a volume, or in the whole pool.
+
+        Lists are held against trees, and what is known of live trees against their content.
+        With `repair` what can be mended without losing anything is: what nobody misses goes to
+        the trash. Of all volumes those that are busy are found to be so; a volume that was
+        named is waited for.
         """

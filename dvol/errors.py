@@ -71,6 +71,10 @@ class InvalidDate(InvalidRequest):
     """'{0}' is not a date with a zone (RFC 3339)"""
 
 
+class NameRequired(InvalidRequest):
+    """'{0}' comes back as a new branch: say what to call it, 'dvol restore {0} NAME'"""
+
+
 class NoMessage(InvalidRequest):
     """You must provide a commit message"""
 
@@ -115,6 +119,22 @@ class RevisionNotFound(NotFound):
     """Referenced commit does not exist; check dvol log ('{0}')"""
 
 
+class NothingToUndo(NotFound):
+    """Nothing to undo on branch '{0}': no reset has discarded anything there"""
+
+
+class EntryNotFound(NotFound):
+    """nothing that was discarded has the id '{0}'; 'dvol restore' lists what can be brought back"""
+
+
+class VolumeGone(VolumeNotFound):
+    """'{0}' belongs to the volume '{1}', which does not exist; bring that back first"""
+
+
+class CommitsGone(NotFound):
+    """{0} cannot be brought back: of its commits {1} are nowhere any more"""
+
+
 class NoActiveVolume(NotFound):
     """No active volume: use dvol switch to choose one"""
 
@@ -144,6 +164,15 @@ class BranchActive(Conflict):
 
 class NothingCommitted(Conflict):
     """You must commit ('dvol commit') before you can branch ('dvol checkout -b')"""
+
+
+class AmbiguousEntry(Conflict):
+    """'{0}' may mean several things that were discarded ({1}); give more digits"""
+
+
+class HalfwayDiscarded(Conflict):
+    """'{0}' was discarded in the midst of a verb, which names its files by the volume '{1}'; bring
+    it back under that name"""
 
 
 class AmbiguousRevision(Conflict):
@@ -219,6 +248,11 @@ class DockerUnusable(Unsupported):
     --disable-docker-integration if none does"""
 
 
+class NestedSubvolumes(Unsupported):
+    """{0} holds btrfs subvolumes, which a commit would leave empty: {1}; make plain directories
+    of them"""
+
+
 class BackendFailed(DvolError):
     """{0}"""
 
@@ -227,6 +261,10 @@ class BackendFailed(DvolError):
 
 class DiskFailed(BackendFailed):
     """{0}: {1}"""
+
+
+class NoSpace(BackendFailed):
+    """no space for {0}: it needs {1}, {2} are free; 'dvol gc --now' would free {3}"""
 
 
 class TreeChanged(BackendFailed):

@@ -94,9 +94,14 @@ class History(Mapping[str, Line]):
             document = read_json(path)
         except FileNotFoundError:
             return ()
-        if not isinstance(document, list):
-            raise BadDocument(str(path), "not a list of commits")
-        return tuple(_commit(item, path) for item in document)
+        return commits_of(document, path)
+
+
+def commits_of(document: Any, path: Path) -> Line:
+    """The commits that a list read from `path` names."""
+    if not isinstance(document, list):
+        raise BadDocument(str(path), "not a list of commits")
+    return tuple(_commit(item, path) for item in document)
 
 
 def as_document(line: Line) -> list[dict[str, str]]:

@@ -2,31 +2,20 @@
 
 from __future__ import annotations
 
-import getpass
+import os
 import re
-import socket
-import subprocess
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
 
 def author(environment: Mapping[str, str]) -> str:
     """`Name <email>`: from git's environment, else its configuration, else user@host."""
-    settings = _git_settings()
-    here = f"{_user()}@{socket.gethostname()}"
-    name = (
-        environment.get("GIT_AUTHOR_NAME")
-        or settings.get("author.name")
-        or settings.get("user.name")
-        or _user()
-    )
-    email = (
-        environment.get("GIT_AUTHOR_EMAIL")
-        or settings.get("author.email")
-        or settings.get("user.email")
-        or environment.get("EMAIL")
-        or here
-    )
+    name, email = environment.get("GIT_AUTHOR_NAME"), environment.get("GIT_AUTHOR_EMAIL")
+    if not name or not email:
+        settings = _git_settings()
+        name = name or settings.get("author.name") or settings.get("user.name") or _user()
+        email = email or settings.get("author.email") or settings.get("user.email")
+    email = email or environment.get("EMAIL") or f"{_user()}@{os.uname().nodename}"
     return f"{_clean(name) or _user()} <{_clean(email)}>"
 
 
@@ -40,6 +29,8 @@ def date() -> str:
 
 def _git_settings() -> dict[str, str]:
     """git's own view of its files, repository included; nothing where there is no git."""
+    import subprocess  # late, as below: it costs more than many a commit
+
     command = ["git", "config", "-z", "--get-regexp", r"^(author|user)\.(name|email)$"]
     try:
         answer = subprocess.run(command, capture_output=True, check=False, timeout=5)
@@ -55,6 +46,8 @@ def _clean(text: str) -> str:
 
 
 def _user() -> str:
+    import getpass
+
     try:
         return getpass.getuser()
     except (OSError, KeyError, ImportError):  # a uid that has no name

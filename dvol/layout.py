@@ -18,6 +18,8 @@
         .dvol/volume.json             when the volume was made
         .dvol/journal.json            steps of a verb of the volume under way
         .dvol/staging/<operation>/    what such a verb prepares
+        .dvol/index/<branch>          by which its tree is known to be unchanged
+        .dvol/undo/<branch>/<n>/      what reset and undo discarded, described by its entry.json
 
 The visible part is the layout of the original dvol, whose pools open as they are.
 """
@@ -111,6 +113,12 @@ class VolumeLayout:
     @property
     def staging(self) -> Path:
         return self.own / "staging"
+
+    def index(self, branch: str) -> Path:
+        return self.own / "index" / branch
+
+    def undo(self, branch: str) -> Path:
+        return self.own / "undo" / branch
 
     @property
     def current(self) -> Path:

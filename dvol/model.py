@@ -49,6 +49,59 @@ class Volume:
 
 
 @dataclass(frozen=True)
+class Discarded:
+    """What a verb discarded and `restore` brings back.
+
+    `entry` is its id, 12 hex digits; `verb` is what discarded it, at `date` (RFC 3339, UTC):
+    `rm` a volume, `branch -d` a branch, `reset` and `undo` the state of a branch before them,
+    `fsck` what it found and nobody missed. `branch` is "" where it was no branch's.
+    """
+
+    entry: str
+    date: str
+    verb: str
+    volume: str
+    branch: str
+
+
+@dataclass(frozen=True)
+class Restored:
+    """What was brought back, and as what. `branch` is "" for a whole volume."""
+
+    volume: str
+    branch: str
+
+
+@dataclass(frozen=True)
+class Freed:
+    """Something discarded that is gone for good, or would be; `size` is the bytes it frees.
+
+    Files that something kept has, too, are not counted. An entry that can't be read has no
+    `verb`.
+    """
+
+    entry: str
+    date: str
+    verb: str
+    volume: str
+    branch: str
+    size: int
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something in a pool that is not as it should be.
+
+    `volume` is "" for the pool itself. `state` is "broken", "repaired", or "busy" where a verb
+    was at work, so that nobody could look.
+    """
+
+    volume: str
+    problem: str
+    state: str
+
+
+@dataclass(frozen=True)
 class Version:
     """Who answers: the version of dvol, the protocol it speaks, and the pool it keeps."""
 

@@ -10,16 +10,17 @@ trees must be quiet; Docker's `Mount` passes through it), the pool's lock (its l
 from __future__ import annotations
 
 import os
-import re
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from dvol import __version__, names
 from dvol.authorship import new_commit
 from dvol.containers import Containers, NoContainers
+from dvol.door import MOUNT_PATIENCE, Door
 from dvol.engine import PROTOCOL
 from dvol.errors import (
     ActiveVolumeGone,
@@ -32,7 +33,6 @@ from dvol.errors import (
     DvolError,
     NoActiveVolume,
     NothingCommitted,
-    TreeMissing,
     VolumeBusy,
     VolumeExists,
     VolumeInUse,
@@ -40,15 +40,15 @@ from dvol.errors import (
     VolumeReferred,
     disk_failed,
 )
-from dvol.history import is_directory
 from dvol.layout import PoolLayout, VolumeLayout
-from dvol.locks import held, holder, shared
-from dvol.model import Branch, Commit, Version, Volume
+from dvol.locks import held
+from dvol.model import Branch, Commit, Discarded, Finding, Freed, Restored, Version, Volume
 from dvol.pool_files import PoolFiles
-from dvol.volume_files import VolumeFiles
+from dvol.resets import Resets
+from dvol.volume_files import Quiet
 
-MOUNT_PATIENCE = 18.0  # seconds; Docker's own limit may be 30, and it retries with empty bodies
-_ANONYMOUS = re.compile(r"[0-9a-f]{64}")  # what Docker calls a volume that nobody named
+if TYPE_CHECKING:
+    from dvol.recycling import Recycling
 
 
 def _silent(text: str) -> None:
@@ -56,16 +56,18 @@ def _silent(text: str) -> None:
 
 
 @dataclass
-class Pool:
+class Pool(Door):
     """The volumes below `root`, and the containers that use them.
 
     `tell` hears what a verb waits for; `patience` is how many seconds it waits for a lock.
+    `doomed` is called when a verb has left something to be swept; else it sweeps itself, last.
     """
 
     root: Path
     containers: Containers = field(default_factory=NoContainers)
     tell: Callable[[str], None] = _silent
     patience: float = 60.0
+    doomed: Callable[[], None] | None = None
 
     def __post_init__(self) -> None:
         try:
@@ -128,14 +130,17 @@ class Pool:
         except VolumeNotFound:
             raise CannotRemoveMissing(volume) from None
 
-    def commit(self, volume: str, message: str, author: str, date: str = "") -> Commit:
+    def commit(
+        self, volume: str, message: str, author: str, date: str = "", full: bool = False
+    ) -> Commit:
         commit = new_commit(message, author, date)
         with self._files.changing(volume, "commit") as files:
             branch, line = files.history.current_line()
+            files.require_space(branch, line)
             with files.durably():  # while the gate is open again
-                with self._quiet(files.layout, "commit"):
-                    files.freeze(branch, line, commit)
-            files.publish(branch, commit)
+                with self._quiet(files.layout, "commit") as ended:
+                    memory = files.freeze(branch, line, commit, Quiet(ended, full))
+            files.publish(branch, commit, memory)
         return commit
 
     def log(self, volume: str, revision: str = "HEAD") -> list[Commit]:
@@ -150,11 +155,26 @@ class Pool:
         with self._files.changing(volume, "reset") as files:
             branch, _ = files.history.current_line()
             line = files.history.resolve(revision)
-            self._refuse_users(files.layout, "reset")  # before the work, not after it
-            steps = files.prepare_reset(branch, line)
-            with self._quiet(files.layout, "reset"):
-                files.journal.run("reset", steps)
+            with self._quiet(files.layout, "reset") as ended:
+                resets = Resets(files, branch, Quiet(ended))
+                with files.durably():
+                    plan = resets.prepare(line)
+                resets.take(plan)
+            surplus = self._doom_surplus(resets)
+        self._sweep_if(surplus)
         return line[-1]
+
+    def undo(self, volume: str) -> Commit:
+        with self._files.changing(volume, "undo") as files:
+            branch, _ = files.history.current_line()
+            with self._quiet(files.layout, "undo") as ended:
+                resets = Resets(files, branch, Quiet(ended))
+                with files.durably():
+                    plan = resets.prepare_undo()
+                resets.take(plan)
+            self._doom_surplus(resets)
+        self._sweep_if(True)
+        return plan.line[-1] if plan.line else Commit("", "")
 
     def branches(self, volume: str) -> list[Branch]:
         with self._files.reading(volume):
@@ -170,10 +190,13 @@ class Pool:
             _, line = files.history.current_line()
             if not line:
                 raise NothingCommitted()
-            self._refuse_users(files.layout, "checkout")
-            steps = files.prepare_branch(name, line)
+            self._refuse_users(files.layout, "checkout")  # before the work, not after it
+            with files.durably():
+                steps, memory = files.prepare_branch(name, line)
+                files.journal.stage("checkout", steps)
             with self._quiet(files.layout, "checkout"):
-                files.journal.run("checkout", steps)
+                files.journal.run(steps)
+                files.remember(name, memory, files.frozen(line))
         return Branch(name, _head(line), current=True)
 
     def checkout(self, volume: str, name: str) -> Branch:
@@ -192,87 +215,46 @@ class Pool:
                 raise BranchNotFound(name)
             if name == files.history.current():
                 raise BranchActive(name)
-            files.journal.run("branch", files.prepare_branch_deletion(name))
+            with files.durably():
+                steps = files.prepare_branch_deletion(name)
+                files.journal.stage("branch", steps)
+            files.journal.run(steps)
 
-    # -- what Docker's door needs besides ------------------------------------------------------
+    def discarded(self) -> list[Discarded]:
+        return self._recycling.discarded()
 
-    def create(self, volume: str) -> None:
-        """Make a volume if none has that name: Docker asks again after any failed `Get`."""
-        names.check_volume(volume)
-        with self._files.changing_pool("create"):
-            if not self._files.exists(volume):
-                self._files.create(volume, active=False)
+    def restore(self, entry: str, name: str = "") -> Restored:
+        restored = self._recycling.restore(entry, name)
+        self._sweep_if(True)
+        return restored
 
-    def remove(self, volume: str) -> None:
-        """Move a volume to the trash; doom it if nobody named it nor committed to it.
+    def gc(self, now: bool = False, dry_run: bool = False) -> list[Freed]:
+        return self._recycling.gc(now, dry_run)
 
-        Busy at once rather than slow; a volume that is not there is removed already.
-        """
-        layout = self._files.layout
-        with suppress(VolumeNotFound):
-            with self._files.changing(volume, "rm", tolerant=True, patience=0.0) as files:
-                passing = _ANONYMOUS.fullmatch(volume) and not _has_commits(files)
-                with self._files.changing_pool("rm", patience=1.0):
-                    self._files.discard(volume, layout.doomed if passing else layout.trash)
+    def fsck(self, volume: str = "", repair: bool = False) -> list[Finding]:
+        from dvol.pool_checks import Fsck  # late, as below
 
-    def names(self) -> list[str]:
-        """The names of all volumes, in whatever state they are."""
-        with self._files.reading():
-            return self._files.names()
-
-    def tree(self, volume: str) -> Path:
-        """The live tree that Docker mounts. Takes no lock and waits for nobody."""
-        with self._files.reading(volume):
-            return self._live_tree(self._files.find(volume))
-
-    def created(self, volume: str) -> str:
-        """When the volume was made, RFC 3339 with a zone."""
-        with self._files.reading(volume):
-            return self._files.volume(self._files.find(volume)).created()
-
-    def mount(self, volume: str, patience: float = MOUNT_PATIENCE) -> Path:
-        """The live tree, once no verb needs it quiet; VolumeBusy after `patience` seconds."""
-        deadline = time.monotonic() + patience
-        with self._files.reading():
-            while True:
-                files = self._files.volume(self._files.find(volume))
-                with shared(files.layout.gate, deadline - time.monotonic()) as had:
-                    if not had:
-                        raise VolumeBusy(volume, holder(files.layout.gate))
-                    if not files.journal.pending():
-                        return self._live_tree(files.layout)
-                with held(files.layout.lock, "recovery", deadline - time.monotonic()) as had:
-                    if not had:
-                        raise VolumeBusy(volume, holder(files.layout.lock))
-                    files.journal.complete()
-
-    def recover(self) -> Iterator[DvolError]:
-        """Complete what died under way, in every volume; yields what stays as it is."""
-        with self._files.reading():
-            for name in self._files.names():
-                try:
-                    self._files.settled(name)
-                except OSError as error:
-                    yield disk_failed(error)
-                except DvolError as error:
-                    yield error
-
-    def sweep(self) -> None:
-        """Delete what is doomed. Slow, so never within a call that Docker waits for."""
-        self._files.sweep()
+        return Fsck(self._files, repair).run(volume)
 
     # ------------------------------------------------------------------------------------------
 
+    @cached_property
+    def _recycling(self) -> Recycling:
+        from dvol.recycling import Recycling  # late: most commands never need it
+
+        return Recycling(self._files)
+
     @contextmanager
-    def _quiet(self, layout: VolumeLayout, verb: str) -> Iterator[None]:
-        """Close the gate, then make sure that no container writes.
+    def _quiet(self, layout: VolumeLayout, verb: str) -> Iterator[bool]:
+        """Close the gate, then make sure that no container writes; yields whether that is
+        certain, and not merely assumed because there is no Docker to ask.
 
         In this order: a container that passed the gate before it closed is found by the
         question after it.
         """
         with self._gate_closed(layout, verb):
             self._refuse_users(layout, verb)
-            yield
+            yield self.containers.certain
 
     @contextmanager
     def _gate_closed(self, layout: VolumeLayout, verb: str) -> Iterator[None]:
@@ -285,6 +267,20 @@ class Pool:
         users = self.containers.using(layout.name)
         if users:
             raise VolumeInUse(verb, layout.name, ",".join(users))
+
+    def _doom_surplus(self, resets: Resets) -> bool:
+        """The verb is done: what fails here is left for the next one, or for gc."""
+        with suppress(DvolError, OSError):
+            surplus = resets.old_entries()
+            return bool(surplus) and self._recycling.doom_surplus(resets.files.layout, surplus)
+        return False
+
+    def _sweep_if(self, doomed: bool) -> None:
+        if doomed and self.doomed:
+            self.doomed()
+        elif doomed:
+            with suppress(DvolError):
+                self.sweep()
 
     def _describe(self, name: str, active: str) -> Volume | None:
         """None if it went away under our eyes."""
@@ -300,21 +296,6 @@ class Pool:
         branch, line = self._files.settled(volume).history.current_line()
         return Volume(volume, branch, _head(line), len(line), volume == active)
 
-    def _live_tree(self, layout: VolumeLayout) -> Path:
-        tree = layout.tree(self._files.volume(layout).history.current())
-        if not is_directory(tree):
-            raise TreeMissing(str(tree))
-        return tree
-
 
 def _head(line: tuple[Commit, ...]) -> str:
     return line[-1].id if line else ""
-
-
-def _has_commits(files: VolumeFiles) -> bool:
-    """In doubt, yes."""
-    try:
-        lists = any(name.endswith(".json") for name in os.listdir(files.layout.branches))
-        return lists or bool(os.listdir(files.layout.commits))
-    except OSError:
-        return True

@@ -14,26 +14,30 @@ from functools import cached_property, partial
 from pathlib import Path
 
 from dvol import mark, names
-from dvol.atomic import read_json, replace_json, sync_directory, write_json
+from dvol.atomic import durably, read_json, replace_json, sync_directory, write_json
 from dvol.authorship import now
-from dvol.backends import Backend, choose
+from dvol.backends import Backend, Step, choose
 from dvol.errors import (
     BadDocument,
     Busy,
     Corrupt,
     DvolError,
     InTheWay,
+    NoSpace,
     PoolBusy,
     VolumeBusy,
     VolumeNotFound,
     disk_failed,
 )
 from dvol.history import is_directory
-from dvol.journal import Journal, Step
+from dvol.journal import Journal
 from dvol.layout import DEFAULT_BRANCH, OWN, PoolLayout, VolumeLayout
 from dvol.locks import held, holder
-from dvol.trash import new_entry
+from dvol.sizes import readable
+from dvol.steps import putting
+from dvol.trash import describe, new_entry
 from dvol.volume_files import VolumeFiles
+from dvol.weighing import freeable
 
 _AT_ONCE = 0.3  # seconds one waits for a lock without a word about it
 
@@ -56,7 +60,7 @@ class PoolFiles:
     @property
     def journal(self) -> Journal:
         layout = self.layout
-        return Journal(layout.journal, layout.root, layout.staging, self.backend.delete)
+        return Journal(layout.journal, layout.root, layout.staging, self.backend)
 
     def volume(self, layout: VolumeLayout) -> VolumeFiles:
         return VolumeFiles(layout, self.backend)
@@ -133,8 +137,18 @@ class PoolFiles:
                 files = self.volume(self.find(volume))  # it may have gone while we waited
                 with suppress(Corrupt, OSError) if tolerant else nullcontext():
                     files.recover()
-                with _left_clean(files.recover):
+                with _left_clean(files.recover), self._weighing_space(f"{verb} of '{volume}'"):
                     yield files
+
+    @contextmanager
+    def looking(self, volume: str, verb: str, patience: float) -> Iterator[VolumeFiles]:
+        """Hold a volume's lock as `changing` does, but delete nothing and mark no pool."""
+        with self.reading():
+            layout = self.find(volume)
+            with self._locked(layout.lock, verb, partial(VolumeBusy, volume), patience):
+                files = self.volume(self.find(volume))
+                files.journal.complete()
+                yield files
 
     @contextmanager
     def changing_pool(self, verb: str, patience: float | None = None) -> Iterator[None]:
@@ -145,6 +159,23 @@ class PoolFiles:
                 self.journal.recover()
                 with _left_clean(self.journal.recover):
                     yield
+
+    @contextmanager
+    def looking_at_pool(self, verb: str, patience: float) -> Iterator[None]:
+        """Hold the pool's lock in the same way."""
+        with self._locked(self.layout.lock, verb, PoolBusy, patience):
+            self.journal.complete()
+            yield
+
+    @contextmanager
+    def _weighing_space(self, what: str) -> Iterator[None]:
+        """A backend says only how many bytes it wanted; people want to know what to do."""
+        try:
+            yield
+        except NoSpace as error:
+            needs, free = map(int, error.subject[1:3])
+            back = freeable(self.layout, self.names())
+            raise NoSpace(what, *map(readable, (needs, free, back))) from error
 
     @contextmanager
     def _locked(
@@ -172,6 +203,12 @@ class PoolFiles:
         if active and self.layout.active.is_dir():
             raise InTheWay(str(self.layout.active))
         staged = self.layout.staging / "volume"
+        with durably(self.layout.root):
+            steps = [*self._build(staged, volume, active), ["discard", self._at(staged)]]
+            self.journal.stage("init", steps)
+        self.journal.run(steps)
+
+    def _build(self, staged: Path, volume: str, active: bool) -> list[Step]:
         root = staged / "root"
         for directory in (root, root / OWN, root / "branches", root / "commits"):
             directory.mkdir(parents=True, mode=0o755)
@@ -180,19 +217,33 @@ class PoolFiles:
         steps: list[Step] = [["move", self._at(root), volume]]
         if active:
             write_json(staged / "active.json", {"current_volume": volume})
-            steps.append(["move", self._at(staged / "active.json"), self.layout.active.name])
-        for directory in (root / OWN, root / "branches", root, staged, self.layout.staging):
-            sync_directory(directory)
-        self.journal.run("init", [*steps, ["discard", self._at(staged)]])
+            steps += putting(self.layout.root, staged / "active.json", self.layout.active)
+        return steps
 
     def discard(self, volume: str, into: Path) -> None:
         """Move a whole volume to the trash or to its doom; the volume's lock is held too."""
-        entry = new_entry(self.layout.staging, into, verb="rm", volume=volume)
+        with durably(self.layout.root):
+            entry = new_entry(self.layout.staging, into)
+            describe(entry, verb="rm", volume=volume)
+            steps: list[Step] = [
+                ["move", volume, self._at(entry / "volume")],
+                ["move", self._at(entry), self._at(into / entry.name)],
+            ]
+            self.journal.stage("rm", steps)
+        self.journal.run(steps)
+
+    def bring_back(self, entry: Path, volume: str) -> None:
+        """Move the volume in an entry of the trash back, under that name, which is free."""
+        if os.path.lexists(self.layout.root / volume):
+            raise InTheWay(str(self.layout.root / volume))
+        self.layout.doomed.mkdir(exist_ok=True)
         steps: list[Step] = [
-            ["move", volume, self._at(entry / "volume")],
-            ["move", self._at(entry), self._at(into / entry.name)],
+            ["move", self._at(entry / "volume"), volume],
+            ["move", self._at(entry), self._at(self.layout.doomed / entry.name)],
         ]
-        self.journal.run("rm", steps)
+        with durably(self.layout.root):
+            self.journal.stage("restore", steps)
+        self.journal.run(steps)
 
     def point_at(self, volume: str) -> None:
         """Make a volume the active one: one rename."""
@@ -206,6 +257,7 @@ class PoolFiles:
         mark.check(self.layout)
         with _disk_errors(), held(self.layout.sweep_lock, "sweep", 0.0) as had:
             while had and (left := self._doomed() - failures.keys()):
+                sync_directory(self.layout.doomed)  # or a power cut brings half of it back
                 for name in left:
                     try:
                         self.backend.delete(self.layout.doomed / name)

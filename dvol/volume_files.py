@@ -1,17 +1,19 @@
 """One volume's files, and the steps that change them.
 
 Each step is prepared in the volume's staging and made durable there, then taken: a commit by
-one rename, everything else by a journal. Whoever calls holds the volume's lock. Names, gates
-and containers are the pool's business.
+one rename, everything else by a journal. Whoever calls holds the volume's lock, and makes
+durable what is prepared. Putting a tree back is `resets`; names, gates and containers are the
+pool's business.
 """
 
 from __future__ import annotations
 
 import os
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from dvol.atomic import (
     durably,
@@ -20,14 +22,24 @@ from dvol.atomic import (
     sync_directory,
     write_json,
 )
-from dvol.backends import Backend
+from dvol.backends import Backend, Memory, Past, Step
 from dvol.errors import BadDocument, Corrupt, InTheWay, TreeMissing
 from dvol.history import ID, History, as_document, is_directory
-from dvol.journal import Journal, Step
+from dvol.journal import Journal
 from dvol.layout import VolumeLayout
 from dvol.model import Commit
 from dvol.revisions import Line
-from dvol.trash import new_entry
+from dvol.steps import putting
+from dvol.trash import describe, new_entry
+
+
+@dataclass(frozen=True)
+class Quiet:
+    """How quiet a tree is: whether every writer has `ended`; and whether to trust no memory of
+    it all the same, and compare in `full`."""
+
+    ended: bool = False
+    full: bool = False
 
 
 @dataclass(frozen=True)
@@ -45,7 +57,7 @@ class VolumeFiles:
     @property
     def journal(self) -> Journal:
         layout = self.layout
-        return Journal(layout.journal, layout.pool.root, layout.staging, self.backend.delete)
+        return Journal(layout.journal, layout.pool.root, layout.staging, self.backend)
 
     def recover(self) -> None:
         """Bring the volume to the state before or after a verb whose process died.
@@ -58,94 +70,97 @@ class VolumeFiles:
             with suppress(Corrupt):
                 if ID.fullmatch(name) and not self.history.names(name):
                     self.backend.delete(self.layout.commit(name))
+                    self.backend.delete(self.layout.commit(name + ".links"))
                 self.backend.delete(self.layout.staging / name)
 
     def durably(self) -> AbstractContextManager[None]:
         """What is staged within it is durable after it."""
-        return durably(self.layout.root)
+        durable = self.backend.properties.durable
+        return nullcontext() if durable else durably(self.layout.root)
 
-    def freeze(self, branch: str, line: Line, commit: Commit) -> None:
-        """Stage the next commit of a branch; needs the tree to be quiet meanwhile."""
+    def write(self, path: Path, document: Any) -> None:
+        """Stage a document; to be called within `durably`."""
+        write_json(path, document, durable=self.backend.properties.durable)
+
+    def require_space(self, branch: str, line: Line) -> None:
+        """Raise NoSpace if the next commit of a branch certainly does not fit."""
+        self.backend.require_space(self.layout.tree(branch), self.past(branch, line))
+
+    def freeze(self, branch: str, line: Line, commit: Commit, quiet: Quiet) -> Memory | None:
+        """Stage the next commit of a branch; needs the tree to be quiet meanwhile.
+
+        The frozen tree is built where it will stay: no list names it yet.
+        """
         staged = self._stage(commit.id)
-        self.backend.freeze(self.layout.tree(branch), staged / "tree")
-        write_json(staged / "line.json", as_document((*line, commit)))
+        self.layout.commits.mkdir(exist_ok=True)
+        past = self.past(branch, line, quiet)
+        memory = self.backend.freeze(self.layout.tree(branch), self.layout.commit(commit.id), past)
+        self.write(staged / "line.json", as_document((*line, commit)))
+        return memory
 
-    def publish(self, branch: str, commit: Commit) -> None:
+    def publish(self, branch: str, commit: Commit, memory: Memory | None) -> None:
         """Make a staged commit real; what was staged is durable already."""
         staged = self.layout.staging / commit.id
-        self.layout.commits.mkdir(exist_ok=True)
-        os.rename(staged / "tree", self.layout.commit(commit.id))
-        sync_directory(self.layout.commits)
         os.rename(staged / "line.json", self.layout.line(branch))
         sync_directory(self.layout.branches)
         # from here on the commit exists
         with suppress(OSError):  # the next verb deletes it
+            self.remember(branch, memory, self.layout.commit(commit.id))
             self.backend.delete(staged)
 
-    def prepare_reset(self, branch: str, line: Line) -> list[Step]:
-        """Stage a tree equal to the last commit of `line`; the steps put it in place."""
-        history = self.history
-        old = history[branch]
-        entry = new_entry(
-            self.layout.staging,
-            self.layout.pool.trash,
-            verb="reset",
-            volume=self.layout.name,
-            branch=branch,
-            to=line[-1].id,
-            line=as_document(old),
-        )
-        with self.durably():
-            new = self._restore(line[-1], entry / "tree")
-            write_json(entry / "line.json", as_document(line))
-        kept = {commit.id for commit in line}
-        dropped = self._dropped([one for one in old if one.id not in kept], branch, history)
-        tree = self._at(self.layout.tree(branch))
-        inodes = (new.st_ino, os.lstat(self.layout.tree(branch)).st_ino)
-        return [
-            ["exchange", self._at(entry / "tree"), tree, *inodes],
-            ["times", tree, new.st_atime_ns, new.st_mtime_ns],
-            ["move", self._at(entry / "line.json"), self._at(self.layout.line(branch))],
-            *self._discard(dropped, entry),
-        ]
+    def past(self, branch: str, line: Line, quiet: Quiet = Quiet()) -> Past:
+        """What is known of the live tree of a branch."""
+        likely = self.layout.commit(line[-1].id) if line else None
+        return Past(self.layout.index(branch), likely, quiet.full, quiet.ended)
 
-    def prepare_branch(self, name: str, line: Line) -> list[Step]:
+    def remember(self, branch: str, memory: Memory | None, base: Path) -> None:
+        """Keep what is known of a live tree. Only speed is lost where this fails, so nothing
+        here is synced: after a power cut it proves nothing anyway."""
+        if memory is not None:
+            path, staged = self.layout.index(branch), self.layout.staging / "index"
+            path.parent.mkdir(exist_ok=True)
+            memory.save(staged, base)
+            with suppress(FileNotFoundError):  # there was nothing worth saving
+                os.rename(staged, path)
+
+    def prepare_branch(self, name: str, line: Line) -> tuple[list[Step], Memory | None]:
         """Stage a new branch whose tree equals the last commit of `line`.
 
         Its list comes first, then its directory, by which alone a branch exists.
         """
-        tree, line_file = self.layout.tree(name), self.layout.line(name)
-        for path, is_in_the_way in ((tree, tree.exists()), (line_file, line_file.is_dir())):
-            if is_in_the_way or path.is_symlink():
-                raise InTheWay(str(path))
+        self.require_free(name)
         staged = self._stage(f"branch-{name}")
-        with self.durably():
-            self._restore(line[-1], staged / "tree")
-            write_json(staged / "line.json", as_document(line))
-            write_json(staged / "current.json", {"current_branch": name})
+        memory = self.backend.restore(self.frozen(line), staged / "tree")
+        self.write(staged / "line.json", as_document(line))
+        self.write(staged / "current.json", {"current_branch": name})
         return [
-            ["move", self._at(staged / "line.json"), self._at(self.layout.line(name))],
-            ["move", self._at(staged / "tree"), self._at(self.layout.tree(name))],
-            ["move", self._at(staged / "current.json"), self._at(self.layout.current)],
-            ["discard", self._at(staged)],
-        ]
+            *self.put(staged / "line.json", self.layout.line(name)),
+            ["move", self.at(staged / "tree"), self.at(self.layout.tree(name))],
+            *self.put(staged / "current.json", self.layout.current),
+            ["discard", self.at(staged)],
+        ], memory
 
     def prepare_branch_deletion(self, name: str) -> list[Step]:
         """Describe a branch for the trash; the steps move it there."""
         history = self.history
-        entry = new_entry(
-            self.layout.staging,
-            self.layout.pool.trash,
+        line, trash = history[name], self.layout.pool.trash
+        entry = new_entry(self.layout.staging, trash)
+        document = as_document(line)
+        describe(
+            entry,
+            durable=True,
             verb="branch -d",
             volume=self.layout.name,
             branch=name,
-            line=as_document(history[name]),
+            line=document,
         )
-        return [
-            ["move", self._at(self.layout.tree(name)), self._at(entry / "tree")],
-            ["move", self._at(self.layout.line(name)), self._at(entry / "line.json")],
-            *self._discard(self._dropped(history[name], name, history), entry),
-        ]
+        steps = [["move", self.at(self.layout.tree(name)), self.at(entry / "tree")]]
+        if self.layout.line(name).exists():
+            steps.append(["move", self.at(self.layout.line(name)), self.at(entry / "line.json")])
+        if self.layout.undo(name).exists():
+            steps.append(["move", self.at(self.layout.undo(name)), self.at(entry / "undo")])
+        steps += self.drop(self.dropped(line, name, history), entry)
+        return [*steps, ["move", self.at(entry), self.at(trash / entry.name)]]
 
     def point_at(self, branch: str) -> None:
         """Make a branch the current one: one rename."""
@@ -163,31 +178,56 @@ class VolumeFiles:
             moment = datetime.fromtimestamp(os.stat(self.layout.branches).st_mtime, UTC)
         return moment.astimezone(UTC).isoformat(timespec="seconds")
 
-    def _stage(self, name: str) -> Path:
-        staged = self.layout.staging / name
-        staged.mkdir(parents=True)
-        return staged
-
-    def _restore(self, commit: Commit, into: Path) -> os.stat_result:
-        """Returns the new tree's status: by its inode recovery knows it."""
-        frozen = self.layout.commit(commit.id)
+    def frozen(self, line: Line) -> Path:
+        """The frozen tree of the last commit of a history."""
+        frozen = self.layout.commit(line[-1].id)
         if not is_directory(frozen):
             raise TreeMissing(str(frozen))
-        self.backend.restore(frozen, into)
-        return os.lstat(into)
+        return frozen
 
-    def _dropped(self, commits: list[Commit] | Line, branch: str, history: History) -> list[str]:
+    def require_free(self, branch: str) -> None:
+        """Raise InTheWay if something that is no branch stands where a new one would."""
+        tree, line = self.layout.tree(branch), self.layout.line(branch)
+        for path, is_in_the_way in ((tree, os.path.lexists(tree)), (line, line.is_dir())):
+            if is_in_the_way or path.is_symlink():
+                raise InTheWay(str(path))
+
+    def put(self, staged: Path, live: Path) -> list[Step]:
+        """Steps that replace a document by a staged one, or put it where none is."""
+        return putting(self.layout.pool.root, staged, live)
+
+    def dropped(self, commits: Line, branch: str, history: History) -> list[str]:
         """Those that no other branch has."""
         others = {one.id for name in history if name != branch for one in history[name]}
         return [one.id for one in commits if one.id not in others]
 
-    def _discard(self, commits: list[str], entry: Path) -> list[Step]:
-        """Steps that add frozen trees to an entry and move it to the trash."""
-        moves = [
-            ["move", self._at(self.layout.commit(id)), self._at(entry / "commits" / id)]
+    def drop(self, commits: list[str], entry: Path) -> list[Step]:
+        """Steps that move frozen trees to an entry of the trash."""
+        return [
+            ["move", self.at(self.layout.commit(id)), self.at(entry / "commits" / id)]
             for id in commits
         ]
-        return [*moves, ["move", self._at(entry), self._at(self.layout.pool.trash / entry.name)]]
 
-    def _at(self, path: Path) -> str:
+    def take_back(self, places: dict[str, Path]) -> list[Step]:
+        """Steps that move frozen trees back to the commits from where they lie."""
+        return [
+            ["move", self.at(place), self.at(self.layout.commit(id))]
+            for id, place in places.items()
+        ]
+
+    def at(self, path: Path) -> str:
+        """As the steps of a journal name it."""
         return str(path.relative_to(self.layout.pool.root))
+
+    def relative(self, step: Step) -> Step:
+        """A backend's step, whose texts are absolute paths, as the journal has it."""
+        root = f"{self.layout.pool.root}/"
+        return [
+            step[0],
+            *(one.removeprefix(root) if isinstance(one, str) else one for one in step[1:]),
+        ]
+
+    def _stage(self, name: str) -> Path:
+        staged = self.layout.staging / name
+        staged.mkdir(parents=True)
+        return staged

@@ -27,9 +27,10 @@ from docopt import docopt
 
 from dvol import __version__, mark
 from dvol.containers import Containers, Docker, NoContainers
+from dvol.door import MOUNT_PATIENCE
 from dvol.errors import DvolError
 from dvol.layout import PoolLayout
-from dvol.pool import MOUNT_PATIENCE, Pool
+from dvol.pool import Pool
 from plugin import control, propagated, sockets, volumedriver, wire
 from plugin.wire import log
 
@@ -87,10 +88,11 @@ def _serve(root: Path, socket: Path, run: Path) -> None:
         docker = run / "docker.sock"
         return Docker(f"unix://{docker}") if docker.exists() else NoContainers()
 
-    def open_engine(docker: bool, tell: control.Tell) -> Pool:
-        return Pool(root, containers() if docker else NoContainers(), tell)
-
     sweep = _sweeper(root)
+
+    def open_engine(docker: bool, tell: control.Tell) -> Pool:
+        return Pool(root, containers() if docker else NoContainers(), tell, doomed=sweep)
+
     sweep()
     driver = volumedriver.VolumeDriver(Pool(root, patience=MOUNT_PATIENCE), sweep)
     people = control.Control(open_engine)

@@ -95,12 +95,7 @@ class Control:
         if protocol > PROTOCOL:
             raise NewerProtocol(str(protocol), str(PROTOCOL))
         arguments = question.setdefault("arguments", {})
-        if not isinstance(arguments, dict) or not all(map(_is_text, arguments.values())):
-            raise InvalidRequest(f"the arguments of '{verb}' are not texts by name")
-        try:
-            VERBS[verb].bind(None, **arguments)
-        except TypeError as error:
-            raise InvalidRequest(f"'{verb}': {error}") from error
+        _require_fitting(verb, arguments)
         engine = self._open(question.get("docker") is not False, tell)
         return lambda: getattr(engine, verb)(**arguments)
 
@@ -146,5 +141,15 @@ def _lines(word: dict[str, Any], words: queue.SimpleQueue[dict[str, Any]]) -> It
     yield json.dumps(word).encode() + b"\n"
 
 
-def _is_text(value: Any) -> bool:
-    return isinstance(value, str)
+def _require_fitting(verb: str, arguments: Any) -> None:
+    """Raise InvalidRequest unless the arguments are the verb's, each of the kind it says."""
+    if not isinstance(arguments, dict):
+        raise InvalidRequest(f"the arguments of '{verb}' are not given by name")
+    try:
+        VERBS[verb].bind(None, **arguments)
+    except TypeError as error:
+        raise InvalidRequest(f"'{verb}': {error}") from error
+    for name, value in arguments.items():
+        kind = VERBS[verb].parameters[name].annotation
+        if type(value).__name__ != kind:
+            raise InvalidRequest(f"'{verb}': the argument '{name}' is no {kind}")

@@ -26,7 +26,7 @@ def attach(data: Path, propagated: Path) -> None:
     if not os.path.samefile(data, propagated):  # a crash leaves the bind for its successor
         _check_note(propagated / _NOTE, PoolLayout(data / "volumes"), data)
         bind = (os.fsencode(data), os.fsencode(propagated), None, _MS_BIND, None)
-        libc_call("mount", *bind, named=propagated)
+        libc_call("mount", *bind, named=str(propagated))
     for name in ("", "volumes"):
         if not os.path.samefile(data / name, propagated / name):
             raise WrongData(f"something else is mounted at {_source(data)}/{name}".rstrip("/"))

@@ -12,11 +12,23 @@ from pathlib import Path
 
 import pytest
 
+from tests.crash import tally
+
 SCRUBBED = ("DVOL_", "DOCKER_", "GIT_", "XDG_", "LC_")
 EXTRA = ("HOME", "EMAIL", "LANGUAGE", "TZ", "USER", "LOGNAME")
 REQUIRED = bool(os.environ.get("DVOL_REQUIRE"))
 
 _HOMES: list[Path] = []
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    tally.add_option(parser)
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    tally.summarize(terminalreporter, config)
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -11,10 +11,14 @@ ROOT = Path(__file__).parents[1]
 # Imports go to lower floors, to the same package, and sideways on the floors in SIDEWAYS.
 FLOORS = {
     0: "dvol dvol.errors dvol.model",
-    1: "dvol.names dvol.revisions dvol.atomic dvol.layout dvol.authorship",
-    2: "dvol.history dvol.locks dvol.journal dvol.containers dvol.trash dvol.mark "
-    "dvol.backends dvol.backends.copy dvol.backends.deletion dvol.backends.entries "
-    "dvol.volume_files dvol.pool_files",
+    1: "dvol.names dvol.revisions dvol.atomic dvol.layout dvol.authorship dvol.beneath dvol.sizes",
+    2: "dvol.history dvol.locks dvol.journal dvol.steps dvol.containers dvol.trash dvol.mark "
+    "dvol.backends dvol.backends.btrfs dvol.backends.clean dvol.backends.comparing "
+    "dvol.backends.content dvol.backends.copy dvol.backends.deletion dvol.backends.entries "
+    "dvol.backends.freezing dvol.backends.index dvol.backends.links dvol.backends.replacing "
+    "dvol.backends.restoring dvol.backends.space dvol.backends.subvolumes dvol.backends.walk "
+    "dvol.volume_files dvol.resets dvol.discarded dvol.revival dvol.checks dvol.mending "
+    "dvol.vouching dvol.weighing dvol.pool_files dvol.pool_checks dvol.recycling dvol.door",
     3: "dvol.engine",
     4: "dvol.pool dvol.client",
     5: "dvol.connect dvol.identity dvol.render",
@@ -33,7 +37,7 @@ ROOMS = {
     "docopt": {"dvol.cli", "plugin.__main__", "plugin.uninstall"},
     "subprocess": {"dvol.identity"},
     "ctypes": {"dvol.atomic", "plugin.propagated"},
-    "fcntl": {"dvol.locks", "dvol.backends.entries"},
+    "fcntl": {"dvol.locks", "dvol.backends.content", "dvol.backends.subvolumes"},
     "logging": {"plugin.__main__", "plugin.wire"},
     "dvol.containers": {"dvol.pool", "dvol.connect", "plugin.__main__"},
 }

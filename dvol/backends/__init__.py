@@ -1,14 +1,16 @@
 """Backends: how trees are made, frozen and restored, and nothing else.
 
-A backend knows paths. It knows no volume, branch, commit or container, takes no lock and makes
-nothing durable: whoever calls it does all of that, once for every backend.
+A backend knows paths. It knows no volume, branch, commit or container, and takes no lock; unless
+its properties say so it makes nothing durable. Whoever calls it does all of that.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
+
+Step = list[Any]  # of a journal, with absolute paths
 
 
 @dataclass(frozen=True)
@@ -17,33 +19,105 @@ class Properties:
 
     name: str
     atomic_freeze: bool  # freezes one instant, so writers may go on meanwhile
+    durable: bool  # what it has made is durable when a move returns
+
+
+@dataclass(frozen=True)
+class Past:
+    """What is known about a live tree before a move.
+
+    `memory` is the file where a backend's own knowledge of that tree lies; it may be missing,
+    stale or garbage, and is believed only as far as it proves right. `likely` is the frozen tree
+    that the live one most likely still resembles. `full` says to believe nothing and to compare
+    every byte. `ended` says that every process that could write to the tree has ended, not only
+    paused.
+    """
+
+    memory: Path
+    likely: Path | None = None
+    full: bool = False
+    ended: bool = False
+
+
+class Memory(Protocol):
+    """What a backend knows about a live tree after a move, for the next one."""
+
+    def save(self, path: Path, base: Path) -> None:
+        """Write it to a new file, which need not be durable. `base` is where the frozen tree
+        now lies that the live one was made equal to, or that was made from it."""
+
+
+@dataclass(frozen=True)
+class Replacement:
+    """A staged change of a live tree, which only the steps of a journal still have to take.
+
+    Every step is a rename, an exchange or a change of attributes, needs no space and may be
+    taken twice. `changes` describes what the steps set aside, for `rebuild`.
+    """
+
+    steps: list[Step]
+    changes: Any
+
+    def remember(self) -> Memory | None:
+        """What is known of the tree once the steps are taken, while nobody writes to it."""
+        return None
 
 
 class Backend(Protocol):
-    """Four moves on trees. Each target must not exist, and its parent must."""
+    """Moves on trees. Each target must not exist, and its parent must."""
 
     properties: Properties
 
     def create(self, tree: Path) -> None:
         """Make an empty tree, `root:root 0755`, which Docker's copy-up then fills as it likes."""
 
-    def freeze(self, tree: Path, into: Path) -> None:
+    def require_space(self, tree: Path, past: Past) -> None:
+        """Raise NoSpace if freezing the tree has to copy more than fits."""
+
+    def freeze(self, tree: Path, into: Path, past: Past) -> Memory | None:
         """Make `into` equal to `tree`, for good.
 
         Content, owner, mode, times, extended attributes, links: everything a program could
         see. On an error `into` may be left half made; `delete` takes that too.
         """
 
-    def restore(self, frozen: Path, into: Path) -> None:
+    def restore(self, frozen: Path, into: Path) -> Memory | None:
         """Make `into` a writable tree equal to the frozen one, sharing nothing that a write
         to it could change."""
 
+    def replace(self, frozen: Path, tree: Path, entry: Path, past: Past) -> Replacement:
+        """Stage in the directory `entry` what makes `tree` equal to the frozen one.
+
+        Once the steps are taken `entry` holds what they set aside. Nobody else may write to the
+        tree from this call until the steps are taken.
+        """
+
+    def rebuild(self, entry: Path, changes: Any, frozen: Path, into: Path) -> None:
+        """Make `into` a frozen tree equal to what a replacement by `frozen` has set aside in
+        `entry`, which stays as it is."""
+
     def delete(self, tree: Path) -> None:
-        """Delete a tree, a frozen one, a half-made one or a file. Nothing there is no error."""
+        """Delete a tree, a frozen one, a half-made one, a file, or a directory that holds such.
+
+        Nothing there is no error. OSError EBUSY at a mount point.
+        """
+
+    def move(self, source: Path, target: Path) -> None:
+        """Rename a tree, or a directory that holds trees, within the pool's file system."""
+
+    def identity(self, path: Path) -> int:
+        """A number that belongs to the file or tree at `path` and to no other on its file system,
+        whatever it is called. Raises FileNotFoundError."""
 
 
 def choose(pool: Path) -> Backend:
     """The best backend for the file system that `pool` lies on."""
+    from dvol.backends import subvolumes
+
+    if subvolumes.usable(pool):
+        from dvol.backends.btrfs import Btrfs
+
+        return Btrfs()
     from dvol.backends.copy import Copy
 
     return Copy()

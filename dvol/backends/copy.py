@@ -1,146 +1,133 @@
-"""The backend that works on every file system: a commit is a whole copy of the tree.
+"""The backend that works on every file system: trees are plain directories.
 
-Trees are walked by directory descriptor and never by path, because containers decide what is
-inside: a directory swapped for a symlink while we walk must not lead us out of the tree.
-One entry is copied in `entries`, trees are deleted in `deletion`; here is the walk.
+Nothing unchanged is copied: `freezing` links it from an older frozen tree, `replacing` leaves it
+where it is. This class puts the moves together from those parts.
 """
 
 from __future__ import annotations
 
-import errno
 import os
-import resource
-import stat
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
-from dvol.backends import Properties
+from dvol.backends import Past, Properties, Replacement, space
+from dvol.backends.clean import Moment, live_signature
 from dvol.backends.deletion import delete_tree
-from dvol.backends.entries import Copier, copy_attributes
-from dvol.errors import DiskFailed, TreeChanged, disk_failed
-
-_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+from dvol.backends.freezing import Freezer, WriteBack
+from dvol.backends.index import NOTHING, Index, Known, load, moment, wait_until_after
+from dvol.backends.links import Groups, names_of_files
+from dvol.backends.walk import fill
+from dvol.beneath import DIRECTORY
+from dvol.errors import disk_failed
 
 
 class Copy:
-    """Trees are plain directories; see `Backend` for the promises."""
+    """See `Backend` for the promises. What only some moves need is imported late."""
 
-    properties = Properties(name="copy", atomic_freeze=False)
+    properties = Properties(name="copy", atomic_freeze=False, durable=False)
 
     def create(self, tree: Path) -> None:
         os.mkdir(tree)
         os.chmod(tree, 0o755)  # noqa: S103  mkdir's mode is cut by the umask
 
-    def freeze(self, tree: Path, into: Path) -> None:
-        copy_tree(tree, into)
+    def require_space(self, tree: Path, past: Past) -> None:
+        fd = os.open(tree, DIRECTORY)
+        try:
+            space.require(fd, tree, lambda: _to_copy(fd, past))
+        finally:
+            os.close(fd)
 
-    def restore(self, frozen: Path, into: Path) -> None:
-        copy_tree(frozen, into)
+    def freeze(self, tree: Path, into: Path, past: Past) -> Index:
+        with _copying(tree, into) as (source, target, groups):
+            index = Index(moment(source))
+            known = _known(index.moment, past)
+            known = known if known.base else Known({}, past.likely)
+            freezer = Freezer(
+                known=known,
+                ended=past.ended,
+                index=index,
+                written_back=WriteBack(source, index.moment is not None),
+                groups=groups,
+                device=os.fstat(source).st_dev,
+            )
+            beside = _opened(known.base)
+            try:
+                fill(source, target, beside, str(tree), freezer)
+            finally:
+                if beside is not None:
+                    os.close(beside)
+        return index
+
+    def restore(self, frozen: Path, into: Path) -> Index:
+        from dvol.backends.restoring import Restorer
+
+        with _copying(frozen, into) as (source, target, groups):
+            space.require(
+                target, into, lambda: space.total(source, lambda _, __, status: space.size(status))
+            )
+            restorer = Restorer(names_of_files(source), groups, Index(moment(target)))
+            fill(source, target, None, str(frozen), restorer)
+        return restorer.index if wait_until_after(restorer.newest) else Index()
+
+    def replace(self, frozen: Path, tree: Path, entry: Path, past: Past) -> Replacement:
+        from dvol.backends.replacing import replace
+
+        return replace(frozen, tree, entry, past)
+
+    def rebuild(self, entry: Path, changes: Any, frozen: Path, into: Path) -> None:
+        from dvol.backends.replacing import rebuild
+
+        rebuild(entry, changes, frozen, into)
 
     def delete(self, tree: Path) -> None:
         delete_tree(tree)
 
+    def move(self, source: Path, target: Path) -> None:
+        os.rename(source, target)
 
-@dataclass
-class _Level:
-    """A directory being copied: both descriptors, and the names still to come."""
-
-    source: int
-    target: int
-    path: str
-    began: int  # when the copy did, by the clock of the file system, in ns
-    names: Iterator[str] = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.names = iter(os.listdir(self.source))
-
-    def finish(self) -> None:
-        """Last, because filling a directory changes its times and may need its write bit.
-
-        A directory that changed since the copy began may have lost a file to one that was
-        copied before, or won one that was copied already.
-        """
-        if os.fstat(self.source).st_ctime_ns > self.began:
-            raise TreeChanged(self.path)
-        copy_attributes(self.source, self.target)
-        self.close()
-
-    def close(self) -> None:
-        os.close(self.source)
-        os.close(self.target)
+    def identity(self, path: Path) -> int:
+        return os.lstat(path).st_ino
 
 
-def copy_tree(source: Path, target: Path) -> None:
-    """Make the directory `target` equal to `source`; DiskFailed names what could not be."""
-    _allow_deep_trees()
-    links = target.with_name(target.name + ".links")
-    os.mkdir(links, 0o700)
-    levels: list[_Level] = []
+def _known(now: Moment | None, past: Past) -> Known:
+    return NOTHING if past.full else load(past.memory, now)
+
+
+def _to_copy(tree: int, past: Past) -> int:
+    """Bytes of the files that are not known to be unchanged."""
+    known = _known(moment(tree), past).directories
+
+    def visit(path: str, name: str, status: os.stat_result) -> int:
+        old = known.get(path, {}).get(name)
+        clean = old is not None and old.startswith(live_signature(status))
+        return 0 if clean else space.size(status)
+
+    return space.total(tree, visit)
+
+
+def _opened(base: Path | None) -> int | None:
+    """The frozen tree to link from; one that is gone only costs time."""
     try:
+        return None if base is None else os.open(base, DIRECTORY)
+    except OSError:
+        return None
+
+
+@contextmanager
+def _copying(source: Path, target: Path) -> Iterator[tuple[int, int, Groups]]:
+    """Both directories open, the target new, and a place beside it for names of groups."""
+    links = target.with_name(target.name + ".links")
+    fds: list[int] = []
+    try:
+        fds.append(os.open(source, DIRECTORY))
         os.mkdir(target, 0o700)
-        began = os.lstat(target).st_ctime_ns
-        levels.append(_enter(source, target, str(source), began))
-        _walk(levels, Copier(links))
+        fds.append(os.open(target, DIRECTORY))
+        yield fds[0], fds[1], Groups(links)
     except OSError as error:
         raise disk_failed(error, source) from error
     finally:
-        for level in levels:
-            level.close()
+        for fd in fds:
+            os.close(fd)
     delete_tree(links)
-
-
-def _walk(levels: list[_Level], copier: Copier) -> None:
-    """Depth first with a stack of our own: containers make trees deeper than Python's."""
-    while levels:
-        level = levels[-1]
-        name = next(level.names, None)
-        if name is None:
-            level.finish()
-            levels.pop()
-            continue
-        try:
-            _copy(name, levels, copier)
-        except OSError as error:
-            raise _named(error, level, name) from error
-
-
-def _copy(name: str, levels: list[_Level], copier: Copier) -> None:
-    level = levels[-1]
-    status = os.stat(name, dir_fd=level.source, follow_symlinks=False)
-    if stat.S_ISDIR(status.st_mode):
-        os.mkdir(name, 0o700, dir_fd=level.target)
-        path, directories = f"{level.path}/{name}", (level.source, level.target)
-        levels.append(_enter(name, name, path, level.began, directories))
-    else:
-        copier.copy(name, status, level.source, level.target)
-
-
-def _enter(
-    source: str | Path,
-    target: str | Path,
-    path: str,
-    began: int,
-    directories: tuple[int, int] | tuple[None, None] = (None, None),
-) -> _Level:
-    one = os.open(source, _DIRECTORY, dir_fd=directories[0])
-    try:
-        return _Level(one, os.open(target, _DIRECTORY, dir_fd=directories[1]), path, began)
-    except OSError:
-        os.close(one)
-        raise
-
-
-def _named(error: OSError, level: _Level, name: str) -> DiskFailed | TreeChanged:
-    """ENOENT and friends under our feet mean that somebody writes to the tree."""
-    path = f"{level.path}/{name}"
-    if isinstance(error, FileNotFoundError | NotADirectoryError) or error.errno == errno.ELOOP:
-        return TreeChanged(path)
-    return disk_failed(error, path)
-
-
-def _allow_deep_trees() -> None:
-    """Two descriptors a level: the usual soft limit of 1024 ends at depth 500."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != hard:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

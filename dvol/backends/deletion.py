@@ -1,17 +1,21 @@
 """Deleting a tree whose content somebody else chose.
 
 By directory descriptor, never following a symlink, never leaving the file system, with no
-limit on depth. Nothing that lies elsewhere is ever deleted, whatever the tree contains.
+limit on depth. Nothing that lies elsewhere is ever deleted, whatever the tree contains. On btrfs
+a subvolume is deleted whole, and is not walked.
 """
 
 from __future__ import annotations
 
 import errno
 import os
+import re
 import stat
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
+
+from dvol.backends import subvolumes
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -28,13 +32,18 @@ def delete_tree(path: Path) -> None:
     if not stat.S_ISDIR(status.st_mode):
         os.unlink(path)
         return
-    _make_passable(path, None)
-    fd = os.open(path, _DIRECTORY)
-    try:
+    with subvolumes.opened(path.parent, follow=True) as parent:
+        if not (_is_odd(status) and _deleted_in(parent, path.name, status)):
+            _delete_directory(path.name, parent)
+
+
+def _delete_directory(name: str, parent: int) -> None:
+    _make_passable(name, parent)
+    with subvolumes.opened(name, parent) as fd:
+        if _mount(fd) != _mount(parent):
+            raise OSError(errno.EBUSY, "something is mounted here", name)
         _empty(fd)
-    finally:
-        os.close(fd)
-    os.rmdir(path)
+    os.rmdir(name, dir_fd=parent)
 
 
 def _empty(root: int) -> None:
@@ -58,13 +67,18 @@ def _clear(directory: int, root: int, free: Iterator[str]) -> list[str]:
     """Unlink the files of a directory, move its directories up; returns their new names."""
     moved = []
     for name in os.listdir(directory):
-        if stat.S_ISDIR(os.stat(name, dir_fd=directory, follow_symlinks=False).st_mode):
-            new = next(one for one in free if not _exists(one, root))
-            os.rename(name, new, src_dir_fd=directory, dst_dir_fd=root)
-            moved.append(new)
-        else:
+        status = os.stat(name, dir_fd=directory, follow_symlinks=False)
+        if not stat.S_ISDIR(status.st_mode):
             os.unlink(name, dir_fd=directory)
+        elif not (_is_odd(status) and _deleted_in(directory, name, status)):
+            moved.append(_moved_up(name, directory, root, free))
     return moved
+
+
+def _moved_up(name: str, directory: int, root: int, free: Iterator[str]) -> str:
+    new = next(one for one in free if not _exists(one, root))
+    os.rename(name, new, src_dir_fd=directory, dst_dir_fd=root)
+    return new
 
 
 def _open_directory(name: str, root: int, device: int) -> int:
@@ -74,6 +88,12 @@ def _open_directory(name: str, root: int, device: int) -> int:
         os.close(fd)
         raise OSError(errno.EBUSY, "something is mounted here", name)
     return fd
+
+
+def _mount(fd: int) -> str:
+    """The number of the mount that a descriptor was opened on."""
+    facts = Path(f"/proc/self/fdinfo/{fd}").read_text()
+    return facts.partition("mnt_id:")[2].split()[0]
 
 
 def _make_passable(directory: str | Path, parent: int | None) -> None:
@@ -87,4 +107,93 @@ def _exists(name: str, directory: int) -> bool:
         os.stat(name, dir_fd=directory, follow_symlinks=False)
         return True
     except FileNotFoundError:
+        return False
+
+
+# -- btrfs -------------------------------------------------------------------------------------
+
+
+def _is_odd(status: os.stat_result) -> bool:
+    """Whether a directory may be a subvolume or a placeholder; elsewhere these inodes are rare."""
+    return status.st_ino in (subvolumes.ROOT, subvolumes.PLACEHOLDER)
+
+
+def _deleted_in(directory: int, name: str, status: os.stat_result) -> bool:
+    """Delete a subvolume with those in it, or the placeholder of one; False if it is neither.
+
+    Neither could be moved up: a read-only subvolume stays in its directory (EROFS), and a
+    placeholder in its place (ENOTEMPTY, btrfs_rename in fs/btrfs/inode.c).
+    """
+    if status.st_ino == subvolumes.PLACEHOLDER:
+        return _removed(name, directory)
+    if not _is_subvolume(name, directory):
+        return False
+    _refuse_mounts(name, directory)
+    if not _destroyed(name, directory):
+        with subvolumes.opened(name, directory) as top:
+            _flatten(top)
+        subvolumes.destroy(directory, name)
+    return True
+
+
+def _removed(name: str, directory: int) -> bool:
+    """Elsewhere it may be a directory with something in it, or a mount point."""
+    try:
+        os.rmdir(name, dir_fd=directory)
+        return True
+    except OSError:
+        return False
+
+
+def _is_subvolume(name: str, directory: int) -> bool:
+    try:
+        with subvolumes.opened(name, directory) as fd:
+            return subvolumes.is_subvolume(fd)
+    except PermissionError:  # not root, so nobody who could delete one
+        return False
+
+
+def _refuse_mounts(name: str, directory: int) -> None:
+    """The kernel would detach what is mounted on a subvolume or in it."""
+    path = os.fsencode(f"{os.readlink(f'/proc/self/fd/{directory}')}/{name}")
+    for line in Path("/proc/self/mountinfo").read_bytes().splitlines():
+        escaped = line.split(b" ")[4]  # proc_pid_mountinfo(5)
+        point = re.sub(rb"\\([0-7]{3})", lambda digits: bytes([int(digits[1], 8)]), escaped)
+        if point == path or point.startswith(path + b"/"):
+            raise OSError(errno.EBUSY, "something is mounted here", os.fsdecode(point))
+
+
+def _flatten(top: int) -> None:
+    """Delete the subvolumes in an open one. One that holds others is moved up first, as
+    directories are in `_empty`, so that depth costs nothing."""
+    free = map(".deleting-{}".format, count(1))
+    waiting = _clear_of_subvolumes(top, top, free)
+    while waiting:
+        name = waiting.pop()
+        with subvolumes.opened(name, top) as inner:
+            waiting += _clear_of_subvolumes(inner, top, free)
+        subvolumes.destroy(top, name)
+
+
+def _clear_of_subvolumes(subvolume: int, top: int, free: Iterator[str]) -> list[str]:
+    """Delete the subvolumes directly in a subvolume, move up to `top` those that hold others."""
+    moved = []
+    subvolumes.set_readonly(subvolume, False)
+    for child in subvolumes.children(subvolume):
+        with subvolumes.home_of(child, subvolume) as home:
+            if not _destroyed(child.name, home):
+                with subvolumes.opened(child.name, home) as fd:
+                    subvolumes.set_readonly(fd, False)
+                moved.append(_moved_up(child.name, home, top, free))
+    return moved
+
+
+def _destroyed(name: str, directory: int) -> bool:
+    """Delete a subvolume; False if it holds others."""
+    try:
+        subvolumes.destroy(directory, name)
+        return True
+    except OSError as error:
+        if error.errno != errno.ENOTEMPTY:
+            raise
         return False

@@ -50,6 +50,12 @@ class Done:
         assert self.err.isascii() or self.err[:-1].isprintable()
         return self.err.removeprefix("dvol: ").rstrip("\n")
 
+    def said(self) -> str:
+        """The one line of talk of a command that did well and printed nothing."""
+        assert (self.code, self.out) == (0, ""), self.err
+        assert re.fullmatch(r"dvol: [^\n]+\n", self.err), self.err
+        return self.err.removeprefix("dvol: ").rstrip("\n")
+
     def well(self) -> str:
         """What a command printed that did well and had nothing to complain about."""
         assert (self.code, self.err) == (0, "")

@@ -18,7 +18,17 @@ from tests.contract.places import Keeper, Server, emptied, serving
 from tests.lab import Unavailable
 from tests.lab.filesystems import mounted
 
-DISKS = ["dir", *(pytest.param(kind, marks=pytest.mark.root) for kind in ("ext4", "xfs", "tmpfs"))]
+DISKS = [
+    "dir",
+    *(pytest.param(kind, marks=pytest.mark.root) for kind in ("ext4", "xfs", "btrfs", "tmpfs")),
+]
+# Where an index vouches for files, and a commit shares inodes with others.
+indexed = pytest.mark.parametrize(
+    "filesystem",
+    [pytest.param(kind, marks=pytest.mark.root) for kind in ("ext4", "xfs")],
+    indirect=True,
+    scope="session",
+)
 KEEPERS = ["disk", "socket"]
 
 

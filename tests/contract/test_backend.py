@@ -7,11 +7,13 @@ import stat
 import struct
 import subprocess
 from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from dvol.backends import Backend, choose
+from dvol.backends import Backend, Past, choose
 from dvol.errors import BackendFailed, DvolError
 from dvol.pool import Pool
 from tests.contract.trees import described, inodes, space
@@ -32,11 +34,19 @@ def tree(place: Path, backend: Backend) -> Path:
     return place / "tree"
 
 
+UNKNOWN = Past(Path("/nonexistent/index"))
+
+
+def move_of(backend: Backend, move: str) -> Callable[[Path, Path], object]:
+    """Freeze or restore, as what takes two paths."""
+    return partial(backend.freeze, past=UNKNOWN) if move == "freeze" else backend.restore
+
+
 def round_trip(backend: Backend, tree: Path, accessed: bool = False) -> Path:
     """Freeze, restore, and compare; returns the frozen tree."""
     before = described(tree, accessed)
     frozen, restored = tree.with_name("frozen"), tree.with_name("restored")
-    backend.freeze(tree, frozen)
+    backend.freeze(tree, frozen, UNKNOWN)
     assert described(frozen, accessed) == before
     backend.restore(frozen, restored)
     assert described(restored, accessed) == before
@@ -125,9 +135,10 @@ def links_to_outside(tree: Path) -> None:
     outside.mkdir()
     (tree / "one").write_text("linked")
     os.link(tree / "one", tree / "two")
-    os.link(tree / "one", outside / "three")
     (tree / "alone").write_text("linked once")
-    os.link(tree / "alone", outside / "other")
+    with suppress(OSError):  # no link leads out of a subvolume
+        os.link(tree / "one", outside / "three")
+        os.link(tree / "alone", outside / "other")
 
 
 def look_alikes(tree: Path) -> None:
@@ -257,7 +268,7 @@ def test_when_a_file_was_last_read_comes_back(backend: Backend, tree: Path) -> N
     for name in names:
         os.utime(tree / name, ns=(soon, DAY), follow_symlinks=False)
     frozen = tree.with_name("frozen")
-    backend.freeze(tree, frozen)
+    backend.freeze(tree, frozen, UNKNOWN)
     assert {os.lstat(frozen / name).st_atime_ns for name in names} == {soon}
 
 
@@ -320,7 +331,7 @@ def test_a_file_with_as_many_names_as_can_be_comes_back(backend: Backend, tree: 
     for number in range(1, os.pathconf(tree, "PC_LINK_MAX")):
         os.link(tree / "0", tree / str(number))
     frozen = tree.with_name("frozen")
-    backend.freeze(tree, frozen)
+    backend.freeze(tree, frozen, UNKNOWN)
     assert (frozen / "0").stat().st_nlink == 65_000
     assert len(os.listdir(frozen)) == 65_000
 
@@ -561,7 +572,7 @@ def test_deleting_stops_at_what_is_mounted_in_the_tree(backend: Backend, tree: P
 @pytest.mark.parametrize("move", ["freeze", "restore"])
 def test_a_tree_that_is_not_there_is_an_error(backend: Backend, place: Path, move: str) -> None:
     with pytest.raises(DvolError):
-        getattr(backend, move)(place / "nothing", place / "copy")
+        move_of(backend, move)(place / "nothing", place / "copy")
 
 
 @pytest.mark.parametrize("move", ["freeze", "restore"])
@@ -570,7 +581,7 @@ def test_a_symlink_in_place_of_a_tree_is_not_followed(
 ) -> None:
     tree.with_name("link").symlink_to(tree)
     with pytest.raises(DvolError):
-        getattr(backend, move)(tree.with_name("link"), tree.with_name("copy"))
+        move_of(backend, move)(tree.with_name("link"), tree.with_name("copy"))
 
 
 @pytest.mark.parametrize("move", ["freeze", "restore"])
@@ -580,7 +591,7 @@ def test_a_target_that_exists_is_not_overwritten(backend: Backend, tree: Path, m
     target.mkdir()
     (target / "precious").touch()
     with pytest.raises((DvolError, OSError)):
-        getattr(backend, move)(tree, target)
+        move_of(backend, move)(tree, target)
     assert os.listdir(target) == ["precious"]
 
 
@@ -595,7 +606,7 @@ def test_a_full_disk_is_said_so_and_what_was_made_can_be_deleted(
         for _ in range(0, limit.f_bavail * limit.f_frsize * 2 // 3, 1 << 20):
             file.write(b"x" * (1 << 20))
     with pytest.raises(BackendFailed, match="No space left on device"):
-        backend.freeze(tree, tree.with_name("frozen"))
+        backend.freeze(tree, tree.with_name("frozen"), UNKNOWN)
     backend.delete(tree.with_name("frozen"))
     assert not tree.with_name("frozen").exists()
 
@@ -607,6 +618,6 @@ def test_no_descriptor_is_left_open(backend: Backend, tree: Path) -> None:
     before = set(os.listdir("/proc/self/fd"))
     round_trip(backend, tree)
     with pytest.raises(DvolError):
-        backend.freeze(tree / "nothing", tree.with_name("nothing"))
+        backend.freeze(tree / "nothing", tree.with_name("nothing"), UNKNOWN)
     backend.delete(tree)
     assert set(os.listdir("/proc/self/fd")) == before

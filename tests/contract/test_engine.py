@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from dvol.backends.deletion import delete_tree
 from dvol.engine import Engine
 from dvol.errors import (
     ActiveVolumeGone,
@@ -235,7 +236,14 @@ def test_what_rm_discards_is_in_the_trash(engine: Engine, keeper: Keeper, tree: 
 
 
 def trashed(keeper: Keeper) -> list[str]:
-    return [path.read_text() for path in (keeper.pool / ".dvol" / "trash").rglob("file")]
+    """What the files say that were discarded; those set aside from a tree are called by numbers."""
+    places = [keeper.pool / ".dvol" / "trash", *keeper.pool.glob("*/.dvol/undo")]
+    return [
+        path.read_text()
+        for place in places
+        for path in place.rglob("*")
+        if path.is_file() and (path.name == "file" or path.name.isdecimal())
+    ]
 
 
 def test_version_says_who_answers_for_which_pool(engine: Engine, keeper: Keeper) -> None:
@@ -675,6 +683,7 @@ VERBS = {
     "commit": lambda engine, volume: engine.commit(volume, "x", ANN),
     "log": lambda engine, volume: engine.log(volume),
     "reset": lambda engine, volume: engine.reset(volume),
+    "undo": lambda engine, volume: engine.undo(volume),
     "branches": lambda engine, volume: engine.branches(volume),
     "branch": lambda engine, volume: engine.branch(volume, "side"),
     "checkout": lambda engine, volume: engine.checkout(volume, "master"),
@@ -873,7 +882,7 @@ def test_a_frozen_tree_that_is_missing_is_named_and_the_live_one_stays(
 ) -> None:
     state(tree, "precious")
     done = commit(engine)
-    shutil.rmtree(keeper.frozen("v", done.id))
+    delete_tree(keeper.frozen("v", done.id))
     for verb in ("reset", "branch"):
         with pytest.raises(DvolError, match=done.id) as refusal:
             VERBS[verb](engine, "v")
@@ -983,9 +992,16 @@ def test_no_verb_leaves_anything_staged(engine: Engine, keeper: Keeper, tree: Pa
     engine.branch("v", "side")
     commit(engine)
     engine.reset("v", "HEAD^")
+    engine.undo("v")
+    engine.restore(engine.discarded()[0].entry, "old")
     engine.checkout("v", "master")
     engine.delete_branch("v", "side")
     engine.init("w")
     engine.rm("w")
+    for discarded in engine.discarded():
+        if discarded.verb != "undo":
+            engine.restore(discarded.entry)
+    engine.gc(now=True)
+    engine.fsck(repair=True)
     assert staged(keeper) == []
     assert list(keeper.pool.rglob("journal.json")) == []

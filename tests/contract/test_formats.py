@@ -95,6 +95,7 @@ def test_reading_it_changes_nothing(original: Path) -> None:
     before = described(pool)
     engine = Pool(pool)
     engine.volumes(), engine.log("foo"), engine.branches("bar"), engine.get("bar"), engine.active()
+    engine.discarded(), engine.gc(now=True, dry_run=True)
     assert before == described(pool)
 
 
@@ -207,6 +208,10 @@ CHANGING = {
     "remove": lambda pool: pool.remove("v"),
     "commit": lambda pool: pool.commit("v", "x", ANN),
     "reset": lambda pool: pool.reset("v"),
+    "undo": lambda pool: pool.undo("v"),
+    "restore": lambda pool: pool.restore("00000000", "x"),
+    "gc": lambda pool: pool.gc(now=True),
+    "fsck": lambda pool: pool.fsck(repair=True),
     "branch": lambda pool: pool.branch("v", "side"),
     "checkout": lambda pool: pool.checkout("v", "master"),
     "delete_branch": lambda pool: pool.delete_branch("v", "master"),
@@ -217,6 +222,7 @@ READING = {
     "active": lambda pool: pool.active(),
     "log": lambda pool: pool.log("v"),
     "branches": lambda pool: pool.branches("v"),
+    "discarded": lambda pool: pool.discarded(),
     "mount": lambda pool: pool.mount("v"),
     "tree": lambda pool: pool.tree("v"),
 }

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from dvol.backends.copy import copy_tree
+from dvol.backends import Past
+from dvol.backends.copy import Copy
 from dvol.errors import BadDocument, Corrupt, DvolError, InTheWay, NotAPool, TreeChanged
 from dvol.pool import Pool
 
@@ -83,7 +84,7 @@ def test_a_directory_in_the_place_of_the_active_volume_harms_no_volume(pool: Poo
     [
         ("v/branches/master", lambda pool: pool.reset("v")),
         ("v", lambda pool: pool.rm("v")),
-        (".dvol/trash", lambda pool: pool.reset("v")),
+        (".dvol/trash", lambda pool: pool.rm("v")),
     ],
 )
 def test_what_is_mounted_in_the_pool_makes_nothing_unusable(
@@ -226,7 +227,7 @@ def test_a_copy_never_loses_a_file_that_is_moved_meanwhile(tmp_path: Path) -> No
         for number in range(40):
             copy = tmp_path / f"copy{number}"
             try:
-                copy_tree(tree, copy)
+                Copy().freeze(tree, copy, Past(tmp_path / "none"))
             except TreeChanged:
                 continue
             assert len(list(copy.glob("*/wanderer"))) == 1

@@ -16,6 +16,9 @@ ANN = "Ann <ann@example.org>"
 CHANGING = {
     "commit": lambda engine: engine.commit("v", "x", ANN),
     "reset": lambda engine: engine.reset("v"),
+    "undo": lambda engine: engine.undo("v"),
+    "restore": lambda engine: engine.restore(engine.discarded()[0].entry, "old"),
+    "fsck": lambda engine: engine.fsck("v"),
     "branch": lambda engine: engine.branch("v", "new"),
     "checkout": lambda engine: engine.checkout("v", "side"),
     "delete_branch": lambda engine: engine.delete_branch("v", "side"),
@@ -27,6 +30,8 @@ READING = {
     "log": lambda engine: engine.log("v"),
     "branches": lambda engine: engine.branches("v"),
     "active": lambda engine: engine.active(),
+    "discarded": lambda engine: engine.discarded(),
+    "dry run": lambda engine: engine.gc(now=True, dry_run=True),
     "version": lambda engine: engine.version(),
 }
 
@@ -49,10 +54,12 @@ def lock(pool: Path, volume: str = "v") -> Path:
 
 @pytest.fixture
 def volume(keeper: Keeper) -> Keeper:
-    """Two volumes; `v` has a commit and a second branch."""
+    """Two volumes; `v` has a commit, a state that was discarded, and a second branch."""
     keeper.engine.init("w")
     keeper.engine.init("v")
     keeper.engine.commit("v", "x", ANN)
+    (keeper.tree("v") / "file").touch()
+    keeper.engine.reset("v")
     keeper.engine.branch("v", "side")
     keeper.engine.checkout("v", "master")
     return keeper

@@ -51,7 +51,7 @@ def test_each_everyday_command_works(installed: Installed, tmp_path: Path) -> No
     for number in range(3):
         installed.dvol("commit", "-m", str(number))
     commands = [re.split(r" {3,}", line)[0] for line in block_with("dvol checkout -b")]
-    assert len(commands) == 7
+    assert len(commands) == 11
     for command in commands:
         if command.startswith("dvol rm"):
             on_a_terminal(installed, command, "y")

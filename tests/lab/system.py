@@ -1,9 +1,9 @@
-"""Which system packages demo and tests want, and how to get the missing ones.
+"""Which system packages demo, tests and benchmark want, and how to get the missing ones.
 
-Runs as `python3 tests/lab/system.py` before any virtual environment exists: standard library
-only, no imports from this project. Packages are found by the feature they give, never by asking
-dpkg, so that a hand-installed Docker counts. Where systemd runs, installing Debian's Docker
-starts it; the registry that comes along is kept from that.
+Runs as `python3 tests/lab/system.py`, with the word `bench` for the benchmark, before any virtual
+environment exists: standard library only, no imports from this project. Packages are found by the
+feature they give, never by asking dpkg, so that a hand-installed Docker counts. Where systemd
+runs, installing Debian's Docker starts it; the registry that comes along is kept from that.
 """
 
 import importlib.util
@@ -34,20 +34,31 @@ class Need:
         return shutil.which(self.feature, path=SEARCH) is None
 
 
+VENV = Need("ensurepip", "python3-venv", "everything", module=True)
+FILE_SYSTEMS = (
+    Need("mkfs.ext4", "e2fsprogs", "all that is tried on ext4"),
+    Need("mkfs.xfs", "xfsprogs", "all that is tried on XFS"),
+    Need("mkfs.btrfs", "btrfs-progs", "all that is tried on btrfs"),
+)
 NEEDS = (
-    Need("ensurepip", "python3-venv", "everything", module=True),
+    VENV,
     Need("dockerd", "docker.io", "demo on a real Engine, docker ring, make plugin"),
     Need("mmdebstrap", "mmdebstrap", "make plugin where no registry answers"),
     Need(KEYRING, "debian-archive-keyring", "make plugin where no registry answers"),
     Need("busybox", "busybox-static", "demo on a real Engine, docker ring"),
     Need("docker-registry", "docker-registry", "push and install in the docker ring"),
-    Need("mkfs.ext4", "e2fsprogs", "contract ring on ext4"),
-    Need("mkfs.xfs", "xfsprogs", "contract ring on XFS"),
-    Need("mkfs.btrfs", "btrfs-progs", "contract ring on btrfs"),
+    *FILE_SYSTEMS,
     Need("setfacl", "acl", "fidelity of ACLs"),
     Need("setfattr", "attr", "fidelity of extended attributes"),
     Need("setcap", "libcap2-bin", "fidelity of file capabilities"),
     Need("strace", "strace", "crash ring"),
+)
+# The peers that are measured: nobody who only tests should have to have them.
+BENCH = (
+    VENV,
+    *FILE_SYSTEMS,
+    Need("rsync", "rsync", "the times of rsync"),
+    Need("restic", "restic", "the times of restic"),
 )
 # Since Debian 13 the client is a package of its own, before that docker.io holds it; so it is
 # asked for on its own, after docker.io.
@@ -56,12 +67,13 @@ CLIENT = Need("docker", "docker-cli", "demo on a real Engine, docker ring, make 
 
 def main() -> int:
     """Install what is missing where that is possible, else say what will not run; 0 either way."""
-    wanted = [need for need in (*NEEDS, CLIENT) if need.missing()]
+    needs = BENCH if sys.argv[1:] == ["bench"] else (*NEEDS, CLIENT)
+    wanted = [need for need in needs if need.missing()]
     if not wanted:
         return 0
     if _can_install():
         _install([need.package for need in wanted if need is not CLIENT])
-        if CLIENT.missing():
+        if CLIENT in needs and CLIENT.missing():
             _install([CLIENT.package])
     return _report([need for need in wanted if need.missing()])
 

@@ -70,6 +70,11 @@ def test_what_is_no_verb_is_unknown(server: Server, pool: Pool, verb: str) -> No
         question(volume=7, message="x", author=ANN),
         question(volume=None, message="x", author=ANN),
         question(volume=["v"], message="x", author=ANN),
+        question(volume=True, message="x", author=ANN),
+        question(volume="v", message="x", author=ANN, full="true"),
+        question(volume="v", message="x", author=ANN, full=1),
+        question(volume="v", message="x", author=ANN, full=None),
+        question(volume="v", message="x", author=ANN, self="x"),
         {"protocol": 1, "arguments": ["v", "x", ANN]},
         {"protocol": 1, "arguments": "v"},
         {"protocol": 1, "arguments": None},
@@ -81,6 +86,35 @@ def test_bad_arguments_are_refused_and_change_nothing(
 ) -> None:
     assert error(server, "commit", asked)["Error"] == "InvalidRequest"
     assert len(pool.log("v")) == 1
+
+
+def test_booleans_are_taken_where_they_are_meant(server: Server, pool: Pool) -> None:
+    (line,) = tell(server.control, "commit", question(**COMMIT["arguments"], full=True))
+    assert line["result"]["message"] == "x"
+    assert tell(server.control, "gc", question(now=True, dry_run=False)) == [{"result": []}]
+    assert tell(server.control, "fsck", question(volume="v", repair=False)) == [{"result": []}]
+
+
+def test_what_was_discarded_is_plain_json(server: Server, pool: Pool) -> None:
+    (tree(server) / "file").write_text("discarded")
+    pool.reset("v")
+    (line,) = tell(server.control, "discarded", question())
+    (found,) = line["result"]
+    assert {"verb": "reset", "volume": "v", "branch": "master"}.items() <= found.items()
+    asked = question(entry=found["entry"], name="old")
+    assert tell(server.control, "restore", asked) == [{"result": {"volume": "v", "branch": "old"}}]
+    assert tell(server.control, "undo", question(volume="v"))[-1]["result"] == vars(
+        pool.log("v")[0]
+    )
+
+
+def test_what_a_verb_discards_for_good_is_swept_behind_it(server: Server, pool: Pool) -> None:
+    """Its answer does not wait for that."""
+    for text in range(12):
+        (tree(server) / "file").write_text(str(text))
+        tell(server.control, "reset", question(volume="v"))
+    eventually(lambda: os.listdir(server.pool / ".dvol" / "doomed") == [])
+    assert len(pool.discarded()) == 10
 
 
 def test_a_newer_protocol_is_refused(server: Server, pool: Pool) -> None:
@@ -179,6 +213,7 @@ def engine(server: Server, pool: Pool):
 CHANGING = {
     "commit": lambda client: client.commit("v", "x", ANN),
     "reset": lambda client: client.reset("v"),
+    "undo": lambda client: client.undo("v"),
     "checkout": lambda client: client.checkout("v", "side"),
     "branch": lambda client: client.branch("v", "new"),
     "rm": lambda client: client.rm("v"),

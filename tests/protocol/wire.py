@@ -2,6 +2,7 @@
 
 import json
 import socket
+from contextlib import closing
 from dataclasses import dataclass
 from http.client import HTTPResponse
 from pathlib import Path
@@ -48,15 +49,17 @@ def exchange(path: Path, request: bytes) -> bytes:
 
 def parsed(raw: bytes) -> Answer:
     """The one response in `raw`, with nothing after it."""
+    status, body = _response(raw)
+    return Answer(status, json.loads(body), body)
+
+
+def _response(raw: bytes) -> tuple[int, bytes]:
     reader, writer = socket.socketpair()
-    with reader, writer:
+    with reader, writer, closing(HTTPResponse(reader, method="POST")) as response:
         writer.sendall(raw)
         writer.shutdown(socket.SHUT_WR)
-        response = HTTPResponse(reader, method="POST")
         response.begin()
-        body = response.read()
-        response.close()
-    return Answer(response.status, json.loads(body), body)
+        return response.status, response.read()
 
 
 def ask(path: Path, method: str, question: object = None) -> Answer:
@@ -73,15 +76,7 @@ def tell(path: Path, verb: str, question: object) -> list[dict[str, Any]]:
 
 
 def lines(raw: bytes) -> list[dict[str, Any]]:
-    reader, writer = socket.socketpair()
-    with reader, writer:
-        writer.sendall(raw)
-        writer.shutdown(socket.SHUT_WR)
-        response = HTTPResponse(reader, method="POST")
-        response.begin()
-        body = response.read()
-        response.close()
-    return [json.loads(line) for line in body.splitlines()]
+    return [json.loads(line) for line in _response(raw)[1].splitlines()]
 
 
 def question(**arguments: object) -> dict[str, object]:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from dvol.backends.copy import Copy
 from dvol.backends.deletion import delete_tree
 from dvol.errors import BadDocument
 from dvol.journal import Journal
@@ -15,7 +16,12 @@ from dvol.journal import Journal
 def journal(tmp_path: Path) -> Journal:
     own = tmp_path / ".dvol"
     (own / "staging").mkdir(parents=True)
-    return Journal(own / "journal.json", tmp_path, own / "staging", delete_tree)
+    return Journal(own / "journal.json", tmp_path, own / "staging", Copy())
+
+
+def run(journal: Journal, steps: list) -> None:
+    journal.stage("reset", steps)
+    journal.run(steps)
 
 
 def left_by_a_crash(journal: Journal, steps: list) -> None:
@@ -41,7 +47,7 @@ def exchanging(journal: Journal) -> tuple[Journal, Path, Path]:
     inodes = (os.lstat(staged).st_ino, os.lstat(live).st_ino)
     steps = [
         ["exchange", ".dvol/staging/reset/tree", "branches/master", *inodes],
-        ["move", ".dvol/staging/reset/tree", "trash"],
+        ["move", ".dvol/staging/reset", "trash"],
     ]
     left_by_a_crash(journal, steps)
     return journal, staged, live
@@ -50,9 +56,9 @@ def exchanging(journal: Journal) -> tuple[Journal, Path, Path]:
 def assert_exchanged(journal: Journal) -> None:
     journal.complete()
     assert content(journal.root / "branches" / "master") == "new"
-    assert content(journal.root / "trash") == "old"
+    assert content(journal.root / "trash" / "tree") == "old"
     assert not journal.pending()
-    assert os.listdir(journal.staging / "reset") == []
+    assert journal.staged() == []
 
 
 def test_an_exchange_not_yet_begun_is_completed(exchanging) -> None:
@@ -71,8 +77,10 @@ def test_an_exchange_already_made_is_not_undone(exchanging) -> None:
 
 def test_a_journal_whose_every_step_was_taken_changes_nothing(exchanging) -> None:
     journal, staged, live = exchanging
-    live.rename(journal.root / "trash")
+    live.rename(staged.with_name("old"))
     staged.rename(live)
+    staged.with_name("old").rename(staged)
+    staged.parent.rename(journal.root / "trash")
     assert_exchanged(journal)
 
 
@@ -122,7 +130,7 @@ def test_moves_are_completed_from_every_step(journal: Journal, taken: int) -> No
 
 def test_run_takes_the_steps_and_leaves_no_journal(journal: Journal) -> None:
     tree(journal.staging / "x", "x")
-    journal.run("init", [["move", ".dvol/staging/x", "x"]])
+    run(journal, [["move", ".dvol/staging/x", "x"]])
     assert content(journal.root / "x") == "x"
     assert not journal.pending()
     assert journal.staged() == []
@@ -133,7 +141,7 @@ def test_a_first_step_that_cannot_be_taken_is_withdrawn(journal: Journal) -> Non
     tree(journal.staging / "x", "x")
     (journal.root / "in_the_way").write_text("")
     with pytest.raises(NotADirectoryError):
-        journal.run("rm", [["move", ".dvol/staging/x", "in_the_way"], ["discard", ".dvol/y"]])
+        run(journal, [["move", ".dvol/staging/x", "in_the_way"]])
     assert not journal.pending()
     assert content(journal.staging / "x") == "x"
 
@@ -143,9 +151,45 @@ def test_an_exchange_of_trees_unknown_by_their_inodes_is_corrupt(exchanging) -> 
     journal, _, live = exchanging
     live.rename(live.with_name("gone"))
     tree(live, "copied")
-    with pytest.raises(BadDocument, match="neither the old tree nor the new"):
+    with pytest.raises(BadDocument, match="neither the old one nor the new"):
         journal.complete()
     assert content(live) == "copied"
+
+
+def test_steps_before_one_that_cannot_be_taken_are_taken_back(journal: Journal) -> None:
+    tree(journal.root / "live", "old")
+    tree(journal.staging / "x" / "live", "new")
+    tree(journal.staging / "x" / "added", "added")
+    inodes = [os.lstat(p / "live").st_ino for p in (journal.staging / "x", journal.root)]
+    (journal.root / "in_the_way").write_text("")
+    steps = [
+        ["exchange", ".dvol/staging/x/live", "live", *inodes],
+        ["move", ".dvol/staging/x/added", "added"],
+        ["move", ".dvol/staging/x", "in_the_way"],
+    ]
+    with pytest.raises(NotADirectoryError):
+        run(journal, steps)
+    assert content(journal.root / "live") == "old"
+    assert not (journal.root / "added").exists()
+    assert not journal.pending()
+
+
+def test_a_journal_that_a_power_cut_brings_back_changes_nothing(journal: Journal) -> None:
+    """The volume may have been written to since, so no step is looked at but the last."""
+    tree(journal.staging / "x" / "live", "new")
+    tree(journal.root / "live", "old")
+    inodes = [os.lstat(p / "live").st_ino for p in (journal.staging / "x", journal.root)]
+    steps = [
+        ["exchange", ".dvol/staging/x/live", "live", *inodes],
+        ["move", ".dvol/staging/x", "trash"],
+    ]
+    run(journal, steps)
+    (journal.root / "live").rename(journal.root / "replaced")
+    tree(journal.root / "live", "by the user")
+    left_by_a_crash(journal, steps)
+    journal.complete()
+    assert content(journal.root / "live") == "by the user"
+    assert not journal.pending()
 
 
 def test_a_discard_half_made_is_completed(journal: Journal) -> None:

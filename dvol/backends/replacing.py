@@ -1,0 +1,276 @@
+"""Making a live tree equal to a frozen one in place: what is unchanged is not touched.
+
+Every replacement is staged first; what is left to do are the steps of a journal, which only
+rename, exchange and set attributes. A file that is exchanged with its replacement is set aside
+by the same step, so `rebuild` can make the discarded tree again, from the frozen one and what
+was set aside.
+
+    <entry>/files/<n>    a staged replacement, and once its step is taken what it replaced
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from dvol.backends import Past, Replacement, Step, space
+from dvol.backends.clean import signature
+from dvol.backends.comparing import Change, Comparison, Kind
+from dvol.backends.deletion import delete_tree
+from dvol.backends.entries import copy_attributes
+from dvol.backends.freezing import WriteBack
+from dvol.backends.index import NOTHING, Index, load, moment, wait_until_after
+from dvol.backends.links import Groups, names_of_files
+from dvol.backends.restoring import Linker, Restorer
+from dvol.backends.walk import fill
+from dvol.beneath import DIRECTORY, Beneath
+from dvol.errors import InTheWay, disk_failed
+
+
+@dataclass(frozen=True)
+class InPlace(Replacement):
+    """A replacement of single files in a live tree."""
+
+    tree: Path
+    placed: list[tuple[str, int]]  # path of a file, inode of the frozen one
+    index: Index
+    ended: bool
+
+    def remember(self) -> Index:
+        """The exchange has changed the ctime of each file, so they are looked at once more,
+        if nobody can have written to them since."""
+        newest = 0
+        if not self.ended:
+            return self.index
+        with Beneath(self.tree) as live:
+            for path, frozen in self.placed:
+                directory, name = live.parent(path)
+                status = os.stat(name, dir_fd=directory, follow_symlinks=False)
+                folder = os.path.dirname(path)
+                self.index.directories.setdefault(folder, {})[name] = signature(status, frozen)
+                newest = max(newest, status.st_ctime_ns)
+        return self.index if wait_until_after(newest) else Index()
+
+
+@dataclass
+class Stager:
+    """Stages the changes that a comparison found, and writes down the steps and what they do."""
+
+    frozen: Beneath
+    live: Beneath
+    entry: Path
+    tree: Path
+    restorer: Restorer
+    steps: list[Step] = field(default_factory=list)
+    last: list[Step] = field(default_factory=list)  # times, since XFS touches what it moves
+    changes: list[Any] = field(default_factory=list)
+    placed: list[tuple[str, int]] = field(default_factory=list)
+    count: int = 0
+
+    def __post_init__(self) -> None:
+        os.mkdir(self.entry / "files", 0o700)
+        self.files = os.open(self.entry / "files", DIRECTORY)
+
+    def close(self) -> None:
+        os.close(self.files)
+
+    def stage(self, change: Change) -> None:
+        getattr(self, f"_{change.kind}")(change)
+
+    def staged(self, ended: bool) -> InPlace:
+        """All that was staged."""
+        return InPlace(
+            steps=self.steps + self.last,
+            changes=self.changes,
+            tree=self.tree,
+            placed=self.placed,
+            index=self.restorer.index,
+            ended=ended,
+        )
+
+    def _add(self, change: Change) -> None:
+        self.steps.append(["move", self._staged(change), self._at(change)])
+        new = self._status()
+        if stat.S_ISDIR(new.st_mode):
+            self.last.append(_times_step(self._at(change), new, new))
+        self.changes.append(["added", change.path])
+
+    def _remove(self, change: Change) -> None:
+        staged = self._next()
+        self.steps.append(["move", self._at(change), staged])
+        self.changes.append(["removed", change.path, str(self.count)])
+
+    def _replace(self, change: Change) -> None:
+        staged = self._staged(change)
+        new = self._status()
+        self.steps.append(["exchange", staged, self._at(change), new.st_ino, change.old])
+        directory, name = self.live.parent(change.path)
+        old = os.stat(name, dir_fd=directory, follow_symlinks=False)
+        if stat.S_ISDIR(new.st_mode) or stat.S_ISDIR(old.st_mode):
+            self.last.append(_times_step(self._at(change), new, old))
+            self.last.append(_times_step(staged, old, new))
+        self.changes.append(["replaced", change.path, str(self.count)])
+
+    def _dress(self, change: Change) -> None:
+        """Two empty directories carry the attributes, the new ones and the old."""
+        new = self._template(self.frozen.directory(change.path))
+        old = self._template(self.live.directory(change.path))
+        self.last.append(["dress", new, self._at(change), old])
+        self.changes.append(["dressed", change.path, str(self.count)])
+
+    def _times(self, change: Change) -> None:
+        new = os.fstat(self.frozen.directory(change.path))
+        old = os.fstat(self.live.directory(change.path))
+        self.last.append(_times_step(self._at(change), new, old))
+        self.changes.append(["times", change.path, old.st_atime_ns, old.st_mtime_ns])
+
+    def _staged(self, change: Change) -> str:
+        """A copy of the frozen entry, under the next number."""
+        staged = self._next()
+        directory, name = self.frozen.parent(change.path)
+        status = os.stat(name, dir_fd=directory, follow_symlinks=False)
+        if stat.S_ISDIR(status.st_mode):
+            self._stage_directory(name, directory, change)
+        else:
+            placed = self.restorer.place_one(name, directory, str(self.count), self.files)
+            if placed is not None and status.st_ino not in self.restorer.names:
+                self.placed.append((change.path, status.st_ino))
+        return staged
+
+    def _stage_directory(self, name: str, directory: int, change: Change) -> None:
+        os.mkdir(str(self.count), 0o700, dir_fd=self.files)
+        source = os.open(name, DIRECTORY, dir_fd=directory)
+        target = os.open(str(self.count), DIRECTORY, dir_fd=self.files)
+        try:
+            fill(source, target, None, str(self.tree), self.restorer, change.path)
+        finally:
+            os.close(source)
+            os.close(target)
+
+    def _status(self) -> os.stat_result:
+        """Of what was staged last."""
+        return os.stat(str(self.count), dir_fd=self.files, follow_symlinks=False)
+
+    def _template(self, directory: int) -> str:
+        staged = self._next()
+        os.mkdir(str(self.count), 0o700, dir_fd=self.files)
+        target = os.open(str(self.count), DIRECTORY, dir_fd=self.files)
+        try:
+            copy_attributes(directory, target)
+        finally:
+            os.close(target)
+        return staged
+
+    def _next(self) -> str:
+        self.count += 1
+        return f"{self.entry}/files/{self.count}"
+
+    def _at(self, change: Change) -> str:
+        return f"{self.tree}/{change.path}" if change.path else str(self.tree)
+
+
+def replace(frozen: Path, tree: Path, entry: Path, past: Past) -> InPlace:
+    """Compare two trees and stage what makes the live one equal to the frozen; see `Backend`."""
+    links = entry / "links"
+    with Beneath(frozen) as source, Beneath(tree) as live:
+        if os.fstat(live.directory("")).st_dev != os.lstat(entry).st_dev:
+            raise InTheWay(f"the file system mounted at {tree}")
+        comparison = _compared(source, live, tree, past)
+        restorer = Restorer(comparison.names, Groups(links), comparison.index)
+        stager = Stager(source, live, entry, tree, restorer)
+        try:
+            space.require(stager.files, tree, lambda: _to_copy(comparison, source))
+            for change in comparison.changes:
+                stager.stage(change)
+        except OSError as error:
+            raise disk_failed(error, tree) from error
+        finally:
+            stager.close()
+    delete_tree(links)
+    if not wait_until_after(restorer.newest):  # before anybody else can reach what was staged
+        comparison.index.directories.clear()
+    return stager.staged(past.ended)
+
+
+def _compared(frozen: Beneath, live: Beneath, tree: Path, past: Past) -> Comparison:
+    source, target = frozen.directory(""), live.directory("")
+    index = Index(moment(target))
+    comparison = Comparison(
+        known=NOTHING if past.full else load(past.memory, index.moment),
+        written_back=WriteBack(target, index.moment is not None),
+        ended=past.ended,
+        names=names_of_files(source),
+        device=os.fstat(target).st_dev,
+        label=str(tree),
+        index=index,
+    )
+    comparison.run(target, source)
+    return comparison
+
+
+def _to_copy(comparison: Comparison, frozen: Beneath) -> int:
+    copied = (Kind.ADD, Kind.REPLACE)
+    paths = (change.path for change in comparison.changes if change.kind in copied)
+    return sum(_size(frozen, path) for path in paths)
+
+
+def rebuild(entry: Path, changes: list[Any], frozen: Path, into: Path) -> None:
+    """Make `into` a frozen tree equal to what the steps have set aside; see `Backend`."""
+    os.mkdir(into, 0o700)
+    links = into.with_name(into.name + ".links")
+    with Beneath(frozen) as source, Beneath(into) as target, Beneath(entry / "files") as files:
+        tree = source.directory("")
+        linker = Linker(names_of_files(tree), Groups(links))
+        fill(tree, target.directory(""), None, str(into), linker)
+        for change in changes:
+            _take_back(change, target, files, linker)
+    delete_tree(links)
+
+
+def _take_back(change: list[Any], target: Beneath, files: Beneath, linker: Linker) -> None:
+    kind, path, *rest = change
+    if kind in ("dressed", "times"):
+        directory = target.directory(path)
+        if kind == "times":
+            os.utime(directory, ns=(rest[0], rest[1]))
+            return
+        template = files.directory(rest[0])
+        copy_attributes(template, directory)
+        return
+    directory, name = target.parent(path)
+    if kind in ("added", "replaced"):
+        delete_tree(Path(f"/proc/self/fd/{directory}/{name}"))  # `into` may be deeper than a path
+    if kind in ("removed", "replaced"):
+        _bring_back(rest[0], files.directory(""), name, directory, linker)
+
+
+def _bring_back(number: str, files: int, name: str, directory: int, linker: Linker) -> None:
+    """Link what was set aside, a file or a directory, into a frozen tree."""
+    status = os.stat(number, dir_fd=files, follow_symlinks=False)
+    if not stat.S_ISDIR(status.st_mode):
+        linker.place_one(number, files, name, directory)
+        return
+    os.mkdir(name, 0o700, dir_fd=directory)
+    source = os.open(number, DIRECTORY, dir_fd=files)
+    target = os.open(name, DIRECTORY, dir_fd=directory)
+    try:
+        fill(source, target, None, name, linker)
+    finally:
+        os.close(source)
+        os.close(target)
+
+
+def _size(frozen: Beneath, path: str) -> int:
+    directory, name = frozen.parent(path)
+    status = os.stat(name, dir_fd=directory, follow_symlinks=False)
+    if not stat.S_ISDIR(status.st_mode):
+        return space.size(status)
+    return space.total(frozen.directory(path), lambda _, __, status: space.size(status))
+
+
+def _times_step(path: str, new: os.stat_result, old: os.stat_result) -> Step:
+    moments = (status for status in (new, old))
+    return ["times", path, *(ns for s in moments for ns in (s.st_atime_ns, s.st_mtime_ns))]

@@ -1,0 +1,71 @@
+"""Whether there is room for a copy, asked before anything is changed.
+
+Where files can be cloned a copy takes next to none. Elsewhere a tree can't be larger than all
+that its file system holds, so where as much is free nothing has to be looked at.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+from dvol.backends.content import can_clone
+from dvol.beneath import DIRECTORY
+from dvol.errors import NoSpace
+
+_SPARE = 1 << 20  # bytes for directories, lists and journals
+
+Visit = Callable[[str, str, os.stat_result], int]  # directory, name, status -> bytes to copy
+
+
+def require(directory: int, label: Path | str, needed: Callable[[], int]) -> None:
+    """Raise NoSpace if the bytes `needed` do not fit beside the open `directory`."""
+    left = os.fstatvfs(directory)
+    free = left.f_bavail * left.f_frsize
+    used = (left.f_blocks - left.f_bfree) * left.f_frsize
+    if free < used + _SPARE and not can_clone(directory):
+        needs = needed() + _SPARE
+        if needs > free:
+            raise NoSpace(str(label), str(needs), str(free))
+
+
+def total(tree: int, visit: Visit) -> int:
+    """The sum of what `visit` says about each entry of the open `tree`, directories too.
+
+    Of what goes away meanwhile nothing is counted: whoever copies it will see that.
+    """
+    return sum(
+        visit(path, entry.name, entry.stat(follow_symlinks=False))
+        for path, entries in _directories(tree)
+        for entry in entries
+    )
+
+
+def size(status: os.stat_result) -> int:
+    """Bytes that a copy of an entry takes, about."""
+    return status.st_blocks * 512 if stat.S_ISREG(status.st_mode) else 4096
+
+
+def _directories(tree: int) -> Iterator[tuple[str, Iterable[os.DirEntry[str]]]]:
+    levels = [(os.dup(tree), "", [""])]
+    try:
+        while levels:
+            fd, path, waiting = levels[-1]
+            if not waiting:
+                os.close(levels.pop()[0])
+                continue
+            name = waiting.pop()
+            try:
+                inner = os.open(name or ".", DIRECTORY, dir_fd=fd)
+            except OSError:
+                continue
+            levels.append((inner, f"{path}/{name}" if path else name, []))
+            with os.scandir(inner) as found:
+                entries = list(found)
+            levels[-1][2].extend(e.name for e in entries if e.is_dir(follow_symlinks=False))
+            yield levels[-1][1], entries
+    finally:
+        for fd, _, _ in levels:
+            os.close(fd)

@@ -1,0 +1,126 @@
+"""The walk that makes one tree from another, directory by directory.
+
+By descriptor and never by path, because containers decide what is inside a tree: a directory
+swapped for a symlink while we walk must not lead us out of it. What happens to the files of a
+directory is a `Placer`'s: see `freezing` and `restoring`.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import resource
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from dvol.backends.entries import copy_attributes
+from dvol.beneath import DIRECTORY
+from dvol.errors import DiskFailed, TreeChanged, disk_failed
+
+
+@dataclass
+class Level:
+    """A directory that is being made: the open source and target, and where the target may be
+    linked from (`beside`), if there is such a directory. `path` is relative to the tree."""
+
+    source: int
+    target: int
+    beside: int | None
+    path: str
+    label: str  # of the tree, for messages
+    began: int  # when the walk did, by the clock of the file system, in ns
+    directories: Iterator[str] = field(default_factory=lambda: iter(()))
+
+    def named(self, error: OSError, name: str) -> DiskFailed | TreeChanged:
+        """ENOENT and friends under our feet mean that somebody writes to the tree."""
+        path = "/".join(filter(None, (self.label, self.path, name)))
+        changed = isinstance(error, FileNotFoundError | NotADirectoryError)
+        if changed or error.errno in (errno.ELOOP, errno.ESTALE):
+            return TreeChanged(path)
+        return disk_failed(error, path)
+
+    def inner(self, name: str) -> Level:
+        """The level of a directory in this one, made in the target."""
+        os.mkdir(name, 0o700, dir_fd=self.target)
+        path = f"{self.path}/{name}" if self.path else name
+        source = os.open(name, DIRECTORY, dir_fd=self.source)
+        try:
+            target = os.open(name, DIRECTORY, dir_fd=self.target)
+        except OSError:
+            os.close(source)
+            raise
+        beside = open_beside(name, self.beside)
+        return Level(source, target, beside, path, self.label, self.began)
+
+    def finish(self) -> None:
+        """Last, because filling a directory changes its times and may need its write bit.
+
+        A directory that changed since the walk began may have lost a file to one that was
+        walked before, or won one that was walked already.
+        """
+        if os.fstat(self.source).st_ctime_ns > self.began:
+            raise TreeChanged("/".join(filter(None, (self.label, self.path))))
+        copy_attributes(self.source, self.target)
+        self.close()
+
+    def close(self) -> None:
+        for fd in (self.source, self.target, self.beside):
+            if fd is not None:
+                os.close(fd)
+
+
+class Placer(Protocol):
+    """What makes the files of a directory."""
+
+    def place(self, level: Level) -> list[str]:
+        """Make all but the directories, whose names are returned."""
+
+
+def fill(
+    source: int, target: int, beside: int | None, label: str, placer: Placer, path: str = ""
+) -> None:
+    """Make the new, open directory `target` equal to the open `source`; `path` is where it is
+    in the tree that is called `label`.
+
+    Depth first with a stack of our own: containers make trees deeper than Python's. Raises
+    TreeChanged, DiskFailed; all descriptors stay the caller's.
+    """
+    allow_deep_trees()
+    began = os.fstat(target).st_ctime_ns
+    fds = [os.dup(source), os.dup(target), None if beside is None else os.dup(beside)]
+    levels = [Level(fds[0] or 0, fds[1] or 0, fds[2], path, label, began)]
+    try:
+        levels[0].directories = iter(placer.place(levels[0]))
+        while levels:
+            level = levels[-1]
+            name = next(level.directories, None)
+            if name is None:
+                level.finish()
+                levels.pop()
+                continue
+            try:
+                levels.append(level.inner(name))
+            except OSError as error:
+                raise level.named(error, name) from error
+            levels[-1].directories = iter(placer.place(levels[-1]))
+    finally:
+        for level in levels:
+            level.close()
+
+
+def open_beside(name: str, parent: int | None) -> int | None:
+    """The directory of that name, if there is one."""
+    if parent is None:
+        return None
+    try:
+        return os.open(name, DIRECTORY, dir_fd=parent)
+    except OSError:
+        return None
+
+
+def allow_deep_trees() -> None:
+    """A few descriptors a level: the usual soft limit of 1024 ends at depth 300."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

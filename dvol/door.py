@@ -1,0 +1,111 @@
+"""What Docker's door needs of a pool besides the promise, and what its server does unasked.
+
+None of it asks Docker anything. It knows files, locks and gates; the calls in Docker's own words
+are the server's.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from dvol import names
+from dvol.errors import DvolError, TreeMissing, VolumeBusy, VolumeNotFound, disk_failed
+from dvol.history import is_directory
+from dvol.layout import VolumeLayout
+from dvol.locks import held, holder, shared
+from dvol.pool_files import PoolFiles
+from dvol.volume_files import VolumeFiles
+
+MOUNT_PATIENCE = 18.0  # seconds; Docker's own limit may be 30, and it retries with empty bodies
+_ANONYMOUS = re.compile(r"[0-9a-f]{64}")  # what Docker calls a volume that nobody named
+
+
+class Door:
+    """Docker's side of a pool; `Pool` has it."""
+
+    _files: PoolFiles
+
+    def create(self, volume: str) -> None:
+        """Make a volume if none has that name: Docker asks again after any failed `Get`."""
+        names.check_volume(volume)
+        with self._files.changing_pool("create"):
+            if not self._files.exists(volume):
+                self._files.create(volume, active=False)
+
+    def remove(self, volume: str) -> None:
+        """Move a volume to the trash; doom it if nobody named it nor committed to it.
+
+        Busy at once rather than slow; a volume that is not there is removed already.
+        """
+        layout = self._files.layout
+        with suppress(VolumeNotFound):
+            with self._files.changing(volume, "rm", tolerant=True, patience=0.0) as files:
+                passing = _ANONYMOUS.fullmatch(volume) and not _has_commits(files)
+                with self._files.changing_pool("rm", patience=1.0):
+                    self._files.discard(volume, layout.doomed if passing else layout.trash)
+
+    def names(self) -> list[str]:
+        """The names of all volumes, in whatever state they are."""
+        with self._files.reading():
+            return self._files.names()
+
+    def tree(self, volume: str) -> Path:
+        """The live tree that Docker mounts. Takes no lock and waits for nobody."""
+        with self._files.reading(volume):
+            return self._live_tree(self._files.find(volume))
+
+    def created(self, volume: str) -> str:
+        """When the volume was made, RFC 3339 with a zone."""
+        with self._files.reading(volume):
+            return self._files.volume(self._files.find(volume)).created()
+
+    def mount(self, volume: str, patience: float = MOUNT_PATIENCE) -> Path:
+        """The live tree, once no verb needs it quiet; VolumeBusy after `patience` seconds."""
+        deadline = time.monotonic() + patience
+        with self._files.reading():
+            while True:
+                files = self._files.volume(self._files.find(volume))
+                with shared(files.layout.gate, deadline - time.monotonic()) as had:
+                    if not had:
+                        raise VolumeBusy(volume, holder(files.layout.gate))
+                    if not files.journal.pending():
+                        return self._live_tree(files.layout)
+                with held(files.layout.lock, "recovery", deadline - time.monotonic()) as had:
+                    if not had:
+                        raise VolumeBusy(volume, holder(files.layout.lock))
+                    files.journal.complete()
+
+    def recover(self) -> Iterator[DvolError]:
+        """Complete what died under way, in every volume; yields what stays as it is."""
+        with self._files.reading():
+            for name in self._files.names():
+                try:
+                    self._files.settled(name)
+                except OSError as error:
+                    yield disk_failed(error)
+                except DvolError as error:
+                    yield error
+
+    def sweep(self) -> None:
+        """Delete what is doomed. Slow, so never within a call that Docker waits for."""
+        self._files.sweep()
+
+    def _live_tree(self, layout: VolumeLayout) -> Path:
+        tree = layout.tree(self._files.volume(layout).history.current())
+        if not is_directory(tree):
+            raise TreeMissing(str(tree))
+        return tree
+
+
+def _has_commits(files: VolumeFiles) -> bool:
+    """In doubt, yes."""
+    try:
+        lists = any(name.endswith(".json") for name in os.listdir(files.layout.branches))
+        return lists or bool(os.listdir(files.layout.commits))
+    except OSError:
+        return True

@@ -1,0 +1,128 @@
+"""Putting a branch back: to a commit (reset), or to what a reset or an undo has discarded (undo).
+
+Both set aside what they discard, in the volume's own trash, and both are one replacement of the
+live tree by a frozen one; they differ in where the frozen tree comes from.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from dvol.backends import Replacement, Step
+from dvol.discarded import base_of, brought_back
+from dvol.errors import NothingToUndo
+from dvol.history import as_document, commits_of, is_directory
+from dvol.revisions import Line
+from dvol.trash import describe, described, entries, new_entry, next_number
+from dvol.volume_files import Quiet, VolumeFiles
+
+KEPT = 10  # discarded states of a branch that can be brought back
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A reset or undo that is staged, but for being durable."""
+
+    steps: list[Step]
+    replacement: Replacement
+    base: Path  # where the frozen tree lies once the steps are taken
+    line: Line
+
+
+@dataclass(frozen=True)
+class Resets:
+    """Resets of one branch. Nobody may write to its tree from `prepare` until `take` is done."""
+
+    files: VolumeFiles
+    branch: str
+    quiet: Quiet
+
+    def prepare(self, line: Line) -> Plan:
+        """Stage the way to the last commit of `line`, which becomes the branch's list."""
+        plan = self._plan("reset", self._new_entry(), self.files.frozen(line), line)
+        return self._staged(plan, "reset")
+
+    def prepare_undo(self) -> Plan:
+        """Stage the way back to the state that was discarded last."""
+        found = entries(self.files.layout.undo(self.branch))
+        if not found:
+            raise NothingToUndo(self.branch)
+        undone = found[-1]
+        note = described(undone)
+        entry = self._new_entry()
+        self.rebuild(undone, note, entry / "base")
+        line = commits_of(note.get("line"), undone / "entry.json")
+        plan = self._plan("undo", entry, entry / "base", line, self._brought_back(line))
+        gone = self.files.layout.pool.doomed / f"{entry.name}-undone"
+        last = ["move", self.files.at(undone), self.files.at(gone)]
+        return self._staged(replace(plan, steps=[*plan.steps, last]), "undo")
+
+    def take(self, plan: Plan) -> None:
+        """Make it so, all or nothing, once what was staged is durable."""
+        if plan.steps:
+            self.files.journal.run(plan.steps)
+            memory = plan.replacement.remember()
+            if is_directory(plan.base):  # not if an undo had nothing to change
+                self.files.remember(self.branch, memory, plan.base)
+
+    def rebuild(self, entry: Path, note: dict[str, Any], into: Path) -> None:
+        """Make a frozen tree equal to the one an entry tells of."""
+        base = base_of(self.files.layout, entry, note)
+        self.files.backend.rebuild(entry, note.get("changes"), base, into)
+
+    def old_entries(self) -> list[Path]:
+        """Those that are more than are kept."""
+        return entries(self.files.layout.undo(self.branch))[:-KEPT]
+
+    def _plan(
+        self, verb: str, entry: Path, frozen: Path, line: Line, before: list[Step] | None = None
+    ) -> Plan:
+        files, layout = self.files, self.files.layout
+        history = files.history
+        old = history[self.branch]
+        past = files.past(self.branch, old, self.quiet)
+        replacement = files.backend.replace(frozen, layout.tree(self.branch), entry, past)
+        target = layout.undo(self.branch) / next_number(layout.undo(self.branch))
+        base = target / "base" if frozen == entry / "base" else frozen
+        if not replacement.steps and line == old:
+            files.backend.delete(entry)
+            return Plan([], replacement, base, line)
+        self._describe(verb, entry, base, replacement, old)
+        steps = [files.relative(step) for step in replacement.steps] + (before or [])
+        if line != old:
+            kept = {commit.id for commit in line}
+            gone = tuple(one for one in old if one.id not in kept)
+            files.write(entry / "line.json", as_document(line))
+            steps += files.put(entry / "line.json", layout.line(self.branch))
+            steps += files.drop(files.dropped(gone, self.branch, history), entry)
+        steps.append(["move", files.at(entry), files.at(target)])
+        return Plan(steps, replacement, base, line)
+
+    def _staged(self, plan: Plan, verb: str) -> Plan:
+        if plan.steps:
+            self.files.journal.stage(verb, plan.steps)
+        return plan
+
+    def _describe(
+        self, verb: str, entry: Path, base: Path, replacement: Replacement, old: Line
+    ) -> None:
+        describe(
+            entry,
+            durable=self.files.backend.properties.durable,
+            verb=verb,
+            volume=self.files.layout.name,
+            branch=self.branch,
+            base=self.files.at(base),
+            changes=replacement.changes,
+            line=as_document(old),
+        )
+
+    def _brought_back(self, line: Line) -> list[Step]:
+        """Steps that bring back what was dropped of a list since, by whichever verb."""
+        what = f"the state of branch '{self.branch}'"
+        return self.files.take_back(brought_back(self.files.layout, line, what))
+
+    def _new_entry(self) -> Path:
+        return new_entry(self.files.layout.staging, self.files.layout.undo(self.branch))

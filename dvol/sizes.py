@@ -1,0 +1,14 @@
+"""How many bytes, as people read it. Pure; no disk."""
+
+from __future__ import annotations
+
+
+def readable(size: int) -> str:
+    """`1.2 GiB`; below a KiB whole bytes."""
+    if size < 1024:
+        return f"{size} B"
+    units = iter(("KiB", "MiB", "GiB", "TiB", "PiB", "EiB"))
+    rest, unit = size / 1024, next(units)
+    while round(rest, 1) >= 1024:
+        rest, unit = rest / 1024, next(units)
+    return f"{rest:.1f} {unit}"

@@ -1,0 +1,53 @@
+"""How much space comes back when something is deleted."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from dvol.backends import space
+from dvol.beneath import DIRECTORY
+from dvol.layout import PoolLayout
+
+
+@dataclass
+class Scales:
+    """Weighs what is deleted together: a file counts once its last name is among that."""
+
+    _names: Counter[tuple[int, int]] = field(default_factory=Counter)
+
+    def weigh(self, path: Path) -> int:
+        """The bytes that deleting `path`, after all that was weighed before, gives back.
+
+        What goes away under our eyes is not counted. Blocks that files share, where they were
+        cloned, are: nobody can tell these.
+        """
+        try:
+            fd = os.open(path, DIRECTORY)
+        except OSError:
+            return 0
+        try:
+            return space.total(fd, self._freed)
+        except OSError:
+            return 0
+        finally:
+            os.close(fd)
+
+    def _freed(self, path: str, name: str, status: os.stat_result) -> int:
+        if status.st_nlink > 1 and not stat.S_ISDIR(status.st_mode):
+            inode = (status.st_dev, status.st_ino)
+            self._names[inode] += 1
+            if self._names[inode] < status.st_nlink:
+                return 0
+        return status.st_blocks * 512
+
+
+def freeable(layout: PoolLayout, volumes: Iterable[str]) -> int:
+    """The bytes that deleting everything that was discarded would give back."""
+    scales = Scales()
+    undo = (layout.volume(name).own / "undo" for name in volumes)
+    return sum(map(scales.weigh, (layout.doomed, layout.trash, *undo)))

@@ -1,0 +1,212 @@
+"""The commands that go back on others, and look after what these left: undo, restore, gc, fsck."""
+
+import os
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Dvol, on_disk
+from tests.contract.places import Keeper
+from tests.contract.test_locking import lock, locked
+
+ENTRY = r"[0-9a-f]{12}"
+WHEN = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d [+-]\d{4}"
+
+
+def write(volume: Keeper, text: str, branch: str = "master") -> None:
+    (volume.tree("v", branch) / "file").write_text(text)
+
+
+def content(volume: Keeper, branch: str = "master") -> str:
+    return (volume.tree("v", branch) / "file").read_text()
+
+
+# -- undo --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("argv", [[], ["v"]])
+def test_undo_brings_back_and_says_where_head_is(
+    dvol: Dvol, volume: Keeper, argv: list[str]
+) -> None:
+    two, one = (commit.id[:7] for commit in volume.engine.log("v"))
+    dvol("reset", "--hard", "HEAD^").said()
+    assert dvol("undo", *argv).well() == f"HEAD is now at {two} 2\n"
+    assert content(volume) == "not committed"
+    assert dvol("undo", *argv).well() == f"HEAD is now at {one} 1\n"
+    assert content(volume) == "1"
+
+
+def test_nothing_to_undo_is_told(dvol: Dvol, unchanged: Keeper) -> None:
+    assert "Nothing to undo on branch 'master'" in dvol("undo").refused(3)
+
+
+@on_disk
+def test_only_the_first_line_of_a_message_is_said(dvol: Dvol, volume: Keeper) -> None:
+    dvol("commit", "-m", "the title\x1b[31m\n\nand more").well()
+    head = volume.engine.log("v")[0].id[:7]
+    said = dvol("reset", "--hard").said()
+    assert said == rf"HEAD is now at {head} the title\x1b[31m"
+
+
+@on_disk
+def test_undo_may_lead_to_before_the_first_commit(dvol: Dvol, volume: Keeper) -> None:
+    (volume.pool / "v" / "branches" / "master.json").unlink()
+    dvol("reset", "--hard", "side").said()
+    assert dvol("undo").well() == "HEAD is now before the first commit\n"
+
+
+# -- restore -----------------------------------------------------------------------------------
+
+
+def test_restore_lists_what_can_be_brought_back(dvol: Dvol, volume: Keeper) -> None:
+    dvol("reset", "--hard")
+    dvol("branch", "-d", "side")
+    volume.engine.init("w")
+    dvol("rm", "-f", "w")
+    header, *rows = dvol("restore").well().splitlines()
+    assert re.fullmatch(r"ENTRY +DISCARDED +WHAT", header)
+    told = [re.fullmatch(rf"({ENTRY})   ({WHEN})   (.+)", row) for row in rows]
+    assert {row[3] for row in told if row} == {
+        "state of v/master before reset",
+        "branch v/side",
+        "volume w",
+    }
+
+
+def test_without_anything_discarded_the_list_is_its_header(dvol: Dvol, volume: Keeper) -> None:
+    assert len(dvol("restore").well().splitlines()) == 1
+
+
+def entry(dvol: Dvol, what: str) -> str:
+    """The id in the row that says so."""
+    (row,) = [row for row in dvol("restore").well().splitlines() if row.endswith(what)]
+    return row.split()[0]
+
+
+def test_restore_says_what_came_back(dvol: Dvol, volume: Keeper) -> None:
+    dvol("reset", "--hard")
+    dvol("branch", "-d", "side")
+    assert dvol("restore", entry(dvol, "side")[:5]).well() == "Restored branch v/side\n"
+    state = entry(dvol, "reset")
+    assert f"'dvol restore {state} NAME'" in dvol("restore", state).refused(2)
+    assert dvol("restore", state, "old").well() == "Restored branch v/old\n"
+    assert content(volume, "old") == "not committed"
+    dvol("rm", "-f", "v")
+    assert dvol("restore", entry(dvol, "volume v"), "w").well() == "Restored volume w\n"
+    assert dvol("log", "w").well().count("commit ") == 2
+
+
+@on_disk
+@pytest.mark.parametrize(
+    ("argv", "code"),
+    [
+        (["nope"], 3),
+        ([""], 3),
+        (["../.."], 3),
+        (["0000"], 3),
+        (["a\nb"], 3),
+        (["a", "b", "c"], 2),
+        (["--now"], 2),
+    ],
+    ids=repr,
+)
+def test_restore_of_what_is_no_entry_is_refused(
+    dvol: Dvol, unchanged: Keeper, argv: list[str], code: int
+) -> None:
+    dvol("restore", *argv).refused(code)
+
+
+@on_disk
+def test_restore_over_what_is_there_is_refused(dvol: Dvol, volume: Keeper) -> None:
+    dvol("rm", "-f", "v")
+    dvol("init", "v")
+    assert "volume v already exists" in dvol("restore", entry(dvol, "volume v")).refused(4)
+
+
+# -- gc ----------------------------------------------------------------------------------------
+
+
+def test_gc_says_what_it_frees_and_the_sum(dvol: Dvol, volume: Keeper) -> None:
+    assert dvol("gc").well() == "Freed 0 B\n"
+    dvol("reset", "--hard")
+    state = entry(dvol, "reset")
+    *rows, total = dvol("gc", "--now", "--dry-run").well().splitlines()
+    size = r"\d+(\.\d)? (B|KiB)"
+    assert re.fullmatch(rf"{state}   {size}   state of v/master before reset", "\n".join(rows))
+    assert re.fullmatch(rf"Would free {size}", total)
+    assert dvol("gc").well() == "Freed 0 B\n"
+    *rows, total = dvol("gc", "--now").well().splitlines()
+    assert (len(rows), total[:6]) == (1, "Freed ")
+    assert len(dvol("restore").well().splitlines()) == 1
+
+
+def test_gc_says_which_volume_was_busy(dvol: Dvol, volume: Keeper) -> None:
+    dvol("reset", "--hard")
+    with locked(lock(volume.pool)):
+        done = dvol("gc", "--now")
+    assert (done.code, done.out) == (0, "Freed 0 B\n")
+    assert re.fullmatch(r"dvol: nothing of v is freed: volume v is busy.*\n", done.err)
+
+
+# -- fsck --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("argv", [[], ["v"], ["--repair"], ["--repair", "v"]])
+def test_fsck_of_what_is_sound_prints_nothing(dvol: Dvol, volume: Keeper, argv: list[str]) -> None:
+    assert dvol("fsck", *argv).said() == "nothing wrong was found"
+
+
+def test_fsck_prints_a_line_for_each_thing_and_its_exit_code(dvol: Dvol, volume: Keeper) -> None:
+    (volume.pool / "v" / "stray").touch()
+    (volume.pool / "stray").touch()
+    os.mkdir(volume.pool / "v" / ".dvol" / "staging" / "left")
+    done = dvol("fsck")
+    assert (done.code, done.err) == (8, "dvol: found 3 broken\n")
+    assert done.out.splitlines() == [
+        "the pool: stray is nothing of dvol's",
+        "v: .dvol/staging/left was left by a dead verb",
+        "v: stray is nothing of dvol's",
+    ]
+    for path in ("stray", "v/stray"):
+        (volume.pool / path).unlink()
+    done = dvol("fsck", "--repair", "v")
+    assert (done.code, done.err) == (0, "dvol: found 1 repaired\n")
+    assert done.out == "v: .dvol/staging/left was left by a dead verb (repaired)\n"
+    assert dvol("fsck").said() == "nothing wrong was found"
+
+
+@on_disk
+def test_fsck_means_every_volume_unless_one_is_named(dvol: Dvol, volume: Keeper) -> None:
+    volume.engine.init("w")
+    (volume.pool / "v" / "stray").touch()
+    assert dvol("fsck", DVOL_VOLUME="w").code == 8
+    assert dvol("fsck", "w").code == 0
+    assert "'nope' does not exist" in dvol("fsck", "nope").refused(3)
+
+
+def test_fsck_tells_of_a_busy_volume(dvol: Dvol, volume: Keeper) -> None:
+    with locked(lock(volume.pool)):
+        done = dvol("fsck")
+        (volume.pool / "stray").touch()
+        worse = dvol("fsck")
+    assert (done.code, done.err) == (5, "dvol: found 1 busy\n")
+    assert re.fullmatch(r"v: volume v is busy.*\n", done.out)
+    assert (worse.code, worse.err) == (8, "dvol: found 1 broken, 1 busy\n")
+
+
+@on_disk
+def test_fsck_of_odd_names_prints_lines(dvol: Dvol, volume: Keeper, tmp_path: Path) -> None:
+    (volume.pool / "v" / os.fsdecode(b"new\nline \xff")).touch()
+    done = dvol("fsck")
+    assert (done.code, len(done.out.splitlines())) == (8, 1)
+
+
+# -- commit --full -----------------------------------------------------------------------------
+
+
+def test_commit_full_is_a_commit(dvol: Dvol, volume: Keeper) -> None:
+    printed = dvol("commit", "--full", "-m", "all of it").well()
+    newest = volume.engine.log("v")[0]
+    assert (printed.strip(), newest.message) == (newest.id, "all of it")
+    assert (volume.frozen("v", newest.id) / "file").read_text() == "not committed"

@@ -1,0 +1,533 @@
+"""Undo: what a reset discarded comes back whole, and undo twice is redo."""
+
+import json
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from dvol.backends.deletion import delete_tree
+from dvol.engine import Engine
+from dvol.errors import CommitsGone, NothingToUndo, VolumeNotFound
+from dvol.resets import KEPT
+from tests.contract.places import Keeper, eventually
+from tests.contract.test_engine import commit, content, engine, messages, state, tree
+from tests.contract.trees import described
+
+__all__ = ["engine", "tree"]
+
+DAY = 86_400 * 10**9
+anywhere = pytest.mark.parametrize("filesystem", ["dir"], indirect=True, scope="session")
+Change = Callable[[Path], object]
+
+
+def set_aside(keeper: Keeper, branch: str = "master", volume: str = "v") -> list[Path]:
+    """The entries of a branch, oldest first."""
+    place = keeper.pool / volume / ".dvol" / "undo" / branch
+    return sorted(place.iterdir()) if place.exists() else []
+
+
+def commits_on_disk(keeper: Keeper, volume: str = "v") -> set[str]:
+    return set(os.listdir(keeper.pool / volume / "commits"))
+
+
+# -- what is in a tree -------------------------------------------------------------------------
+
+
+def many_kinds(tree: Path) -> None:
+    """What is committed."""
+    for name in ("file", "other", "directory/inner", "directory/deep/leaf", "gone/with/all"):
+        (tree / name).parent.mkdir(parents=True, exist_ok=True)
+        (tree / name).write_text(f"content of {name}")
+        os.utime(tree / name, ns=(DAY, DAY))
+    os.link(tree / "other", tree / "directory/other-name")
+    (tree / "one").write_text("a pair")
+    os.link(tree / "one", tree / "two")
+    (tree / "link").symlink_to("file")
+    os.mkfifo(tree / "fifo")
+    (tree / "empty").mkdir()
+
+
+def rewritten(tree: Path) -> None:
+    """Same size, same modification time."""
+    text = (tree / "file").read_text()
+    (tree / "file").write_text(text.upper())
+    os.utime(tree / "file", ns=(DAY, DAY))
+
+
+def to_directory(tree: Path) -> None:
+    (tree / "file").unlink()
+    (tree / "file").mkdir()
+    (tree / "file" / "inside").write_text("new")
+
+
+def from_directory(tree: Path) -> None:
+    shutil.rmtree(tree / "directory")
+    (tree / "directory").write_text("a file now")
+
+
+def to_symlink(tree: Path) -> None:
+    (tree / "file").unlink()
+    (tree / "file").symlink_to("/etc/passwd")
+
+
+def retargeted(tree: Path) -> None:
+    (tree / "link").unlink()
+    (tree / "link").symlink_to("elsewhere")
+
+
+def unlinked_pair(tree: Path) -> None:
+    (tree / "two").unlink()
+    (tree / "two").write_text("a pair")
+
+
+def paired(tree: Path) -> None:
+    os.link(tree / "file", tree / "directory/deep/again")
+
+
+def renamed(tree: Path) -> None:
+    (tree / "directory").rename(tree / "moved")
+    (tree / "file").rename(tree / "empty" / "file")
+
+
+def attributes(tree: Path) -> None:
+    (tree / "file").chmod(0o4755)
+    (tree / "directory").chmod(0o1770)
+    tree.chmod(0o700)
+
+
+def extended(tree: Path) -> None:
+    for name in ("file", "directory"):
+        os.setxattr(tree / name, "user.one", b"a \0 value")
+
+
+def times(tree: Path) -> None:
+    for name in ("file", "empty", "link"):
+        os.utime(tree / name, ns=(7, 1_600_000_000_987_654_321), follow_symlinks=False)
+
+
+def everything(tree: Path) -> None:
+    for change in (attributes, times, renamed, retargeted, unlinked_pair):
+        change(tree)
+    for number in range(50):
+        (tree / f"new-{number}").write_text(str(number) * 100)
+
+
+CHANGES: dict[str, Change] = {
+    "changed": lambda tree: (tree / "file").write_text("something longer than before"),
+    "same size": rewritten,
+    "deleted": lambda tree: (tree / "file").unlink(),
+    "new": lambda tree: (tree / "new").write_text("new"),
+    "new directory": lambda tree: shutil.copytree(tree / "directory", tree / "empty" / "copy"),
+    "deleted directory": lambda tree: shutil.rmtree(tree / "gone"),
+    "file to directory": to_directory,
+    "directory to file": from_directory,
+    "file to symlink": to_symlink,
+    "symlink": retargeted,
+    "pair apart": unlinked_pair,
+    "pair changed": lambda tree: (tree / "one").write_text("both"),
+    "paired": paired,
+    "name of a pair gone": lambda tree: (tree / "directory/other-name").unlink(),
+    "special": lambda tree: (tree / "fifo").unlink(),
+    "renamed": renamed,
+    "attributes": attributes,
+    "times": times,
+    "everything": everything,
+}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_what_reset_discarded_comes_back_byte_for_byte(
+    engine: Engine, tree: Path, change: Change
+) -> None:
+    many_kinds(tree)
+    done = commit(engine)
+    committed = described(tree)
+    change(tree)
+    changed = described(tree)
+    engine.reset("v")
+    assert committed == described(tree)
+    assert done == engine.undo("v")
+    assert changed == described(tree)
+    engine.undo("v")
+    assert committed == described(tree)
+    engine.undo("v")
+    assert changed == described(tree)
+
+
+def test_extended_attributes_come_back(engine: Engine, tree: Path) -> None:
+    many_kinds(tree)
+    try:
+        os.setxattr(tree, "user.probe", b"x")
+    except OSError:
+        pytest.skip("no extended attributes of users here")
+    commit(engine)
+    extended(tree)
+    changed = described(tree)
+    engine.reset("v")
+    assert changed != described(tree)
+    engine.undo("v")
+    assert changed == described(tree)
+
+
+def test_what_is_set_aside_is_the_discarded_files_themselves(
+    engine: Engine, keeper: Keeper, tree: Path
+) -> None:
+    """Hence it costs no copy."""
+    state(tree, "1")
+    commit(engine)
+    (tree / "file").unlink()
+    state(tree, "discarded")
+    inode = (tree / "file").stat().st_ino
+    engine.reset("v")
+    (entry,) = set_aside(keeper)
+    assert inode in {path.lstat().st_ino for path in entry.rglob("*")}
+
+
+# -- lists and commits -------------------------------------------------------------------------
+
+
+def test_the_list_and_its_commits_come_back_with_the_tree(
+    engine: Engine, keeper: Keeper, tree: Path
+) -> None:
+    state(tree, "1")
+    one = commit(engine, "1")
+    state(tree, "2")
+    two = commit(engine, "2")
+    frozen = described(keeper.frozen("v", two.id))
+    state(tree, "not committed")
+    engine.reset("v", "HEAD^")
+    assert commits_on_disk(keeper) == {one.id}
+    assert two == engine.undo("v")
+    assert [two, one] == engine.log("v")
+    assert content(tree) == "not committed"
+    assert frozen == described(keeper.frozen("v", two.id))
+    assert two == engine.reset("v", two.id)
+    assert content(tree) == "2"
+
+
+def test_undo_twice_is_redo(engine: Engine, keeper: Keeper, tree: Path) -> None:
+    state(tree, "1")
+    one = commit(engine, "1")
+    state(tree, "2")
+    two = commit(engine, "2")
+    engine.reset("v", "HEAD^")
+    for _ in range(3):
+        engine.undo("v")
+        assert (content(tree), engine.log("v")) == ("2", [two, one])
+        assert commits_on_disk(keeper) == {one.id, two.id}
+        engine.undo("v")
+        assert (content(tree), engine.log("v")) == ("1", [one])
+        assert commits_on_disk(keeper) == {one.id}
+    assert len(set_aside(keeper)) == 1
+
+
+def test_undo_sets_aside_what_changed_since(engine: Engine, tree: Path) -> None:
+    state(tree, "1")
+    commit(engine, "1")
+    state(tree, "first")
+    engine.reset("v")
+    state(tree, "second")
+    engine.undo("v")
+    assert content(tree) == "first"
+    engine.undo("v")
+    assert content(tree) == "second"
+
+
+def test_undo_sets_aside_what_was_committed_since(
+    engine: Engine, keeper: Keeper, tree: Path
+) -> None:
+    state(tree, "1")
+    one = commit(engine, "1")
+    state(tree, "2")
+    two = commit(engine, "2")
+    engine.reset("v", "HEAD^")
+    state(tree, "3")
+    three = commit(engine, "3")
+    assert two == engine.undo("v")
+    assert (content(tree), engine.log("v")) == ("2", [two, one])
+    assert commits_on_disk(keeper) == {one.id, two.id}
+    assert three == engine.undo("v")
+    assert (content(tree), engine.log("v")) == ("3", [three, one])
+
+
+def test_undo_of_several_resets_brings_back_the_last(engine: Engine, tree: Path) -> None:
+    """Older ones are still there for `restore`."""
+    for text in ("1", "2", "3"):
+        state(tree, text)
+        commit(engine, text)
+    engine.reset("v", "HEAD^")
+    engine.reset("v", "HEAD^")
+    engine.undo("v")
+    assert (content(tree), messages(engine)) == ("2", ["2", "1"])
+    assert [one.verb for one in engine.discarded()] == ["undo", "reset"]
+
+
+def test_undo_after_taking_over_another_branchs_history(
+    engine: Engine, keeper: Keeper, tree: Path
+) -> None:
+    state(tree, "1")
+    commit(engine, "1")
+    engine.branch("v", "side")
+    state(keeper.tree("v", "side"), "2")
+    commit(engine, "2")
+    engine.checkout("v", "master")
+    state(tree, "3")
+    commit(engine, "3")
+    engine.reset("v", "side")
+    engine.undo("v")
+    assert (content(tree), messages(engine)) == ("3", ["3", "1"])
+    assert messages(engine, revision="side") == ["2", "1"]
+
+
+def test_undo_may_lead_back_to_before_the_first_commit(
+    engine: Engine, keeper: Keeper, tree: Path
+) -> None:
+    """As a list of the original may be, while another branch has commits."""
+    state(tree, "1")
+    commit(engine, "1")
+    engine.branch("v", "side")
+    engine.checkout("v", "master")
+    (keeper.pool / "v" / "branches" / "master.json").unlink()
+    state(tree, "mine")
+    engine.reset("v", "side")
+    assert engine.undo("v").id == ""
+    assert (engine.log("v"), content(tree)) == ([], "mine")
+
+
+def test_each_branch_has_its_own(engine: Engine, keeper: Keeper, tree: Path) -> None:
+    state(tree, "1")
+    commit(engine, "1")
+    state(tree, "on master")
+    engine.reset("v")
+    engine.branch("v", "side")
+    with pytest.raises(NothingToUndo, match="'side'"):
+        engine.undo("v")
+    state(keeper.tree("v", "side"), "on side")
+    engine.reset("v")
+    engine.checkout("v", "master")
+    engine.undo("v")
+    assert content(tree) == "on master"
+    engine.checkout("v", "side")
+    engine.undo("v")
+    assert content(keeper.tree("v", "side")) == "on side"
+
+
+# -- commits that another branch's verb has moved ----------------------------------------------
+
+
+@pytest.fixture
+def shared(engine: Engine, keeper: Keeper, tree: Path) -> Engine:
+    """`master` was reset away from a commit `2` that `side` has, too; `side` is current."""
+    state(tree, "1")
+    commit(engine, "1")
+    state(tree, "2")
+    commit(engine, "2")
+    engine.branch("v", "side")
+    engine.checkout("v", "master")
+    engine.reset("v", "HEAD^")
+    return engine
+
+
+def test_a_commit_that_went_with_a_deleted_branch_comes_back(
+    shared: Engine, keeper: Keeper, tree: Path
+) -> None:
+    shared.delete_branch("v", "side")
+    assert len(commits_on_disk(keeper)) == 1
+    two = shared.undo("v")
+    assert (content(tree), messages(shared)) == ("2", ["2", "1"])
+    assert content(keeper.frozen("v", two.id)) == "2"
+    shared.restore(next(one.entry for one in shared.discarded() if one.verb == "branch -d"))
+    assert messages(shared, revision="side") == ["2", "1"]
+
+
+def test_a_commit_that_another_branchs_reset_dropped_comes_back(
+    shared: Engine, keeper: Keeper, tree: Path
+) -> None:
+    shared.checkout("v", "side")
+    shared.reset("v", "HEAD^")
+    assert len(commits_on_disk(keeper)) == 1
+    shared.checkout("v", "master")
+    shared.undo("v")
+    assert (content(tree), messages(shared)) == ("2", ["2", "1"])
+    shared.checkout("v", "side")
+    shared.undo("v")
+    assert (content(keeper.tree("v", "side")), messages(shared)) == ("2", ["2", "1"])
+    assert shared.fsck() == []
+
+
+def test_a_commit_dropped_by_a_branch_that_was_then_deleted_comes_back(
+    shared: Engine, keeper: Keeper, tree: Path
+) -> None:
+    shared.checkout("v", "side")
+    shared.reset("v", "HEAD^")
+    shared.checkout("v", "master")
+    shared.delete_branch("v", "side")
+    shared.undo("v")
+    assert (content(tree), messages(shared)) == ("2", ["2", "1"])
+
+
+@anywhere
+def test_undo_without_a_commit_of_its_list_is_refused_and_changes_nothing(
+    shared: Engine, keeper: Keeper, tree: Path
+) -> None:
+    two = shared.log("v", "side")[0]
+    shared.delete_branch("v", "side")
+    (lost,) = (keeper.pool / ".dvol" / "trash").glob(f"*/commits/{two.id}")
+    delete_tree(lost)
+    places = [keeper.pool / "v" / name for name in ("branches", "commits", ".dvol/undo")]
+    before = [described(path) for path in places]
+    with pytest.raises(CommitsGone, match=two.id[:12]) as refusal:
+        shared.undo("v")
+    assert refusal.value.exit_code == 3
+    assert before == [described(path) for path in places]
+
+
+# -- nothing to undo, and no more than is kept -------------------------------------------------
+
+
+def test_without_a_reset_there_is_nothing_to_undo(engine: Engine, tree: Path) -> None:
+    state(tree, "1")
+    commit(engine)
+    with pytest.raises(NothingToUndo, match="'master'") as refusal:
+        engine.undo("v")
+    assert refusal.value.exit_code == 3
+    assert content(tree) == "1"
+
+
+def test_after_gc_there_is_nothing_to_undo(engine: Engine, tree: Path) -> None:
+    state(tree, "1")
+    commit(engine)
+    state(tree, "discarded")
+    engine.reset("v")
+    engine.gc(now=True)
+    with pytest.raises(NothingToUndo):
+        engine.undo("v")
+    assert content(tree) == "1"
+
+
+def test_undo_of_a_missing_volume_is_refused(engine: Engine) -> None:
+    with pytest.raises(VolumeNotFound):
+        engine.undo("nope")
+
+
+def test_the_last_ten_of_a_branch_are_kept(engine: Engine, keeper: Keeper, tree: Path) -> None:
+    state(tree, "committed")
+    commit(engine)
+    for number in range(KEPT + 3):
+        state(tree, f"number {number}")
+        engine.reset("v")
+    kept = set_aside(keeper)
+    assert len(kept) == KEPT
+    eventually(lambda: os.listdir(keeper.pool / ".dvol" / "doomed") == [])
+    assert kept[-1].name == f"{KEPT + 3:08d}"
+    engine.undo("v")
+    assert content(tree) == f"number {KEPT + 2}"
+    oldest = engine.discarded()[-1]
+    engine.restore(oldest.entry, "oldest")
+    assert content(keeper.tree("v", "oldest")) == "number 3"
+
+
+def test_a_surplus_state_whose_commits_a_kept_one_needs_is_kept(
+    shared: Engine, keeper: Keeper, tree: Path
+) -> None:
+    """`side` has dropped the commit that `master` would come back to."""
+    shared.checkout("v", "side")
+    shared.reset("v", "HEAD^")
+    for number in range(KEPT + 2):
+        state(keeper.tree("v", "side"), str(number))
+        shared.reset("v")
+    assert len(set_aside(keeper, "side")) == KEPT + 1
+    shared.checkout("v", "master")
+    shared.undo("v")
+    assert messages(shared) == ["2", "1"]
+
+
+# -- afterwards --------------------------------------------------------------------------------
+
+
+def test_what_is_committed_after_an_undo_is_what_is_there(
+    engine: Engine, keeper: Keeper, tree: Path
+) -> None:
+    """What is known of the tree by its index must not be of before."""
+    many_kinds(tree)
+    commit(engine)
+    everything(tree)
+    engine.reset("v")
+    rewritten(tree)
+    engine.undo("v")
+    done = commit(engine, "after the undo")
+    assert described(tree) == described(keeper.frozen("v", done.id))
+    engine.undo("v")
+    done = commit(engine, "after the redo")
+    assert described(tree) == described(keeper.frozen("v", done.id))
+    assert engine.fsck() == []
+
+
+def test_undo_where_the_tree_is_that_already(engine: Engine, keeper: Keeper, tree: Path) -> None:
+    """Somebody has made the discarded change again, by hand."""
+    state(tree, "1")
+    commit(engine)
+    state(tree, "2")
+    for path in (tree / "file", tree):
+        os.utime(path, ns=(DAY, DAY))
+    before = described(tree)
+    engine.reset("v")
+    state(tree, "2")
+    for path in (tree / "file", tree):
+        os.utime(path, ns=(DAY, DAY))
+    engine.undo("v")
+    assert before == described(tree)
+    commit(engine)
+    assert engine.fsck() == []
+
+
+def test_undo_in_a_volume_that_was_brought_back_under_another_name(
+    engine: Engine, keeper: Keeper, tree: Path
+) -> None:
+    state(tree, "1")
+    commit(engine)
+    state(tree, "2")
+    engine.reset("v")
+    engine.undo("v")
+    engine.rm("v")
+    engine.init("v")  # whose commits are others
+    engine.restore(engine.discarded()[0].entry, "w")
+    engine.undo("w")
+    assert content(keeper.tree("w")) == "1"
+    engine.undo("w")
+    assert content(keeper.tree("w")) == "2"
+
+
+@anywhere
+def test_an_undo_whose_note_is_torn_is_refused(engine: Engine, keeper: Keeper, tree: Path) -> None:
+    state(tree, "1")
+    commit(engine)
+    state(tree, "2")
+    engine.reset("v")
+    (entry,) = set_aside(keeper)
+    (entry / "entry.json").write_text('{"format": 1')
+    with pytest.raises(Exception, match=r"entry\.json") as refusal:
+        engine.undo("v")
+    assert refusal.value.exit_code == 8
+    assert content(tree) == "1"
+
+
+@anywhere
+@pytest.mark.parametrize("base", ["", "/etc", "../outside", "v/branches/master", "x/commits/..", 7])
+def test_a_note_that_leads_elsewhere_is_refused(
+    engine: Engine, keeper: Keeper, tree: Path, base: object
+) -> None:
+    state(tree, "1")
+    commit(engine)
+    state(tree, "2")
+    engine.reset("v")
+    (entry,) = set_aside(keeper)
+    note = json.loads((entry / "entry.json").read_text())
+    (entry / "entry.json").write_text(json.dumps({**note, "base": base}))
+    with pytest.raises(Exception, match="made from") as refusal:
+        engine.undo("v")
+    assert refusal.value.exit_code == 8
+    assert content(tree) == "1"
