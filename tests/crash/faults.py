@@ -1,0 +1,56 @@
+"""Calls that fail: one at a time, or all that need space. These functions run in the stage."""
+
+import errno
+import os
+from contextlib import suppress
+from pathlib import Path
+
+from tests.crash.history import wiped
+from tests.crash.killing import at
+from tests.crash.tracer import Ended
+from tests.crash.verbs import VERBS
+from tests.crash.verdict import Lesson, judged
+
+REFUSED = 7  # the disk failed
+ERRORS = {"ENOSPC": errno.ENOSPC, "EIO": errno.EIO}
+
+
+def failed(root: Path, name: str, number: int, error: int) -> Ended:
+    """Build a pool anew and do the verb, whose call of that number fails with `error`."""
+    wiped(root)
+    VERBS[name].build(root)
+    return VERBS[name].perform(root, at(number, -error))
+
+
+def answered(root: Path, name: str, lesson: Lesson, ended: Ended) -> list[str]:
+    """What is wrong with the answer and with the pool that it is about."""
+    done = ended.code == 0
+    wrong = [] if done else refusal(ended)
+    return wrong + judged(root, name, lesson, done)
+
+
+def refusal(ended: Ended) -> list[str]:
+    """What is wrong with a refusal: it has its exit code and is one line."""
+    lines = ended.said.splitlines()
+    if ended.code == REFUSED and len(lines) == 1 and lines[0].startswith("dvol: "):
+        return []
+    return [f"exit code {ended.code}, and said: {ended.said!r}"]
+
+
+def performed(root: Path, name: str) -> Ended:
+    """Do the verb, undisturbed."""
+    return VERBS[name].perform(root)
+
+
+def filled(place: Path) -> Path:
+    """Take all space below `place`, to the last byte; the file that has it."""
+    filler = place / "filler"
+    fd = os.open(filler, os.O_WRONLY | os.O_CREAT)
+    with suppress(OSError):
+        for size in (1 << 20, 4096, 1):
+            with suppress(OSError):
+                while True:
+                    os.write(fd, b"\1" * size)
+            os.fsync(fd)
+    os.close(fd)
+    return filler

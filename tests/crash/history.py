@@ -1,0 +1,198 @@
+"""The pool that verbs are tried on: two branches, three volumes, and every kind of change.
+
+It is the same each time it is built, times included, so that two of them can be compared.
+"""
+
+import errno
+import mmap
+import os
+import shutil
+import stat
+import zlib
+from contextlib import suppress
+from pathlib import Path
+
+from dvol.backends.deletion import delete_tree
+from dvol.pool import Pool
+
+ANN = "Ann <ann@example.org>"
+ODD = b"\xff\xfe-odd"
+OLDEST = 1_600_000_000_000_000_007  # ns
+LARGE = 9000  # bytes: more than btrfs keeps beside the name, and no whole number of blocks
+LOOSE = "loose"  # the directory of files that are overwritten in place, synced or not
+SYNCED = "fdatasynced"
+UNSYNCED = ("written", "mapped")
+
+
+def build(root: Path) -> None:
+    """Make the pool at `root`; all of it is durable but what is loose."""
+    pool = Pool(root)
+    for volume in ("other", "v"):
+        _two_commits(pool, volume)
+    master = root / "v" / "branches" / "master"
+    pool.branch("v", "side")
+    side = master.with_name("side")
+    _put(side / "only-on-side", "3")
+    _commit(pool, "v", side, "3")
+    _put(side / "file", "not committed on side")
+    pool.checkout("v", "master")
+    _change(master)
+    for tree in (master, side, root / "other" / "branches" / "master"):
+        _set_times(tree)
+    _sync(root)
+    for volume in ("other", "v"):
+        _loosen(root / volume / "branches" / "master", "at last")
+
+
+def build_and_reset(root: Path) -> None:
+    """The same, after a reset that can be undone."""
+    build(root)
+    Pool(root).reset("v", "HEAD^")
+    _sync(root)
+
+
+def nothing(root: Path) -> None:
+    """No pool at all."""
+
+
+def wiped(root: Path) -> None:
+    """Remove whatever pool there is."""
+    delete_tree(root)
+
+
+def _two_commits(pool: Pool, volume: str) -> None:
+    pool.init(volume)
+    tree = pool.root / volume / "branches" / "master"
+    _begin(tree)
+    _commit(pool, volume, tree, "1")
+    _loosen(tree, "before the second commit")
+    _put(tree / "file", "2")
+    _put(tree / "only-in-2", "2")
+    (tree / "gone-in-2").unlink()
+    _commit(pool, volume, tree, "2")
+
+
+def _commit(pool: Pool, volume: str, tree: Path, message: str) -> None:
+    _set_times(tree)
+    pool.commit(volume, message, ANN)
+
+
+def _begin(tree: Path) -> None:
+    """One file or directory for each change that is to come, and some that never change."""
+    for name in ("file", "replaced", "deleted", "gone-in-2", "to-directory", "same-size"):
+        _put(tree / name, "1")
+    for name in ("mode", "attributes", "kept", "twin", "deep/er/kept", "deleted-directory/a"):
+        _put(tree / name, name)
+    for name in ("deleted-directory/b/c", "to-file/a", "to-file/b/c", f"{LOOSE}/{SYNCED}"):
+        _put(tree / name, name)
+    for name in UNSYNCED:
+        _put(tree / LOOSE / name, name)
+    os.link(tree / "twin", tree / "deep" / "twin")
+    os.symlink("kept", tree / "symlink")
+    os.mkfifo(tree / "fifo")
+    _put(Path(os.fsdecode(os.path.join(os.fsencode(tree), ODD))), "odd")
+    (tree / "empty").mkdir()
+
+
+def _change(tree: Path) -> None:
+    """Every kind of change that nobody committed."""
+    _put(tree / "file", "not committed")
+    _put(tree / "aside", "replaced by a rename")
+    (tree / "aside").rename(tree / "replaced")
+    (tree / "deleted").unlink()
+    _put(tree / "new", "new")
+    _put(tree / "new-directory" / "in" / "it", "new")
+    shutil.rmtree(tree / "deleted-directory")
+    (tree / "to-directory").unlink()
+    _put(tree / "to-directory" / "a", "was a file")
+    shutil.rmtree(tree / "to-file")
+    _put(tree / "to-file", "was a directory")
+    _put(tree / "same-size", "9")
+    (tree / "mode").chmod(0o4711)
+    _mark(tree / "attributes")
+    (tree / "deep" / "twin").unlink()
+    _put(tree / "deep" / "twin", "a twin no more")
+    os.link(tree / "kept", tree / "deep" / "new-twin")
+    (tree / "symlink").unlink()
+    os.symlink("file", tree / "symlink")
+    odd = Path(os.fsdecode(os.path.join(os.fsencode(tree), ODD)))
+    _put(odd, "odd, changed")
+    os.link(odd, os.fsencode(odd) + b"-too")
+
+
+def _put(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("wb") as file:
+        file.write(_large(text) if len(text) > 1 else text.encode())
+
+
+def _large(text: str) -> bytes:
+    return (text.encode() + b"\n") * (LARGE // (len(text) + 1))
+
+
+def _mark(path: Path) -> None:
+    """Where nobody but root may, or the file system cannot, this change is missing."""
+    for name in ("user.dvol", "trusted.dvol"):
+        try:
+            os.setxattr(path, name, b"changed")
+        except OSError as error:
+            if error.errno not in (errno.ENOTSUP, errno.EPERM):
+                raise
+        else:
+            return
+
+
+def _loosen(tree: Path, text: str) -> None:
+    """Overwrite in place, by all that leaves size and names alone. After a power cut ext4 and
+    XFS show the first one's new content under its old times."""
+    _overwrite(tree / LOOSE / SYNCED, text, synced=True)
+    written, mapped = (tree / LOOSE / name for name in UNSYNCED)
+    _overwrite(written, text, synced=False)
+    with mapped.open("r+b") as file, mmap.mmap(file.fileno(), 0) as memory:
+        memory[: len(text)] = text.encode()
+
+
+def _overwrite(path: Path, text: str, synced: bool) -> None:
+    fd = os.open(path, os.O_WRONLY)
+    try:
+        os.pwrite(fd, text.encode(), 4096)
+        if synced:
+            os.fdatasync(fd)
+    finally:
+        os.close(fd)
+
+
+def _set_times(tree: Path) -> None:
+    """Times that follow from names and content, set only where they differ: what nobody changed
+    must not look changed. Some changes keep their time, as a careless copy would."""
+    for directory, names, files in os.walk(tree, topdown=False):
+        for name in files:
+            path = Path(directory, name)
+            if path.parent.name != LOOSE:
+                _set_time(path, _content(path))
+        _set_time(Path(directory), os.fsencode(" ".join(sorted(names + files))))
+
+
+def _content(path: Path) -> bytes:
+    mode = path.lstat().st_mode
+    if stat.S_ISREG(mode) and path.name != "same-size":
+        return path.read_bytes()
+    return os.fsencode(os.readlink(path)) if stat.S_ISLNK(mode) else b""
+
+
+def _set_time(path: Path, content: bytes) -> None:
+    seed = zlib.crc32(os.fsencode(path.name) + b"/" + content)
+    time = OLDEST + seed % 100_000 * 1_000_000_000
+    if path.lstat().st_mtime_ns != time:
+        with suppress(NotImplementedError):
+            os.utime(path, ns=(time, time), follow_symlinks=False)
+
+
+def _sync(root: Path) -> None:
+    from dvol.atomic import libc_call
+
+    fd = os.open(root, os.O_RDONLY)
+    try:
+        libc_call("syncfs", fd)
+    finally:
+        os.close(fd)

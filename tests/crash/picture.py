@@ -1,0 +1,167 @@
+"""What a fresh process sees of a pool, in a form that can be compared and told apart."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from dvol.errors import NotFound
+from dvol.pool import Pool
+from tests.contract.trees import Entry, described
+from tests.crash.history import LOOSE, UNSYNCED
+
+Tree = dict[bytes, Entry]
+Picture = dict
+LOOSE_PATH = f"/{LOOSE}/".encode()
+UNSYNCED_PATHS = {LOOSE_PATH + name.encode() for name in UNSYNCED}
+# What dvol keeps beside the volumes and in each. What it puts there for a verb only is litter.
+OWN = {"pool.json", "locks", "staging", "trash", "doomed"}
+VOLUME = {"branches", "commits", "current_branch.json", ".dvol"}
+
+
+def picture(root: Path) -> Picture:
+    """Which volume is active, and for each volume its branches, with the messages, authors and
+    frozen content of their commits, and what is in their trees."""
+    pool = Pool(root)
+    try:
+        volumes = pool.volumes()
+        active = pool.active()
+    except NotFound:
+        return {"active": None}
+    return {"active": active} | {one.name: _volume(pool, one.name) for one in volumes}
+
+
+def cut(whole: Picture, settled: bool = False) -> Picture:
+    """Less what a power cut may take: what was written to a live tree and never synced. Where
+    the tree of the verb is `settled` it may take nothing of that."""
+    return {
+        name: volume
+        if name == "active"
+        else {
+            branch: _cut(seen, settled and name == "v" and seen["current"])
+            for branch, seen in volume.items()
+        }
+        for name, volume in whole.items()
+    }
+
+
+def firm(whole: Picture) -> Picture:
+    """Less all that is loose, in commits too."""
+    return {
+        name: volume if name == "active" else {branch: _firm(one) for branch, one in volume.items()}
+        for name, volume in whole.items()
+    }
+
+
+def kept(root: Path) -> set[str]:
+    """The content of every file that is a user's, in trees and commits, except what a power cut
+    may take. (That must be somewhere still, whatever happened.)"""
+    found = set()
+    for volume in Pool(root).volumes() if root.exists() else ():
+        trees = [*(root / volume.name / "branches").iterdir()]
+        for tree in (one for one in trees if one.is_dir()):
+            found |= {one.content for one in _synced(described(tree)).values()}
+        for tree in (root / volume.name / "commits").iterdir():
+            found |= {one.content for one in described(tree).values()}
+    return found
+
+
+def everything(root: Path) -> set[str]:
+    """The content of every file below `root`, the trash and what is kept for undoing included."""
+    return {one.content for one in described(root).values()}
+
+
+def unfaithful(root: Path, volume: str) -> list[str]:
+    """How the last commit of a volume differs from its live tree: not at all, right after."""
+    pool = Pool(root)
+    current = next(one for one in pool.branches(volume) if one.current)
+    frozen = _tree(root / volume / "commits" / current.head)
+    live = _tree(root / volume / "branches" / current.name)
+    return differences(frozen, live, f"commit of {volume}")
+
+
+def differences(found: object, wanted: object, where: str = "") -> list[str]:
+    """Each place where two pictures differ, in words."""
+    if isinstance(found, dict) and isinstance(wanted, dict):
+        keys = sorted(found.keys() | wanted.keys(), key=str)
+        both = [(key, found.get(key), wanted.get(key)) for key in keys]
+        return [line for key, *two in both for line in differences(*two, f"{where}/{key}")]
+    if isinstance(found, list) and isinstance(wanted, list) and len(found) == len(wanted):
+        both = enumerate(zip(found, wanted, strict=True))
+        return [line for at, two in both for line in differences(*two, f"{where}[{at}]")]
+    return [] if found == wanted else [f"{where}: {_short(found)} instead of {_short(wanted)}"]
+
+
+def litter(root: Path) -> list[str]:
+    """Whatever lies in the pool and is neither layout nor named by it."""
+    own = root / ".dvol"
+    found = [*own.glob("staging/*"), *own.glob("doomed/*"), *root.rglob("journal.json")]
+    found += [path for path in own.glob("trash/*") if not (path / "entry.json").is_file()]
+    found += [path for path in own.iterdir() if path.name not in OWN]
+    for volume in (path for path in root.iterdir() if path.is_dir() and path != own):
+        found += _litter(volume)
+    return sorted(map(str, found))
+
+
+def _litter(volume: Path) -> Iterator[Path]:
+    yield from volume.glob(".dvol/staging/*")
+    yield from (path for path in volume.iterdir() if path.name not in VOLUME)
+    lists = [*volume.glob("branches/*.json")]
+    yield from (path for path in lists if not path.with_suffix("").is_dir())
+    named = {one["id"] for path in lists for one in json.loads(path.read_text())}
+    yield from (volume / "commits" / id for id in named if not (volume / "commits" / id).is_dir())
+    if not any(volume.glob(".dvol/undo/*/*")):  # which holds commits that no list names
+        yield from (path for path in volume.glob("commits/*") if path.name not in named)
+
+
+def _volume(pool: Pool, name: str) -> dict:
+    root = pool.root / name
+    return {
+        branch.name: {
+            "current": branch.current,
+            "log": [
+                {"message": one.message, "author": one.author, **_frozen(root, one.id)}
+                for one in (pool.log(name, branch.name) if branch.head else [])
+            ],
+            "tree": _tree(root / "branches" / branch.name),
+        }
+        for branch in pool.branches(name)
+    }
+
+
+def _frozen(root: Path, id: str) -> dict:
+    return {"tree": _tree(root / "commits" / id)}
+
+
+def _tree(tree: Path) -> Tree:
+    """Less the times that differ each time a pool is built."""
+    if not tree.is_dir():
+        return {}
+    return {path: _timeless(path, entry) for path, entry in described(tree).items()}
+
+
+def _timeless(path: bytes, entry: Entry) -> Entry:
+    if path == b"" or path.startswith(LOOSE_PATH):
+        return replace(entry, modified=0)
+    return entry
+
+
+def _cut(branch: dict, settled: bool) -> dict:
+    return branch if settled else {**branch, "tree": _synced(branch["tree"])}
+
+
+def _firm(branch: dict) -> dict:
+    log = [{**one, "tree": _no_loose(one["tree"])} for one in branch["log"]]
+    return {**branch, "tree": _no_loose(branch["tree"]), "log": log}
+
+
+def _no_loose(tree: Tree) -> Tree:
+    return {path: entry for path, entry in tree.items() if not path.startswith(LOOSE_PATH)}
+
+
+def _synced(tree: Tree) -> Tree:
+    return {path: entry for path, entry in tree.items() if path not in UNSYNCED_PATHS}
+
+
+def _short(what: object) -> str:
+    return "nothing" if what is None else str(what)[:200]

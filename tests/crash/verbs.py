@@ -1,0 +1,82 @@
+"""The verbs under test, as words of the command, and the conditions they are tried under.
+
+A new verb is a line here.
+"""
+
+import errno
+import shlex
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from dvol.cli import main
+from dvol.pool import Pool
+from tests.crash import history
+from tests.crash.calls import Call
+from tests.crash.history import ANN
+from tests.crash.tracer import Decide, Decision, Ended, let_it_be, traced
+
+
+@dataclass(frozen=True)
+class Verb:
+    """`words` may name a commit by its message, as `{2}`.
+
+    `settles`: the live tree it leaves is durable once it happened. `repeats`: trying it again
+    after it happened does it once more. `without`: calls that the file system is to lack.
+    """
+
+    words: str
+    settles: bool = False
+    repeats: bool = False
+    journalled: bool = False
+    without: tuple[str, ...] = ()
+    build: Callable[[Path], None] = history.build
+
+    def argv(self, root: Path) -> list[str]:
+        # asked only if need be: it would recover the pool
+        ids = _ids(root) if "{" in self.words else []
+        words = shlex.split(self.words.format(*ids))
+        return ["--pool", str(root), "--disable-docker-integration", *words]
+
+    def perform(self, root: Path, decide: Decide = let_it_be) -> Ended:
+        """Run it in a process of its own; see `traced`."""
+        argv = self.argv(root)
+
+        def decided(call: Call) -> Decision:
+            return -errno.EINVAL if call.name in self.without else decide(call)
+
+        return traced(lambda: main(argv), str(root), decided)
+
+
+def _ids(root: Path) -> list[str]:
+    """The ids of the commits whose messages are numbers, in the place of that number."""
+    if not (root / "v").exists():
+        return [""] * 9
+    pool = Pool(root)
+    found = {one.message: one.id for branch in pool.branches("v") for one in _log(pool, branch)}
+    return [found.get(str(number), "") for number in range(9)]
+
+
+def _log(pool: Pool, branch) -> list:
+    return pool.log("v", branch.name) if branch.head else []
+
+
+VERBS = {
+    "init the pool": Verb("init w", journalled=True, build=history.nothing),
+    "init": Verb("init w", journalled=True),
+    "switch": Verb("switch other"),
+    "commit": Verb(f"commit --author '{ANN}' -m new v", repeats=True),
+    "reset": Verb("reset --hard {1} v", settles=True, journalled=True),
+    "reset to HEAD": Verb("reset --hard {2} v", settles=True, journalled=True),
+    "reset to side": Verb("reset --hard {3} v", settles=True, journalled=True),
+    "reset without exchange": Verb(
+        "reset --hard {1} v", settles=True, journalled=True, without=("renameat2",)
+    ),
+    "undo": Verb(
+        "undo v", settles=True, repeats=True, journalled=True, build=history.build_and_reset
+    ),
+    "checkout": Verb("checkout side v"),
+    "checkout -b": Verb("checkout -b new v", journalled=True),
+    "branch -d": Verb("branch -d side v", journalled=True),
+    "rm": Verb("rm -f v", journalled=True),
+}
