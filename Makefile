@@ -14,6 +14,7 @@ PREFIX    ?= /usr/local
 EXEC_ROOT ?= /run/docker
 REGISTRY  ?=
 REQUIRE   ?=
+BENCH     ?=
 ARGS      ?= --help
 
 BIN     := .venv/bin
@@ -42,6 +43,11 @@ test: setup                             ## Every ring that this machine can run 
 	DVOL_REQUIRE=$(REQUIRE) $(BIN)/pytest -q -m docker $(ARGS_PYTEST)
 test-quick: .venv/.ready                ## The inner loop: no root, no Docker
 	$(BIN)/pytest -q -n 4 -m "not root and not docker and not slow" $(ARGS_PYTEST)
+test-crash: setup                       ## Every point of the crash rings; counts go to build/crash.json
+	DVOL_REQUIRE=$(REQUIRE) $(BIN)/pytest -q -n 4 --every-point tests/crash $(ARGS_PYTEST)
+bench: .venv/.ready                     ## Times beside cp, rsync, restic, btrfs; BENCH="ext4:database" for a part
+	@$(PYTHON) tests/lab/system.py bench
+	$(BIN)/python -m tests.bench $(BENCH)
 lint: .venv/.ready                      ## Style
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -52,8 +58,7 @@ check: lint types test-quick            ## What must be green before a commit
 plugin: build/plugin/config.json build/plugin/rootfs/.ready  ## Build the managed plugin in build/plugin
 cli: build/dvol                         ## Build the one-file command build/dvol
 
-install: plugin cli                     ## Enable the plugin under PLUGIN, and dvol in PREFIX/bin
-	$(BIN)/python -m zipapp -p "$$($(FASTEST_PYTHON)) -IS" -o build/dvol-here build/dvol
+install: plugin build/dvol-here         ## Enable the plugin under PLUGIN, and dvol in PREFIX/bin
 	install -D -m 755 build/dvol-here "$(PREFIX)/bin/dvol"
 	rootfs/install.sh "$(PLUGIN)" "$(DATA)" "$(RUN)"
 uninstall: .venv/.ready                 ## Remove both; the data stays
@@ -101,13 +106,16 @@ build/dvol: Makefile rootfs/onefile.py $(SOURCES) build/sources build/site/.read
 	rm -rf build/zip/{.ready,bottle*,waitress*} && find build/zip -name __pycache__ -prune -exec rm -r {} +
 	cp rootfs/onefile.py build/zip/__main__.py
 	$(BIN)/python -m compileall -q -b --invalidation-mode unchecked-hash build/zip
-	$(BIN)/python -m zipapp -c -p '/usr/bin/env python3' -o $@ build/zip
+	$(BIN)/python -m zipapp -p '/usr/bin/env python3' -o $@ build/zip
 	chmod 755 $@
+
+build/dvol-here: build/dvol
+	$(BIN)/python -m zipapp -p "$$($(FASTEST_PYTHON)) -IS" -o $@ build/dvol
 
 # The list of sources: removing one is a change, too.
 build/sources: FORCE
 	@mkdir -p build && printf '%s\n' $(SOURCES) | cmp -s - $@ || printf '%s\n' $(SOURCES) > $@
 FORCE:
 
-.PHONY: help setup demo test test-quick lint types check plugin cli install uninstall push exec \
+.PHONY: help setup demo test test-quick test-crash bench lint types check plugin cli install uninstall push exec \
   clean system FORCE
