@@ -39,13 +39,10 @@ def clear(root: Path) -> None:
 
 
 def lock(root: Path) -> IO[bytes]:
-    """Mark `root` as in use for as long as this process lives; BlockingIOError if another does."""
-    mark = (root / "lock").open("ab")
-    try:
-        fcntl.flock(mark, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        mark.close()
-        raise
+    """Mark the new directory `root` as in use for as long as this process lives."""
+    early = root / "lock.new"  # under its name only once it is locked: a sweeper may be looking
+    mark = _locked(early)
+    early.rename(root / "lock")
     return mark
 
 
@@ -55,7 +52,7 @@ def sweep(place: Path, prefix: str) -> None:
         try:
             # one that has no lock yet is about to get it
             if (root / "lock").exists() or time.time() - root.stat().st_mtime > 60:
-                with lock(root):
+                with _locked(root / "lock"):
                     clear(root)
         except (BlockingIOError, FileNotFoundError):
             continue  # in use, or somebody else swept it
@@ -82,6 +79,17 @@ def unmount(root: Path) -> None:
             return
         for point in points:
             subprocess.run(["umount", "-l", "--", point], capture_output=True)
+
+
+def _locked(path: Path) -> IO[bytes]:
+    """Open and lock a file; BlockingIOError if another process has."""
+    mark = path.open("ab")
+    try:
+        fcntl.flock(mark, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        mark.close()
+        raise
+    return mark
 
 
 def _end_processes(root: Path, patience: float = 10) -> None:
