@@ -54,6 +54,8 @@ class Copy:
             )
             beside = _opened(known.base)
             try:
+                # what changes from here on is seen to be younger than the walk
+                wait_until_after(os.fstat(target).st_ctime_ns)
                 fill(source, target, beside, str(tree), freezer)
             finally:
                 if beside is not None:
