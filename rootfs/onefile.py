@@ -5,6 +5,6 @@ import sys
 if sys.version_info < (3, 11):  # noqa: UP036  (who runs this file is not known beforehand)
     sys.exit("dvol: needs Python 3.11 or newer, this is %d.%d" % sys.version_info[:2])  # noqa: UP031
 
-from dvol.cli import main
+from dvol.__main__ import run
 
-sys.exit(main())
+run()
