@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
+from typing import NamedTuple
 
 from dvol import mending
 from dvol.atomic import read_json
@@ -29,19 +29,18 @@ _OWN = {"volume.json", "journal.json", "staging", "index", "undo"}
 _LINKS = ".links"
 
 
-@dataclass(frozen=True)
-class Problem:
+class Problem(NamedTuple):
     """What was found, and what mends it, if that can be done without losing anything."""
 
     text: str
     repair: Callable[[], None] | None = None
 
 
-@dataclass(frozen=True)
 class VolumeChecks:
     """The checks of a volume whose lock is held, and in which no verb is half done."""
 
-    files: VolumeFiles
+    def __init__(self, files: VolumeFiles) -> None:
+        self.files = files
 
     def run(self) -> Iterator[Problem]:
         """All of them. The leavings of dead verbs come first: they explain the rest."""

@@ -10,7 +10,6 @@ import json
 import socket
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
 from typing import Any, TypeVar
 
 from dvol.engine import PROTOCOL
@@ -22,16 +21,18 @@ def _silent(text: str) -> None:
     """Nobody listens."""
 
 
-@dataclass
 class Client:
     """The server at a socket (`unix:///run/dvol/control.sock`, or just its path).
 
     `tell` hears what the server waits for. With `docker` off, the server asks Docker nothing.
     """
 
-    url: str
-    tell: Callable[[str], None] = _silent
-    docker: bool = True
+    def __init__(
+        self, url: str, tell: Callable[[str], None] = _silent, docker: bool = True
+    ) -> None:
+        self.url = url
+        self.tell = tell
+        self.docker = docker
 
     def version(self) -> Version:
         return _fact(Version, self._ask("version"))
@@ -111,8 +112,7 @@ Fact = TypeVar("Fact", Version, Volume, Branch, Commit, Discarded, Restored, Fre
 
 def _fact(kind: type[Fact], answer: dict[str, Any]) -> Fact:
     """A newer server may say more than this client knows."""
-    known = {field.name for field in fields(kind)}
-    return kind(**{name: value for name, value in answer.items() if name in known})
+    return kind(**{name: value for name, value in answer.items() if name in kind._fields})
 
 
 @contextmanager

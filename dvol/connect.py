@@ -11,8 +11,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from dvol.errors import InvalidRequest
 
@@ -25,8 +24,7 @@ CONTROL_SOCKET = "/run/dvol/control.sock"
 DOCKER_SOCKET = "unix:///var/run/docker.sock"
 
 
-@dataclass(frozen=True)
-class Choice:
+class Choice(NamedTuple):
     """What the user said, or did not (""). `docker_host` is where Docker is."""
 
     pool: str = ""

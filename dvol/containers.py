@@ -7,7 +7,6 @@ running container's id, and a daemon that dies sends no `Unmount`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from dvol.errors import DockerUnusable
@@ -44,13 +43,14 @@ class NoContainers:
         return []
 
 
-@dataclass
 class Docker:
     """Asks the Docker Engine at `url` (`unix:///...`). DockerUnusable if that can't be asked."""
 
-    url: str
     certain = True
-    _client: Any = field(default=None, repr=False)
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self._client: Any = None
 
     def using(self, volume: str) -> list[str]:
         return [name for id, name, state in self._having(volume) if self._is_alive(id, state)]

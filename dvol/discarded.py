@@ -14,11 +14,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from dvol.errors import BadDocument, CommitsGone, Corrupt, TreeMissing
 from dvol.history import ID, commits_of, is_directory
@@ -28,8 +27,7 @@ from dvol.revisions import Line
 from dvol.trash import described, entries, id_in
 
 
-@dataclass(frozen=True)
-class Entry:
+class Entry(NamedTuple):
     """An entry of a trash. One whose note can't be read has no verb and no date.
 
     `home` is the volume in whose undo it lies, if it does: that and the branch may have been

@@ -10,7 +10,6 @@ import os
 import re
 import stat
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -107,7 +106,7 @@ def commits_of(document: Any, path: Path) -> Line:
 def as_document(line: Line) -> list[dict[str, str]]:
     """What the list of a branch holds on disk: the original's two fields, and two more."""
     return [
-        {key: value for key, value in asdict(commit).items() if value or key in ("id", "message")}
+        {key: value for key, value in commit._asdict().items() if value or key in ("id", "message")}
         for commit in line
     ]
 

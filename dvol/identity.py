@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 import re
+import select
 from collections.abc import Mapping
 from datetime import UTC, datetime
+
+_PATIENCE = 5.0  # seconds for git to begin its answer
 
 
 def author(environment: Mapping[str, str]) -> str:
@@ -29,15 +32,31 @@ def date() -> str:
 
 def _git_settings() -> dict[str, str]:
     """git's own view of its files, repository included; nothing where there is no git."""
-    import subprocess  # late, as below: it costs more than many a commit
-
-    command = ["git", "config", "-z", "--get-regexp", r"^(author|user)\.(name|email)$"]
     try:
-        answer = subprocess.run(command, capture_output=True, check=False, timeout=5)
-    except (OSError, subprocess.TimeoutExpired):
+        answer = _answer(["git", "config", "-z", "--get-regexp", r"^(author|user)\.(name|email)$"])
+    except OSError:
         return {}
-    pairs = answer.stdout.decode(errors="surrogateescape").split("\0")
+    pairs = answer.decode(errors="surrogateescape").split("\0")
     return dict(pair.split("\n", 1) for pair in pairs if "\n" in pair)
+
+
+def _answer(command: list[str]) -> bytes:
+    """What a program prints. Loading `subprocess` takes longer than git does."""
+    reading, writing = os.pipe()
+    with os.fdopen(reading, "rb") as answer:
+        try:
+            silence = [(os.POSIX_SPAWN_OPEN, fd, os.devnull, os.O_RDWR, 0) for fd in (0, 2)]
+            spoken = (os.POSIX_SPAWN_DUP2, writing, 1)
+            child = os.posix_spawnp(
+                command[0], command, os.environ, file_actions=[*silence, spoken]
+            )
+        finally:
+            os.close(writing)
+        if not select.select([answer], [], [], _PATIENCE)[0]:
+            os.kill(child, 9)
+        text = answer.read()
+        os.waitpid(child, 0)
+    return text
 
 
 def _clean(text: str) -> str:

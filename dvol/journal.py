@@ -21,7 +21,6 @@ completed. What a step means on disk is `steps`'.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
 
 from dvol import steps
@@ -32,14 +31,14 @@ from dvol.errors import BadDocument, Corrupt, TreeChanged
 FORMAT = 1
 
 
-@dataclass(frozen=True)
 class Journal:
     """The journal of one volume or pool. Whoever calls any verb here holds its lock."""
 
-    path: Path
-    root: Path
-    staging: Path
-    backend: Backend
+    def __init__(self, path: Path, root: Path, staging: Path, backend: Backend) -> None:
+        self.path = path
+        self.root = root
+        self.staging = staging
+        self.backend = backend
 
     def pending(self) -> bool:
         """Whether a verb is under way, or was when its process died."""

@@ -26,15 +26,14 @@ The visible part is the layout of the original dvol, whose pools open as they ar
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 OWN = ".dvol"
 DEFAULT_BRANCH = "master"
 
 
-@dataclass(frozen=True)
-class PoolLayout:
+class PoolLayout(NamedTuple):
     """The paths of one pool."""
 
     root: Path
@@ -79,12 +78,12 @@ class PoolLayout:
         return VolumeLayout(self, name)
 
 
-@dataclass(frozen=True)
 class VolumeLayout:
     """The paths of one volume."""
 
-    pool: PoolLayout
-    name: str
+    def __init__(self, pool: PoolLayout, name: str) -> None:
+        self.pool = pool
+        self.name = name
 
     @property
     def root(self) -> Path:

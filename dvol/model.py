@@ -5,11 +5,10 @@ What a fact means lives here; how it is stored does not (`history`), nor how it 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True)
-class Commit:
+class Commit(NamedTuple):
     """An immutable state of a volume.
 
     `id` is 40 hex digits. `author` is `Name <email>` and `date` RFC 3339 with the author's own
@@ -22,8 +21,7 @@ class Commit:
     date: str = ""
 
 
-@dataclass(frozen=True)
-class Branch:
+class Branch(NamedTuple):
     """A named line of commits with a live tree of its own. `head` is "" before any commit."""
 
     name: str
@@ -31,8 +29,7 @@ class Branch:
     current: bool
 
 
-@dataclass(frozen=True)
-class Volume:
+class Volume(NamedTuple):
     """A named history; what Docker calls a volume.
 
     `branch` is the current one, `head` its newest commit ("" before any), `commits` how many
@@ -48,8 +45,7 @@ class Volume:
     problem: str = ""
 
 
-@dataclass(frozen=True)
-class Discarded:
+class Discarded(NamedTuple):
     """What a verb discarded and `restore` brings back.
 
     `entry` is its id, 12 hex digits; `verb` is what discarded it, at `date` (RFC 3339, UTC):
@@ -64,16 +60,14 @@ class Discarded:
     branch: str
 
 
-@dataclass(frozen=True)
-class Restored:
+class Restored(NamedTuple):
     """What was brought back, and as what. `branch` is "" for a whole volume."""
 
     volume: str
     branch: str
 
 
-@dataclass(frozen=True)
-class Freed:
+class Freed(NamedTuple):
     """Something discarded that is gone for good, or would be; `size` is the bytes it frees.
 
     Files that something kept has, too, are not counted. An entry that can't be read has no
@@ -88,8 +82,7 @@ class Freed:
     size: int
 
 
-@dataclass(frozen=True)
-class Finding:
+class Finding(NamedTuple):
     """Something in a pool that is not as it should be.
 
     `volume` is "" for the pool itself. `state` is "broken", "repaired", or "busy" where a verb
@@ -101,8 +94,7 @@ class Finding:
     state: str
 
 
-@dataclass(frozen=True)
-class Version:
+class Version(NamedTuple):
     """Who answers: the version of dvol, the protocol it speaks, and the pool it keeps."""
 
     dvol: str

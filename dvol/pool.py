@@ -12,7 +12,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -55,7 +54,6 @@ def _silent(text: str) -> None:
     """Nobody listens."""
 
 
-@dataclass
 class Pool(Door):
     """The volumes below `root`, and the containers that use them.
 
@@ -63,13 +61,19 @@ class Pool(Door):
     `doomed` is called when a verb has left something to be swept; else it sweeps itself, last.
     """
 
-    root: Path
-    containers: Containers = field(default_factory=NoContainers)
-    tell: Callable[[str], None] = _silent
-    patience: float = 60.0
-    doomed: Callable[[], None] | None = None
-
-    def __post_init__(self) -> None:
+    def __init__(
+        self,
+        root: Path,
+        containers: Containers | None = None,
+        tell: Callable[[str], None] = _silent,
+        patience: float = 60.0,
+        doomed: Callable[[], None] | None = None,
+    ) -> None:
+        self.root = root
+        self.containers = NoContainers() if containers is None else containers
+        self.tell = tell
+        self.patience = patience
+        self.doomed = doomed
         try:
             layout = PoolLayout(Path(os.path.realpath(self.root)))
         except OSError as error:  # a relative path in a directory that is gone

@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -25,12 +24,12 @@ _LOCKS = {"pool", "sweep", "volumes", "gates"}
 _AT_ONCE = 0.3  # seconds to wait for a volume among many
 
 
-@dataclass(frozen=True)
 class Fsck:
     """Checks a pool, and mends what can be mended if `repair` is asked for."""
 
-    files: PoolFiles
-    repair: bool
+    def __init__(self, files: PoolFiles, repair: bool) -> None:
+        self.files = files
+        self.repair = repair
 
     def run(self, volume: str = "") -> list[Finding]:
         """What is wrong with the volume, or with everything."""

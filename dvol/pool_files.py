@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
-from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
 
@@ -42,16 +41,16 @@ from dvol.weighing import freeable
 _AT_ONCE = 0.3  # seconds one waits for a lock without a word about it
 
 
-@dataclass
 class PoolFiles:
     """The pool with these paths.
 
     `tell` hears what is waited for; `patience` is how many seconds one waits for a lock.
     """
 
-    layout: PoolLayout
-    tell: Callable[[str], None]
-    patience: float
+    def __init__(self, layout: PoolLayout, tell: Callable[[str], None], patience: float) -> None:
+        self.layout = layout
+        self.tell = tell
+        self.patience = patience
 
     @cached_property
     def backend(self) -> Backend:

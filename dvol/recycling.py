@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, suppress
-from dataclasses import asdict, dataclass
 from datetime import timedelta
 from pathlib import Path
 
@@ -41,11 +40,11 @@ _AT_ONCE = 0.3  # seconds to wait for a volume, before it is left for the next t
 _SHORTEST = 4  # digits of an id
 
 
-@dataclass(frozen=True)
 class Recycling:
     """The verbs about what was discarded in one pool."""
 
-    files: PoolFiles
+    def __init__(self, files: PoolFiles) -> None:
+        self.files = files
 
     def discarded(self) -> list[Discarded]:
         with self.files.reading():
@@ -181,4 +180,4 @@ class Recycling:
 
 
 def _weighed(entry: Entry, scales: Scales) -> Freed:
-    return Freed(**asdict(entry.fact()), size=scales.weigh(entry.path))
+    return Freed(**entry.fact()._asdict(), size=scales.weigh(entry.path))

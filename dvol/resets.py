@@ -6,9 +6,8 @@ live tree by a frozen one; they differ in where the frozen tree comes from.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from dvol.backends import Replacement, Step
 from dvol.discarded import base_of, brought_back
@@ -21,8 +20,7 @@ from dvol.volume_files import Quiet, VolumeFiles
 KEPT = 10  # discarded states of a branch that can be brought back
 
 
-@dataclass(frozen=True)
-class Plan:
+class Plan(NamedTuple):
     """A reset or undo that is staged, but for being durable."""
 
     steps: list[Step]
@@ -31,13 +29,13 @@ class Plan:
     line: Line
 
 
-@dataclass(frozen=True)
 class Resets:
     """Resets of one branch. Nobody may write to its tree from `prepare` until `take` is done."""
 
-    files: VolumeFiles
-    branch: str
-    quiet: Quiet
+    def __init__(self, files: VolumeFiles, branch: str, quiet: Quiet) -> None:
+        self.files = files
+        self.branch = branch
+        self.quiet = quiet
 
     def prepare(self, line: Line) -> Plan:
         """Stage the way to the last commit of `line`, which becomes the branch's list."""
@@ -57,15 +55,16 @@ class Resets:
         plan = self._plan("undo", entry, entry / "base", line, self._brought_back(line))
         gone = self.files.layout.pool.doomed / f"{entry.name}-undone"
         last = ["move", self.files.at(undone), self.files.at(gone)]
-        return self._staged(replace(plan, steps=[*plan.steps, last]), "undo")
+        return self._staged(plan._replace(steps=[*plan.steps, last]), "undo")
 
     def take(self, plan: Plan) -> None:
         """Make it so, all or nothing, once what was staged is durable."""
         if plan.steps:
             self.files.journal.run(plan.steps)
-            memory = plan.replacement.remember()
-            if is_directory(plan.base):  # not if an undo had nothing to change
-                self.files.remember(self.branch, memory, plan.base)
+        # also where nothing had to change: what was compared need not be again
+        memory = plan.replacement.remember()
+        if is_directory(plan.base):  # not if an undo had nothing to change
+            self.files.remember(self.branch, memory, plan.base)
 
     def rebuild(self, entry: Path, note: dict[str, Any], into: Path) -> None:
         """Make a frozen tree equal to the one an entry tells of."""

@@ -8,7 +8,6 @@ from wherever they lie. Planned here only: the steps are a journal's.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
 
 from dvol.atomic import write_json
@@ -22,13 +21,13 @@ from dvol.trash import entries
 from dvol.volume_files import Quiet, VolumeFiles
 
 
-@dataclass(frozen=True)
 class Revival:
     """An entry that becomes the branch `name`. Whoever calls holds the volume's lock."""
 
-    files: VolumeFiles
-    entry: Entry
-    name: str
+    def __init__(self, files: VolumeFiles, entry: Entry, name: str) -> None:
+        self.files = files
+        self.entry = entry
+        self.name = name
 
     def prepare(self) -> list[Step]:
         """Stage the branch. Its list comes before its tree, by which alone it exists."""

@@ -10,10 +10,9 @@ from __future__ import annotations
 
 import os
 from contextlib import AbstractContextManager, nullcontext, suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from dvol.atomic import (
     durably,
@@ -33,8 +32,7 @@ from dvol.steps import putting
 from dvol.trash import describe, new_entry
 
 
-@dataclass(frozen=True)
-class Quiet:
+class Quiet(NamedTuple):
     """How quiet a tree is: whether every writer has `ended`; and whether to trust no memory of
     it all the same, and compare in `full`."""
 
@@ -42,12 +40,15 @@ class Quiet:
     full: bool = False
 
 
-@dataclass(frozen=True)
+_ASSUMED = Quiet()
+
+
 class VolumeFiles:
     """The trees and documents of one volume."""
 
-    layout: VolumeLayout
-    backend: Backend
+    def __init__(self, layout: VolumeLayout, backend: Backend) -> None:
+        self.layout = layout
+        self.backend = backend
 
     @property
     def history(self) -> History:
@@ -108,7 +109,7 @@ class VolumeFiles:
             self.remember(branch, memory, self.layout.commit(commit.id))
             self.backend.delete(staged)
 
-    def past(self, branch: str, line: Line, quiet: Quiet = Quiet()) -> Past:
+    def past(self, branch: str, line: Line, quiet: Quiet = _ASSUMED) -> Past:
         """What is known of the live tree of a branch."""
         likely = self.layout.commit(line[-1].id) if line else None
         return Past(self.layout.index(branch), likely, quiet.full, quiet.ended)

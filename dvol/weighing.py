@@ -6,7 +6,6 @@ import os
 import stat
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from dvol.backends import space
@@ -14,11 +13,11 @@ from dvol.beneath import DIRECTORY
 from dvol.layout import PoolLayout
 
 
-@dataclass
 class Scales:
     """Weighs what is deleted together: a file counts once its last name is among that."""
 
-    _names: Counter[tuple[int, int]] = field(default_factory=Counter)
+    def __init__(self) -> None:
+        self._names: Counter[tuple[int, int]] = Counter()
 
     def weigh(self, path: Path) -> int:
         """The bytes that deleting `path`, after all that was weighed before, gives back.

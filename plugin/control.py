@@ -126,7 +126,7 @@ def make_app(control: Control, detach: Callable[[], None]) -> Bottle:
 def _plain(result: Any) -> Any:
     if isinstance(result, list):
         return [_plain(each) for each in result]
-    return dataclasses.asdict(result) if dataclasses.is_dataclass(result) else result  # type: ignore[arg-type]
+    return result._asdict() if hasattr(result, "_asdict") else result
 
 
 def _refused(error: DvolError) -> dict[str, Any]:

@@ -6,15 +6,13 @@ its properties say so it makes nothing durable. Whoever calls it does all of tha
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 Step = list[Any]  # of a journal, with absolute paths
 
 
-@dataclass(frozen=True)
-class Properties:
+class Properties(NamedTuple):
     """What a backend can do, as data."""
 
     name: str
@@ -22,8 +20,7 @@ class Properties:
     durable: bool  # what it has made is durable when a move returns
 
 
-@dataclass(frozen=True)
-class Past:
+class Past(NamedTuple):
     """What is known about a live tree before a move.
 
     `memory` is the file where a backend's own knowledge of that tree lies; it may be missing,
@@ -47,7 +44,6 @@ class Memory(Protocol):
         now lies that the live one was made equal to, or that was made from it."""
 
 
-@dataclass(frozen=True)
 class Replacement:
     """A staged change of a live tree, which only the steps of a journal still have to take.
 
@@ -55,8 +51,9 @@ class Replacement:
     taken twice. `changes` describes what the steps set aside, for `rebuild`.
     """
 
-    steps: list[Step]
-    changes: Any
+    def __init__(self, steps: list[Step], changes: Any) -> None:
+        self.steps = steps
+        self.changes = changes
 
     def remember(self) -> Memory | None:
         """What is known of the tree once the steps are taken, while nobody writes to it."""

@@ -8,8 +8,7 @@ while a later change could leave the same signature. Pure functions; the clocks 
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 TICK = 20_000_000  # ns; a coarse clock steps every 4 or 10 ms, so this is clearly more
 FLIGHT = 2_000_000_000  # ns; a write under way when its process was paused has ended after that
@@ -33,8 +32,7 @@ class Status(Protocol):
     def st_ctime_ns(self) -> int: ...
 
 
-@dataclass(frozen=True)
-class Moment:
+class Moment(NamedTuple):
     """Where and when a memory was written: it proves nothing in another boot (after a power cut
     ext4 and XFS show new content under old times, and the reverse), nothing on another device,
     and nothing once the clock was set back.

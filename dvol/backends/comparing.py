@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -30,8 +29,7 @@ class Kind(StrEnum):
     TIMES = "times"  # a directory's times will differ
 
 
-@dataclass(frozen=True)
-class Change:
+class Change(NamedTuple):
     """One change that makes the live tree more like the frozen one; `old` is a live inode."""
 
     kind: Kind
@@ -39,14 +37,14 @@ class Change:
     old: int = 0
 
 
-@dataclass
 class Pair:
     """A directory that both trees have."""
 
-    live: int
-    frozen: int
-    path: str
-    names: Iterator[str] = field(default_factory=lambda: iter(()))  # of directories both have
+    def __init__(self, live: int, frozen: int, path: str) -> None:
+        self.live = live
+        self.frozen = frozen
+        self.path = path
+        self.names: Iterator[str] = iter(())  # of directories both have
 
     def at(self, name: str) -> str:
         return f"{self.path}/{name}" if self.path else name
@@ -67,23 +65,32 @@ class Entry(NamedTuple):
 _NONE: Directory = {}
 
 
-@dataclass
 class Comparison:
     """Two trees, and what is known about them beforehand.
 
     `names` counts the names of the frozen files that have several in their tree.
     """
 
-    known: Known
-    written_back: WriteBack
-    ended: bool
-    names: dict[int, int]
-    device: int
-    label: str
-    index: Index = field(default_factory=Index)  # of what stays as it is
-    changes: list[Change] = field(default_factory=list)
-    _kept: dict[int, list[os.stat_result]] = field(default_factory=dict)
-    _broken: set[int] = field(default_factory=set)
+    def __init__(
+        self,
+        known: Known,
+        written_back: WriteBack,
+        ended: bool,
+        names: dict[int, int],
+        device: int,
+        label: str,
+        index: Index,
+    ) -> None:
+        self.known = known
+        self.written_back = written_back
+        self.ended = ended
+        self.names = names
+        self.device = device
+        self.label = label
+        self.index = index  # of what stays as it is
+        self.changes: list[Change] = []
+        self._kept: dict[int, list[os.stat_result]] = {}
+        self._broken: set[int] = set()
 
     def run(self, live: int, frozen: int) -> None:
         """Compare two open trees; then `changes` are complete, directories' times last."""

@@ -9,7 +9,6 @@ import errno
 import fcntl
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from itertools import chain
 
 _FICLONE = 0x40049409  # ioctl_ficlone(2)
@@ -26,11 +25,11 @@ _CANNOT_CLONE = {
 }
 
 
-@dataclass
 class ContentCopier:
     """Copies what open files hold. Whether blocks can be shared is found out once."""
 
-    clones: bool = True
+    def __init__(self) -> None:
+        self.clones = True
 
     def copy(self, source: int, target: int, status: os.stat_result) -> None:
         """Make the empty file `target` hold what `source` holds, which has `status`."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from dataclasses import dataclass, field
 
 from dvol.atomic import sync_filesystem, write_back
 from dvol.backends.clean import live_signature, may_vouch, signature
@@ -33,14 +32,14 @@ _FEW = 64  # files; from there on one write-back of everything is quicker
 _CANNOT_LINK = (errno.EMLINK, errno.ENOENT, errno.ENOTDIR, errno.EPERM, errno.EXDEV)
 
 
-@dataclass
 class WriteBack:
     """Write-backs: of single files while they are few, then once of the whole file system."""
 
-    tree: int  # open since before any of it was read
-    useful: bool
-    _began: int = 0
-    _files: int = 0
+    def __init__(self, tree: int, useful: bool) -> None:
+        self.tree = tree  # open since before any of it was read
+        self.useful = useful
+        self._began = 0
+        self._files = 0
 
     def of(self, file: int) -> int:
         """Write back the open `file`, if that did not happen yet; when it began, by the file
@@ -57,19 +56,27 @@ class WriteBack:
         return began
 
 
-@dataclass
 class Freezer:
     """Places the files of a live tree in a frozen one, and notes what proves them unchanged."""
 
-    known: Known
-    ended: bool
-    index: Index
-    written_back: WriteBack
-    groups: Groups
-    device: int
-    content: ContentCopier = field(default_factory=ContentCopier)
-    _joined: dict[int, int] = field(default_factory=dict)  # frozen inode -> live inode
-    _vouched: dict[Inode, bytes | None] = field(default_factory=dict)  # of files in groups
+    def __init__(
+        self,
+        known: Known,
+        ended: bool,
+        index: Index,
+        written_back: WriteBack,
+        groups: Groups,
+        device: int,
+    ) -> None:
+        self.known = known
+        self.ended = ended
+        self.index = index
+        self.written_back = written_back
+        self.groups = groups
+        self.device = device
+        self.content = ContentCopier()
+        self._joined: dict[int, int] = {}  # frozen inode -> live inode
+        self._vouched: dict[Inode, bytes | None] = {}  # of files in groups
 
     def place(self, level: Level) -> list[str]:
         """See `Placer`. One pass, since this is where the time goes."""

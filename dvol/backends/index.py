@@ -14,9 +14,8 @@ import json
 import os
 import time
 import zlib
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from dvol.atomic import filesystem, read_file
 from dvol.backends.clean import SIGNATURE, SLACK, Moment, still_proves
@@ -30,12 +29,14 @@ _PATIENCE = 0.1  # seconds
 Directory = dict[str, bytes]  # name -> signature
 
 
-@dataclass
 class Index:
     """Signatures by directory (its path in the tree, "" for the root) and name."""
 
-    moment: Moment | None = None  # None where nothing can be vouched for
-    directories: dict[str, Directory] = field(default_factory=dict)
+    def __init__(
+        self, moment: Moment | None = None, directories: dict[str, Directory] | None = None
+    ) -> None:
+        self.moment = moment  # None where nothing can be vouched for
+        self.directories = {} if directories is None else directories
 
     def save(self, path: Path, base: Path) -> None:
         """Write it to a new file; see `Memory`."""
@@ -50,7 +51,7 @@ class Index:
             "format": FORMAT,
             "base": os.path.relpath(base, path.parent.resolve()),
             "inode": os.lstat(base).st_ino,
-            **asdict(self.moment),
+            **self.moment._asdict(),
             "directories": len(used),
             "paths": len(paths),
             "names": len(names),
@@ -59,8 +60,7 @@ class Index:
         path.write_bytes(json.dumps(header).encode() + b"\n" + body)
 
 
-@dataclass(frozen=True)
-class Known:
+class Known(NamedTuple):
     """An index that was read, and the frozen tree that it vouches by; None if it proves nothing."""
 
     directories: dict[str, Directory]

@@ -9,7 +9,6 @@ from __future__ import annotations
 import errno
 import os
 from collections import Counter
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from dvol.beneath import DIRECTORY
@@ -17,7 +16,6 @@ from dvol.beneath import DIRECTORY
 Inode = tuple[int, int]
 
 
-@dataclass
 class Groups:
     """The files with several names that were placed in a target tree so far.
 
@@ -25,8 +23,9 @@ class Groups:
     next name can be linked from there, whatever path the first is at.
     """
 
-    links: Path
-    _left: dict[Inode, int] = field(default_factory=dict)
+    def __init__(self, links: Path) -> None:
+        self.links = links
+        self._left: dict[Inode, int] = {}
 
     def link(self, inode: Inode, name: str, target: int) -> bool:
         """Give a file that was placed before a further name; False for the first. The last one

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import os
 import stat
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -30,14 +29,15 @@ from dvol.beneath import DIRECTORY, Beneath
 from dvol.errors import InTheWay, disk_failed
 
 
-@dataclass(frozen=True)
 class InPlace(Replacement):
     """A replacement of single files in a live tree."""
 
-    tree: Path
-    placed: list[tuple[str, int]]  # path of a file, inode of the frozen one
-    index: Index
-    ended: bool
+    def __init__(self, stager: Stager, ended: bool) -> None:
+        super().__init__(stager.steps + stager.last, stager.changes)
+        self.tree = stager.tree
+        self.placed = stager.placed  # path of a file, inode of the frozen one
+        self.index = stager.restorer.index
+        self.ended = ended
 
     def remember(self) -> Index:
         """The exchange has changed the ctime of each file, so they are looked at once more,
@@ -55,22 +55,27 @@ class InPlace(Replacement):
         return self.index if wait_until_after(newest) else Index()
 
 
-@dataclass
 class Stager:
     """Stages the changes that a comparison found, and writes down the steps and what they do."""
 
-    frozen: Beneath
-    live: Beneath
-    entry: Path
-    tree: Path
-    restorer: Restorer
-    steps: list[Step] = field(default_factory=list)
-    last: list[Step] = field(default_factory=list)  # times, since XFS touches what it moves
-    changes: list[Any] = field(default_factory=list)
-    placed: list[tuple[str, int]] = field(default_factory=list)
-    count: int = 0
-
-    def __post_init__(self) -> None:
+    def __init__(
+        self,
+        frozen: Beneath,
+        live: Beneath,
+        entry: Path,
+        tree: Path,
+        restorer: Restorer,
+    ) -> None:
+        self.frozen = frozen
+        self.live = live
+        self.entry = entry
+        self.tree = tree
+        self.restorer = restorer
+        self.steps: list[Step] = []
+        self.last: list[Step] = []  # times, since XFS touches what it moves
+        self.changes: list[Any] = []
+        self.placed: list[tuple[str, int]] = []
+        self.count = 0
         os.mkdir(self.entry / "files", 0o700)
         self.files = os.open(self.entry / "files", DIRECTORY)
 
@@ -82,14 +87,7 @@ class Stager:
 
     def staged(self, ended: bool) -> InPlace:
         """All that was staged."""
-        return InPlace(
-            steps=self.steps + self.last,
-            changes=self.changes,
-            tree=self.tree,
-            placed=self.placed,
-            index=self.restorer.index,
-            ended=ended,
-        )
+        return InPlace(self, ended)
 
     def _add(self, change: Change) -> None:
         self.steps.append(["move", self._staged(change), self._at(change)])

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import os
 import stat
-from dataclasses import dataclass, field
 
 from dvol.backends.clean import signature
 from dvol.backends.content import ContentCopier
@@ -17,7 +16,6 @@ from dvol.backends.links import Groups, Inode, fits
 from dvol.backends.walk import Level
 
 
-@dataclass
 class Restorer:
     """Copies the files of a frozen tree into one that is nobody's yet.
 
@@ -25,11 +23,12 @@ class Restorer:
     copy: once the clock is past it, and before anybody else may write, the index is true.
     """
 
-    names: dict[int, int]
-    groups: Groups
-    index: Index
-    content: ContentCopier = field(default_factory=ContentCopier)
-    newest: int = 0
+    def __init__(self, names: dict[int, int], groups: Groups, index: Index) -> None:
+        self.names = names
+        self.groups = groups
+        self.index = index
+        self.content = ContentCopier()
+        self.newest = 0
 
     def place(self, level: Level) -> list[str]:
         """See `Placer`."""
@@ -64,15 +63,15 @@ class Restorer:
         return signature(new, status.st_ino)
 
 
-@dataclass
 class Linker:
     """Links the files of a frozen tree into another frozen one; what can have no further name is
     copied, a group of names whole. `names` is as in `Restorer`."""
 
-    names: dict[int, int]
-    groups: Groups
-    content: ContentCopier = field(default_factory=ContentCopier)
-    _linked: set[Inode] = field(default_factory=set)
+    def __init__(self, names: dict[int, int], groups: Groups) -> None:
+        self.names = names
+        self.groups = groups
+        self.content = ContentCopier()
+        self._linked: set[Inode] = set()
 
     def place(self, level: Level) -> list[str]:
         """See `Placer`."""

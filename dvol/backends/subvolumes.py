@@ -14,8 +14,8 @@ import os
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 ROOT = 256  # BTRFS_FIRST_FREE_OBJECTID, the inode of a subvolume's root directory
 PLACEHOLDER = 2  # BTRFS_EMPTY_SUBVOL_DIR_OBJECTID: what a snapshot shows for a subvolume
@@ -42,8 +42,7 @@ _SET_FLAGS = _request(1, 26, 8)
 _GET_INFO = _request(2, 60, 504)
 
 
-@dataclass(frozen=True)
-class Child:
+class Child(NamedTuple):
     """A subvolume directly in another one: where it is linked, and as what."""
 
     id: int

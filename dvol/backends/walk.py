@@ -11,7 +11,6 @@ import errno
 import os
 import resource
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Protocol
 
 from dvol.backends.entries import copy_attributes
@@ -19,18 +18,20 @@ from dvol.beneath import DIRECTORY
 from dvol.errors import DiskFailed, TreeChanged, disk_failed
 
 
-@dataclass
 class Level:
     """A directory that is being made: the open source and target, and where the target may be
     linked from (`beside`), if there is such a directory. `path` is relative to the tree."""
 
-    source: int
-    target: int
-    beside: int | None
-    path: str
-    label: str  # of the tree, for messages
-    began: int  # when the walk did, by the clock of the file system, in ns
-    directories: Iterator[str] = field(default_factory=lambda: iter(()))
+    def __init__(
+        self, source: int, target: int, beside: int | None, path: str, label: str, began: int
+    ) -> None:
+        self.source = source
+        self.target = target
+        self.beside = beside
+        self.path = path
+        self.label = label  # of the tree, for messages
+        self.began = began  # when the walk did, by the clock of the file system, in ns
+        self.directories: Iterator[str] = iter(())
 
     def named(self, error: OSError, name: str) -> DiskFailed | TreeChanged:
         """ENOENT and friends under our feet mean that somebody writes to the tree."""

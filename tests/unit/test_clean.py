@@ -117,13 +117,13 @@ HERE = Moment("boot", 7, 1000 * SECOND)
     ("now", "proves"),
     [
         (HERE, True),
-        (replace(HERE, offset=HERE.offset + SECOND), True),  # set forward
-        (replace(HERE, offset=HERE.offset - MS), True),  # two clocks can't be read at once
-        (replace(HERE, offset=HERE.offset - 4 * MS), False),  # set back, by the least step
-        (replace(HERE, offset=HERE.offset - SECOND), False),
-        (replace(HERE, boot="other"), False),
-        (replace(HERE, boot=""), False),
-        (replace(HERE, device=8), False),
+        (HERE._replace(offset=HERE.offset + SECOND), True),  # set forward
+        (HERE._replace(offset=HERE.offset - MS), True),  # two clocks can't be read at once
+        (HERE._replace(offset=HERE.offset - 4 * MS), False),  # set back, by the least step
+        (HERE._replace(offset=HERE.offset - SECOND), False),
+        (HERE._replace(boot="other"), False),
+        (HERE._replace(boot=""), False),
+        (HERE._replace(device=8), False),
     ],
 )
 def test_a_memory_proves_only_where_and_when_it_was_made(now: Moment, proves: bool) -> None:
@@ -131,7 +131,7 @@ def test_a_memory_proves_only_where_and_when_it_was_made(now: Moment, proves: bo
 
 
 def test_an_unknown_boot_is_not_the_same_boot() -> None:
-    assert not still_proves(replace(HERE, boot=""), replace(HERE, boot=""))
+    assert not still_proves(HERE._replace(boot=""), HERE._replace(boot=""))
 
 
 # -- a file system with a coarse clock ---------------------------------------------------------

@@ -3,7 +3,6 @@
 import json
 import os
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -101,10 +100,10 @@ def test_it_is_found_again_when_all_of_the_pool_was_moved(saved: Path, tmp_path:
 @pytest.mark.parametrize(
     "now",
     [
-        replace(HERE, boot="99999999-2222-3333-4444-555555555555"),
-        replace(HERE, boot=""),
-        replace(HERE, device=8),
-        replace(HERE, offset=HERE.offset - 10**9),
+        HERE._replace(boot="99999999-2222-3333-4444-555555555555"),
+        HERE._replace(boot=""),
+        HERE._replace(device=8),
+        HERE._replace(offset=HERE.offset - 10**9),
         None,
     ],
     ids=["other boot", "no boot", "other device", "clock set back", "untested file system"],
@@ -114,7 +113,7 @@ def test_elsewhere_it_proves_nothing(saved: Path, now: Moment | None) -> None:
 
 
 def test_it_still_proves_when_the_clock_was_set_forward(saved: Path) -> None:
-    assert load(saved, replace(HERE, offset=HERE.offset + 10**12)) != NOTHING
+    assert load(saved, HERE._replace(offset=HERE.offset + 10**12)) != NOTHING
 
 
 def test_without_its_base_it_proves_nothing(saved: Path, base: Path) -> None:
