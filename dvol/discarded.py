@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from dvol.errors import BadDocument, CommitsGone, Corrupt, TreeMissing
 from dvol.history import ID, commits_of, is_directory
@@ -27,15 +27,22 @@ from dvol.revisions import Line
 from dvol.trash import described, entries, id_in
 
 
-class Entry(NamedTuple):
+class Entry:
     """An entry of a trash. One whose note can't be read has no verb and no date.
 
     `home` is the volume in whose undo it lies, if it does: that and the branch may have been
     called otherwise when the note was written.
     """
 
-    path: Path
-    home: str = ""
+    def __init__(self, path: Path, home: str = "") -> None:
+        self.path = path
+        self.home = home
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Entry) and self.path == other.path
+
+    def __hash__(self) -> int:
+        return hash(self.path)
 
     @cached_property
     def note(self) -> dict[str, Any]:

@@ -32,26 +32,23 @@ from dvol.errors import InTheWay, disk_failed
 class InPlace(Replacement):
     """A replacement of single files in a live tree."""
 
-    def __init__(self, stager: Stager, ended: bool) -> None:
+    def __init__(self, stager: Stager) -> None:
         super().__init__(stager.steps + stager.last, stager.changes)
         self.tree = stager.tree
-        self.placed = stager.placed  # path of a file, inode of the frozen one
+        self.placed = stager.placed  # path of a file, inode of the frozen one, status of the staged
         self.index = stager.restorer.index
-        self.ended = ended
 
     def remember(self) -> Index:
-        """The exchange has changed the ctime of each file, so they are looked at once more,
-        if nobody can have written to them since."""
+        """The exchange has changed the ctime of each file, so they are looked at once more. What
+        was written to one since then shows in its mtime: nobody had it open before."""
         newest = 0
-        if not self.ended:
-            return self.index
         with Beneath(self.tree) as live:
-            for path, frozen in self.placed:
-                directory, name = live.parent(path)
-                status = os.stat(name, dir_fd=directory, follow_symlinks=False)
-                folder = os.path.dirname(path)
-                self.index.directories.setdefault(folder, {})[name] = signature(status, frozen)
-                newest = max(newest, status.st_ctime_ns)
+            for path, frozen, staged in self.placed:
+                status = _status(live, path)
+                if status is not None and _untouched(staged, status):
+                    folder, name = os.path.split(path)
+                    self.index.directories.setdefault(folder, {})[name] = signature(status, frozen)
+                    newest = max(newest, status.st_ctime_ns)
         return self.index if wait_until_after(newest) else Index()
 
 
@@ -74,7 +71,7 @@ class Stager:
         self.steps: list[Step] = []
         self.last: list[Step] = []  # times, since XFS touches what it moves
         self.changes: list[Any] = []
-        self.placed: list[tuple[str, int]] = []
+        self.placed: list[tuple[str, int, os.stat_result]] = []
         self.count = 0
         os.mkdir(self.entry / "files", 0o700)
         self.files = os.open(self.entry / "files", DIRECTORY)
@@ -84,10 +81,6 @@ class Stager:
 
     def stage(self, change: Change) -> None:
         getattr(self, f"_{change.kind}")(change)
-
-    def staged(self, ended: bool) -> InPlace:
-        """All that was staged."""
-        return InPlace(self, ended)
 
     def _add(self, change: Change) -> None:
         self.steps.append(["move", self._staged(change), self._at(change)])
@@ -134,8 +127,8 @@ class Stager:
             self._stage_directory(name, directory, change)
         else:
             placed = self.restorer.place_one(name, directory, str(self.count), self.files)
-            if placed is not None and status.st_ino not in self.restorer.names:
-                self.placed.append((change.path, status.st_ino))
+            if placed is not None:
+                self.placed.append((change.path, status.st_ino, placed))
         return staged
 
     def _stage_directory(self, name: str, directory: int, change: Change) -> None:
@@ -190,7 +183,7 @@ def replace(frozen: Path, tree: Path, entry: Path, past: Past) -> InPlace:
     delete_tree(links)
     if not wait_until_after(restorer.newest):  # before anybody else can reach what was staged
         comparison.index.directories.clear()
-    return stager.staged(past.ended)
+    return InPlace(stager)
 
 
 def _compared(frozen: Beneath, live: Beneath, tree: Path, past: Past) -> Comparison:
@@ -259,6 +252,20 @@ def _bring_back(number: str, files: int, name: str, directory: int, linker: Link
     finally:
         os.close(source)
         os.close(target)
+
+
+def _status(live: Beneath, path: str) -> os.stat_result | None:
+    """None if it went away: somebody writes to the tree after all."""
+    try:
+        directory, name = live.parent(path)
+        return os.stat(name, dir_fd=directory, follow_symlinks=False)
+    except OSError:
+        return None
+
+
+def _untouched(staged: os.stat_result, now: os.stat_result) -> bool:
+    then = (staged.st_ino, staged.st_size, staged.st_mtime_ns)
+    return then == (now.st_ino, now.st_size, now.st_mtime_ns)
 
 
 def _size(frozen: Beneath, path: str) -> int:

@@ -19,8 +19,8 @@ from dvol.backends.walk import Level
 class Restorer:
     """Copies the files of a frozen tree into one that is nobody's yet.
 
-    `names` counts the names of those files that have several. `newest` is the latest ctime of a
-    copy: once the clock is past it, and before anybody else may write, the index is true.
+    `names` counts the names of those files that have several. `newest` is the latest ctime in
+    the index: once the clock is past it, and before anybody else may write, the index is true.
     """
 
     def __init__(self, names: dict[int, int], groups: Groups, index: Index) -> None:
@@ -40,18 +40,21 @@ class Restorer:
                     name = entry.name
                     if entry.is_dir(follow_symlinks=False):
                         directories.append(name)
-                    elif (placed := self.place_one(name, level.source, name, level.target)) and (
-                        entry.inode() not in self.names
-                    ):
-                        kept[name] = placed
+                        continue
+                    new = self.place_one(name, level.source, name, level.target)
+                    if new is not None:
+                        kept[name] = signature(new, entry.inode())
+                        self.newest = max(self.newest, new.st_ctime_ns)
         except OSError as error:
             raise level.named(error, name) from error
         self.index.directories[level.path] = kept
         return directories
 
-    def place_one(self, name: str, source: int, new_name: str, target: int) -> bytes | None:
-        """Make the copy of one entry that is no directory; its signature, while it has but one
-        name."""
+    def place_one(
+        self, name: str, source: int, new_name: str, target: int
+    ) -> os.stat_result | None:
+        """Make the copy of one entry that is no directory; its status, unless it has further
+        names, which would change that."""
         status = os.stat(name, dir_fd=source, follow_symlinks=False)
         inode = (status.st_dev, status.st_ino)
         if self.groups.link(inode, new_name, target):
@@ -59,8 +62,8 @@ class Restorer:
         new = copy_entry(name, status, source, new_name, target, self.content)
         if status.st_ino in self.names:
             self.groups.placed(inode, self.names[status.st_ino], new_name, target)
-        self.newest = max(self.newest, new.st_ctime_ns)
-        return signature(new, status.st_ino)
+            return None
+        return new
 
 
 class Linker:

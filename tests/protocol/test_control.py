@@ -37,7 +37,7 @@ def test_every_verb_of_the_promise_is_served(server: Server, pool: Pool, verb: s
 
 def test_results_are_plain_json(server: Server, pool: Pool) -> None:
     commit = pool.log("v")[0]
-    assert tell(server.control, "log", question(volume="v")) == [{"result": [vars(commit)]}]
+    assert tell(server.control, "log", question(volume="v")) == [{"result": [commit._asdict()]}]
     assert tell(server.control, "active", question()) == [{"result": "v"}]
     assert tell(server.control, "rm", question(volume="v")) == [{"result": None}]
 
@@ -103,8 +103,8 @@ def test_what_was_discarded_is_plain_json(server: Server, pool: Pool) -> None:
     assert {"verb": "reset", "volume": "v", "branch": "master"}.items() <= found.items()
     asked = question(entry=found["entry"], name="old")
     assert tell(server.control, "restore", asked) == [{"result": {"volume": "v", "branch": "old"}}]
-    assert tell(server.control, "undo", question(volume="v"))[-1]["result"] == vars(
-        pool.log("v")[0]
+    assert tell(server.control, "undo", question(volume="v"))[-1]["result"] == (
+        pool.log("v")[0]._asdict()
     )
 
 
