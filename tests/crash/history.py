@@ -51,6 +51,30 @@ def build_and_reset(root: Path) -> None:
     _sync(root)
 
 
+def build_and_remove(root: Path) -> None:
+    """The same, after a volume was removed, which can be restored."""
+    build(root)
+    Pool(root).rm("other")
+    _sync(root)
+
+
+def build_and_delete(root: Path) -> None:
+    """The same, after a branch was deleted."""
+    build(root)
+    Pool(root).delete_branch("v", "side")
+    _sync(root)
+
+
+def build_and_forget(root: Path) -> None:
+    """The same, with a commit that no list names."""
+    build(root)
+    lines = root / "v" / "branches" / "master.json"
+    before = lines.read_bytes()
+    Pool(root).commit("v", "forgotten", ANN)
+    lines.write_bytes(before)
+    _sync(root)
+
+
 def nothing(root: Path) -> None:
     """No pool at all."""
 

@@ -16,19 +16,22 @@ LOOSE_PATH = f"/{LOOSE}/".encode()
 UNSYNCED_PATHS = {LOOSE_PATH + name.encode() for name in UNSYNCED}
 # What dvol keeps beside the volumes and in each. What it puts there for a verb only is litter.
 OWN = {"pool.json", "locks", "staging", "trash", "doomed"}
+FACTS = {"active", "discarded"}  # what a picture has beside the volumes
 VOLUME = {"branches", "commits", "current_branch.json", ".dvol"}
 
 
 def picture(root: Path) -> Picture:
-    """Which volume is active, and for each volume its branches, with the messages, authors and
-    frozen content of their commits, and what is in their trees."""
+    """Which volume is active, what was discarded, and for each volume its branches, with the
+    messages, authors and frozen content of their commits, and what is in their trees."""
     pool = Pool(root)
     try:
         volumes = pool.volumes()
         active = pool.active()
     except NotFound:
         return {"active": None}
-    return {"active": active} | {one.name: _volume(pool, one.name) for one in volumes}
+    discarded = [(one.verb, one.volume, one.branch) for one in pool.discarded()]
+    facts = {"active": active, "discarded": discarded}
+    return facts | {one.name: _volume(pool, one.name) for one in volumes}
 
 
 def cut(whole: Picture, settled: bool = False) -> Picture:
@@ -36,7 +39,7 @@ def cut(whole: Picture, settled: bool = False) -> Picture:
     the tree of the verb is `settled` it may take nothing of that."""
     return {
         name: volume
-        if name == "active"
+        if name in FACTS
         else {
             branch: _cut(seen, settled and name == "v" and seen["current"])
             for branch, seen in volume.items()
@@ -48,7 +51,7 @@ def cut(whole: Picture, settled: bool = False) -> Picture:
 def firm(whole: Picture) -> Picture:
     """Less all that is loose, in commits too."""
     return {
-        name: volume if name == "active" else {branch: _firm(one) for branch, one in volume.items()}
+        name: volume if name in FACTS else {branch: _firm(one) for branch, one in volume.items()}
         for name, volume in whole.items()
     }
 

@@ -19,7 +19,8 @@ from tests.crash.tracer import Decide, Decision, Ended, let_it_be, traced
 
 @dataclass(frozen=True)
 class Verb:
-    """`words` may name a commit by its message, as `{2}`.
+    """`words` may name a commit by its message, as `{2}`, and what was discarded last, as
+    `{entry}`.
 
     `settles`: the live tree it leaves is durable once it happened. `repeats`: trying it again
     after it happened does it once more. `without`: calls that the file system is to lack.
@@ -35,7 +36,8 @@ class Verb:
     def argv(self, root: Path) -> list[str]:
         # asked only if need be: it would recover the pool
         ids = _ids(root) if "{" in self.words else []
-        words = shlex.split(self.words.format(*ids))
+        entry = _last_discarded(root) if "{entry}" in self.words else ""
+        words = shlex.split(self.words.format(*ids, entry=entry))
         return ["--pool", str(root), "--disable-docker-integration", *words]
 
     def perform(self, root: Path, decide: Decide = let_it_be) -> Ended:
@@ -55,6 +57,11 @@ def _ids(root: Path) -> list[str]:
     pool = Pool(root)
     found = {one.message: one.id for branch in pool.branches("v") for one in _log(pool, branch)}
     return [found.get(str(number), "") for number in range(9)]
+
+
+def _last_discarded(root: Path) -> str:
+    found = Pool(root).discarded()
+    return found[0].entry if found else "no-entry"
 
 
 def _log(pool: Pool, branch) -> list:
@@ -79,4 +86,9 @@ VERBS = {
     "checkout -b": Verb("checkout -b new v", journalled=True),
     "branch -d": Verb("branch -d side v", journalled=True),
     "rm": Verb("rm -f v", journalled=True),
+    "restore a volume": Verb("restore {entry}", build=history.build_and_remove),
+    "restore a branch": Verb("restore {entry}", journalled=True, build=history.build_and_delete),
+    "restore a state": Verb("restore {entry} old", journalled=True, build=history.build_and_reset),
+    "gc": Verb("gc --now", build=history.build_and_remove),
+    "fsck": Verb("fsck --repair v", journalled=True, build=history.build_and_forget),
 }
