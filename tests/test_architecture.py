@@ -35,7 +35,10 @@ ROOMS = {
     "docker": {"dvol.containers", "plugin.uninstall"},
     "requests": {"dvol.containers", "plugin.uninstall"},
     "docopt": {"dvol.cli", "plugin.__main__", "plugin.uninstall"},
-    "subprocess": {"dvol.identity"},
+    # these would cost every command more of its start than most of its work takes
+    "dataclasses": {"plugin.control"},
+    "inspect": {"plugin.control"},
+    "subprocess": set(),
     "ctypes": {"dvol.atomic", "plugin.propagated"},
     "fcntl": {"dvol.locks", "dvol.backends.content", "dvol.backends.subvolumes"},
     "logging": {"plugin.__main__", "plugin.wire"},

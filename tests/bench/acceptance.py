@@ -89,7 +89,7 @@ def _cloned(results: Results) -> Iterator[Line]:
     limit = None if clone is None or start is None else 1.3 * clone + start
     for verb in ("commit", "reset"):
         own = results.median(Case("xfs:bigfile", "bigfile", verb, "1 page"), "dvol")
-        against = "1.3 x `cp -a --reflink=always` of it + process start"
+        against = "1.3 x `cp -a --reflink=always` of it + `dvol log`"
         yield Line(f"{verb}, {CLONED}", against, own, limit, "s")
 
 
@@ -132,7 +132,7 @@ def _floor(results: Results, data: str) -> Line:
     own = results.median(case, "dvol")
     ratio = None if own is None or bare is None or start is None else own / (bare + start)
     what = f"commit, {DATABASE if data == 'database' else SMALL}, nothing changed"
-    return Line(what, "process start + walk and stat + hard links + sync", ratio, 1.3)
+    return Line(what, "`dvol log` + walk and stat + hard links + sync", ratio, 1.3)
 
 
 # -- room --------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from tests.bench.clock import Failed
 from tests.bench.ground import Ground
 from tests.bench.results import Results
 from tests.bench.rounds import OWN, Rounds
-from tests.bench.subject import Dvol, Floor, InProcess, Start
+from tests.bench.subject import Dvol, Floor, InProcess, Start, Version
 from tests.bench.tool import FULL, Tool
 from tests.bench.workloads import GIB, WORKLOADS
 from tests.lab import Unavailable
@@ -35,6 +35,7 @@ TOOLS: tuple[type[Tool], ...] = (
     peers.Restic,
     InProcess,
     Start,
+    Version,
     Floor,
 )
 # Measured in every round where the acceptance asks for them, however slow.

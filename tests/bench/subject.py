@@ -94,11 +94,24 @@ class InProcess(Dvol):
 
 
 class Start(Tool):
-    """The part of every command that is Python's: a process that says its version."""
+    """What every verb does before its work: a process starts, reads its command line, and opens
+    the volume."""
 
     name = "process start"
-    how = {"commit": "`dvol --version`"}
+    how = {"commit": "`dvol log`"}
     changes = {"commit": ("0 %", "1 page")}
+    peer = False
+
+    def commit(self) -> Work:
+        return [Dvol(self.ground).command("log", VOLUME)]
+
+
+class Version(Tool):
+    """The part of that which is Python's and the imports'."""
+
+    name = "its version"
+    how = {"commit": "`dvol --version`"}
+    changes = Start.changes
     peer = False
 
     def commit(self) -> Work:
