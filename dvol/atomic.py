@@ -98,7 +98,7 @@ def exchange(
     libc_call("renameat2", *names, _RENAME_EXCHANGE, named=str(one))
 
 
-def write_json(path: Path, document: Any, durable: bool = False) -> None:
+def write_json(path: Path, document: Any, *, durable: bool) -> None:
     """Write a new file, and make its content durable if asked; its name is once synced."""
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with named(path), os.fdopen(fd, "wb") as file:

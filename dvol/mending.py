@@ -13,7 +13,7 @@ from dvol.errors import Corrupt
 from dvol.history import as_document
 from dvol.model import Commit
 from dvol.revisions import Line
-from dvol.trash import describe, new_entry
+from dvol.trash import new_entry
 from dvol.volume_files import VolumeFiles
 
 
@@ -43,7 +43,7 @@ def _discard(files: VolumeFiles, branch: str, line: Line, moves: dict[Path, str]
     with files.durably():
         entry = new_entry(files.layout.staging, trash)
         volume, document = files.layout.name, as_document(line)
-        describe(entry, verb="fsck", volume=volume, branch=branch, line=document)
+        files.describe(entry, verb="fsck", volume=volume, branch=branch, line=document)
         steps: list[Step] = [
             ["move", files.at(path), files.at(entry / name)] for path, name in moves.items()
         ]

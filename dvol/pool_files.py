@@ -212,10 +212,11 @@ class PoolFiles:
         for directory in (root, root / OWN, root / "branches", root / "commits"):
             directory.mkdir(parents=True, mode=0o755)
         self.backend.create(root / "branches" / DEFAULT_BRANCH)
-        write_json(root / OWN / "volume.json", {"created": now()})
+        write_json(root / OWN / "volume.json", {"created": now()}, durable=False)
         steps: list[Step] = [["move", self._at(root), volume]]
         if active:
-            write_json(staged / "active.json", {"current_volume": volume})
+            document = {"current_volume": volume}
+            write_json(staged / "active.json", document, durable=False)
             steps += putting(self.layout.root, staged / "active.json", self.layout.active)
         return steps
 
@@ -223,7 +224,7 @@ class PoolFiles:
         """Move a whole volume to the trash or to its doom; the volume's lock is held too."""
         with durably(self.layout.root):
             entry = new_entry(self.layout.staging, into)
-            describe(entry, verb="rm", volume=volume)
+            describe(entry, durable=False, verb="rm", volume=volume)
             steps: list[Step] = [
                 ["move", volume, self._at(entry / "volume")],
                 ["move", self._at(entry), self._at(into / entry.name)],

@@ -14,7 +14,7 @@ from dvol.discarded import base_of, brought_back
 from dvol.errors import NothingToUndo
 from dvol.history import as_document, commits_of, is_directory
 from dvol.revisions import Line
-from dvol.trash import describe, described, entries, new_entry, next_number
+from dvol.trash import described, entries, new_entry, next_number
 from dvol.volume_files import Quiet, VolumeFiles
 
 KEPT = 10  # discarded states of a branch that can be brought back
@@ -107,9 +107,8 @@ class Resets:
     def _describe(
         self, verb: str, entry: Path, base: Path, replacement: Replacement, old: Line
     ) -> None:
-        describe(
+        self.files.describe(
             entry,
-            durable=self.files.backend.properties.durable,
             verb=verb,
             volume=self.files.layout.name,
             branch=self.branch,

@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from dvol.atomic import write_json
 from dvol.backends import Step
 from dvol.discarded import Entry, brought_back
 from dvol.errors import InTheWay
@@ -38,7 +37,7 @@ class Revival:
         staged = layout.staging / f"restore-{self.entry.id}"
         staged.mkdir(parents=True)
         if line or os.path.lexists(layout.line(self.name)):
-            write_json(staged / "line.json", as_document(line))
+            files.write(staged / "line.json", as_document(line))
             steps += files.put(staged / "line.json", layout.line(self.name))
         steps += [*self._undo(), self._tree(staged, line)]
         if self._is_in_trash():

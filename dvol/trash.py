@@ -56,11 +56,11 @@ def new_entry(staging: Path, into: Path) -> Path:
     return entry
 
 
-def describe(entry: Path, durable: bool = False, **facts: Any) -> None:
+def describe(entry: Path, *, durable: bool, **facts: Any) -> None:
     """Write the note of an entry; it becomes durable with the rest of what is staged, or at
     once where the rest is `durable` already."""
     note = {"format": FORMAT, "id": id_in(entry.name), "date": now(), **facts}
-    write_json(entry / "entry.json", note, durable)
+    write_json(entry / "entry.json", note, durable=durable)
 
 
 def described(entry: Path) -> dict[str, Any]:

@@ -83,6 +83,10 @@ class VolumeFiles:
         """Stage a document; to be called within `durably`."""
         write_json(path, document, durable=self.backend.properties.durable)
 
+    def describe(self, entry: Path, **facts: Any) -> None:
+        """Stage the note of an entry of a trash; to be called within `durably`."""
+        describe(entry, durable=self.backend.properties.durable, **facts)
+
     def require_space(self, branch: str, line: Line) -> None:
         """Raise NoSpace if the next commit of a branch certainly does not fit."""
         self.backend.require_space(self.layout.tree(branch), self.past(branch, line))
@@ -147,14 +151,8 @@ class VolumeFiles:
         line, trash = history[name], self.layout.pool.trash
         entry = new_entry(self.layout.staging, trash)
         document = as_document(line)
-        describe(
-            entry,
-            durable=True,
-            verb="branch -d",
-            volume=self.layout.name,
-            branch=name,
-            line=document,
-        )
+        volume = self.layout.name
+        self.describe(entry, verb="branch -d", volume=volume, branch=name, line=document)
         steps = [["move", self.at(self.layout.tree(name)), self.at(entry / "tree")]]
         if self.layout.line(name).exists():
             steps.append(["move", self.at(self.layout.line(name)), self.at(entry / "line.json")])
