@@ -11,7 +11,7 @@ import os
 from collections import Counter
 from pathlib import Path
 
-from dvol.beneath import DIRECTORY
+from dvol.backends.walk import directories
 
 Inode = tuple[int, int]
 
@@ -56,20 +56,7 @@ def names_of_files(tree: int) -> dict[int, int]:
 
     Reads the directories only; their entries hold the inodes.
     """
-    counts: Counter[int] = Counter()
-    levels = [(os.dup(tree), [""])]
-    try:
-        while levels:
-            fd, directories = levels[-1]
-            if not directories:
-                levels.pop()
-                os.close(fd)
-                continue
-            inner = os.open(directories.pop() or ".", DIRECTORY, dir_fd=fd)
-            levels.append((inner, _count(inner, counts)))
-    finally:
-        for fd, _ in levels:
-            os.close(fd)
+    counts = Counter(entry.inode() for _, _, files in directories(tree) for entry in files)
     return {inode: names for inode, names in counts.items() if names > 1}
 
 
@@ -82,14 +69,3 @@ def fits(status: os.stat_result, names: int, directory: int) -> bool:
             raise
         return True
     return limit < 0 or status.st_nlink + names + 1 <= limit
-
-
-def _count(directory: int, counts: Counter[int]) -> list[str]:
-    directories = []
-    with os.scandir(directory) as entries:
-        for entry in entries:
-            if entry.is_dir(follow_symlinks=False):
-                directories.append(entry.name)
-            else:
-                counts[entry.inode()] += 1
-    return directories

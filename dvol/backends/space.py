@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 from dvol.backends.content import can_clone
-from dvol.beneath import DIRECTORY
+from dvol.backends.walk import directories
 from dvol.errors import NoSpace
 
 _SPARE = 1 << 20  # bytes for directories, lists and journals
@@ -38,34 +38,11 @@ def total(tree: int, visit: Visit) -> int:
     """
     return sum(
         visit(path, entry.name, entry.stat(follow_symlinks=False))
-        for path, entries in _directories(tree)
-        for entry in entries
+        for path, inner, files in directories(tree, tolerant=True)
+        for entry in (*inner, *files)
     )
 
 
 def size(status: os.stat_result) -> int:
     """Bytes that a copy of an entry takes, about."""
     return status.st_blocks * 512 if stat.S_ISREG(status.st_mode) else 4096
-
-
-def _directories(tree: int) -> Iterator[tuple[str, Iterable[os.DirEntry[str]]]]:
-    levels = [(os.dup(tree), "", [""])]
-    try:
-        while levels:
-            fd, path, waiting = levels[-1]
-            if not waiting:
-                os.close(levels.pop()[0])
-                continue
-            name = waiting.pop()
-            try:
-                inner = os.open(name or ".", DIRECTORY, dir_fd=fd)
-            except OSError:
-                continue
-            levels.append((inner, f"{path}/{name}" if path else name, []))
-            with os.scandir(inner) as found:
-                entries = list(found)
-            levels[-1][2].extend(e.name for e in entries if e.is_dir(follow_symlinks=False))
-            yield levels[-1][1], entries
-    finally:
-        for fd, _, _ in levels:
-            os.close(fd)

@@ -110,6 +110,47 @@ def fill(
             level.close()
 
 
+Found = list[os.DirEntry[str]]
+
+
+def directories(tree: int, tolerant: bool = False) -> Iterator[tuple[str, Found, Found]]:
+    """Each directory of the open `tree`: its path, and what it holds, directories and others.
+
+    Where `tolerant`, one that goes away meanwhile, or is swapped for something else, is left out.
+    """
+    allow_deep_trees()
+    levels = [(os.dup(tree), "", [""])]
+    try:
+        while levels:
+            fd, path, waiting = levels[-1]
+            if not waiting:
+                os.close(levels.pop()[0])
+                continue
+            name = waiting.pop()
+            try:
+                inner = os.open(name or ".", DIRECTORY, dir_fd=fd)
+            except (FileNotFoundError, NotADirectoryError):
+                if tolerant:
+                    continue
+                raise
+            levels.append((inner, f"{path}/{name}" if path else name, []))
+            folders, others = _sorted_out(inner)
+            levels[-1][2].extend(entry.name for entry in folders)
+            yield levels[-1][1], folders, others
+    finally:
+        for fd, _, _ in levels:
+            os.close(fd)
+
+
+def _sorted_out(directory: int) -> tuple[Found, Found]:
+    folders: Found = []
+    others: Found = []
+    with os.scandir(directory) as entries:
+        for entry in entries:
+            (folders if entry.is_dir(follow_symlinks=False) else others).append(entry)
+    return folders, others
+
+
 def open_beside(name: str, parent: int | None) -> int | None:
     """The directory of that name, if there is one."""
     if parent is None:

@@ -6,8 +6,8 @@ import socket
 import stat
 import struct
 import subprocess
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
@@ -368,15 +368,33 @@ def test_a_deep_tree_comes_back(backend: Backend, tree: Path) -> None:
         assert not one.exists()
 
 
-def test_a_deep_tree_is_deleted_with_few_descriptors(backend: Backend, tree: Path) -> None:
-    dig(tree, 1600)
+@contextmanager
+def descriptors(number: int) -> Iterator[None]:
+    """Fewer open files, until more are asked for."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (100, hard))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (number, hard))
     try:
-        backend.delete(tree)
+        yield
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_a_deep_tree_is_deleted_with_few_descriptors(backend: Backend, tree: Path) -> None:
+    dig(tree, 1600)
+    with descriptors(100):
+        backend.delete(tree)
     assert not tree.exists()
+
+
+@pytest.mark.usefixtures("many_descriptors")
+def test_a_deep_tree_is_restored_by_a_process_that_froze_none(backend: Backend, tree: Path) -> None:
+    """Each asks for as many descriptors as it needs."""
+    dig(tree, 1600)
+    with descriptors(1024):
+        backend.freeze(tree, tree.with_name("frozen"), UNKNOWN)
+    with descriptors(1024):
+        backend.restore(tree.with_name("frozen"), tree.with_name("restored"))
+    assert described(tree.with_name("restored")) == described(tree)
 
 
 # -- needs root --------------------------------------------------------------------------------
