@@ -27,13 +27,24 @@ from dvol.vouching import wrongly_vouched
 _KNOWN = {"current_branch.json", "branches", "commits", ".dvol", "running_point"}  # the Go original
 _OWN = {"volume.json", "journal.json", "staging", "index", "undo"}
 _LINKS = ".links"
+_DIFFERS = "; the index is gone: the next commit will keep the live one, a reset the committed"
 
 
 class Problem(NamedTuple):
-    """What was found, and what mends it, if that can be done without losing anything."""
+    """What was found, and what mends it, if that can be done without losing anything; `rest` is
+    what stays wrong all the same."""
 
     text: str
     repair: Callable[[], None] | None = None
+    rest: str = ""
+
+
+def stranger(name: str, own: set[str]) -> Iterator[Problem]:
+    """What to say of something in a `.dvol` that has its own, unless it is among that."""
+    if name.startswith("lost-"):
+        yield Problem(f".dvol/{name} holds what a verb had staged when it was disturbed")
+    elif name not in own:
+        yield Problem(f".dvol/{name} is nothing of dvol's")
 
 
 class VolumeChecks:
@@ -99,8 +110,11 @@ class VolumeChecks:
         for branch in _names(self._layout.own / "index"):
             index, tree = self._layout.index(branch), self._layout.tree(branch)
             if branch in self._history and (wrong := wrongly_vouched(index, tree)) is not None:
-                text = f"the index of branch '{branch}' is wrong about {wrong!r}"
-                yield Problem(text, partial(os.unlink, index))
+                text = (
+                    f"{wrong!r} of branch '{branch}' differs from its commit, though nobody has "
+                    "changed it since: one of the two is damaged, or the index is wrong"
+                )
+                yield Problem(text, partial(os.unlink, index), _DIFFERS)
 
     def _discarded(self) -> Iterator[Problem]:
         for entry in in_volume(self._layout):
@@ -128,10 +142,7 @@ class VolumeChecks:
             if name not in _KNOWN:
                 yield Problem(f"{name} is nothing of dvol's")
         for name in _names(layout.own):
-            if name.startswith("lost-"):
-                yield Problem(f".dvol/{name} holds what a verb had staged when it was disturbed")
-            elif name not in _OWN:
-                yield Problem(f".dvol/{name} is nothing of dvol's")
+            yield from stranger(name, _OWN)
         for name in _names(layout.branches):
             if name not in history and name.removesuffix(".json") not in self._lines:
                 yield Problem(f"branches/{name} is nothing of dvol's")

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from dvol import mark, names
-from dvol.checks import Problem, VolumeChecks
+from dvol.checks import Problem, VolumeChecks, stranger
 from dvol.discarded import in_trash
 from dvol.errors import Busy, Corrupt, DvolError, VolumeNotFound
 from dvol.layout import OWN
@@ -71,8 +71,8 @@ class Fsck:
             if self.repair and problem.repair:
                 try:
                     problem.repair()
-                    state = "repaired"
-                except DvolError as error:
+                    text, state = text + problem.rest, "broken" if problem.rest else "repaired"
+                except (DvolError, OSError) as error:
                     text = f"{text} ({error})"
             yield Finding(volume, text, state)
 
@@ -89,8 +89,7 @@ class Fsck:
             if name != OWN and name not in names.POOL_FILES and not self.files.exists(name):
                 yield Problem(f"{name} is nothing of dvol's")
         for name in _names(self.files.layout.own):
-            if name not in _OWN:
-                yield Problem(f".dvol/{name} is nothing of dvol's")
+            yield from stranger(name, _OWN)
 
     def _active(self) -> Iterator[Problem]:
         try:

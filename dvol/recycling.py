@@ -49,9 +49,9 @@ class Recycling:
     def discarded(self) -> list[Discarded]:
         with self.files.reading():
             facts = [entry.fact() for entry in self._all() if entry.note]
-        return sorted(facts, key=lambda fact: fact.date)[
-            ::-1
-        ]  # which keeps their order in a second
+        facts.sort(key=lambda fact: fact.date)
+        facts.reverse()  # of one second, the later first
+        return facts
 
     # -- bringing back -------------------------------------------------------------------------
 

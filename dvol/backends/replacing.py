@@ -169,7 +169,10 @@ def replace(frozen: Path, tree: Path, entry: Path, past: Past) -> InPlace:
     with Beneath(frozen) as source, Beneath(tree) as live:
         if os.fstat(live.directory("")).st_dev != os.lstat(entry).st_dev:
             raise InTheWay(f"the file system mounted at {tree}")
-        comparison = _compared(source, live, tree, past)
+        try:
+            comparison = _compared(source, live, tree, past)
+        except OSError as error:
+            raise disk_failed(error, tree) from error
         restorer = Restorer(comparison.names, Groups(links), comparison.index)
         stager = Stager(source, live, entry, tree, restorer)
         try:
