@@ -14,17 +14,21 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from dvol.errors import BadDocument, CommitsGone, Corrupt, TreeMissing
+from dvol.errors import BadDocument, CommitsGone, Corrupt, TreeMissing, VolumeNotFound
 from dvol.history import ID, commits_of, is_directory
 from dvol.layout import PoolLayout, VolumeLayout
 from dvol.model import Discarded
 from dvol.revisions import Line
 from dvol.trash import described, entries, id_in
+
+if TYPE_CHECKING:
+    from dvol.pool_files import PoolFiles
 
 
 class Entry:
@@ -106,6 +110,14 @@ class Entry:
     def _text(self, name: str) -> str:
         value = self.note.get(name)
         return value if isinstance(value, str) else ""
+
+
+def all_of(files: PoolFiles) -> Iterator[Entry]:
+    """Every entry in the pool. Dead verbs are completed first, where they can be."""
+    for volume in files.names():
+        with suppress(Corrupt, VolumeNotFound):
+            yield from in_volume(files.settled(volume).layout)
+    yield from in_trash(files.layout)
 
 
 def in_trash(layout: PoolLayout) -> list[Entry]:

@@ -47,7 +47,7 @@ from dvol.resets import Resets
 from dvol.volume_files import Quiet
 
 if TYPE_CHECKING:
-    from dvol.recycling import Recycling
+    from dvol.gc import Collector
 
 
 def _silent(text: str) -> None:
@@ -225,28 +225,33 @@ class Pool(Door):
             files.journal.run(steps)
 
     def discarded(self) -> list[Discarded]:
-        return self._recycling.discarded()
+        from dvol.restore import discarded  # late, as below
+
+        with self._files.reading():
+            return discarded(self._files)
 
     def restore(self, entry: str, name: str = "") -> Restored:
-        restored = self._recycling.restore(entry, name)
+        from dvol.restore import Restoring  # late, as below
+
+        restored = Restoring(self._files).restore(entry, name)
         self._sweep_if(True)
         return restored
 
     def gc(self, now: bool = False, dry_run: bool = False) -> list[Freed]:
-        return self._recycling.gc(now, dry_run)
+        return self._collector.collect(now, dry_run)
 
     def fsck(self, volume: str = "", repair: bool = False) -> list[Finding]:
-        from dvol.pool_checks import Fsck  # late, as below
+        from dvol.fsck import Fsck  # late, as below
 
         return Fsck(self._files, repair).run(volume)
 
     # ------------------------------------------------------------------------------------------
 
     @cached_property
-    def _recycling(self) -> Recycling:
-        from dvol.recycling import Recycling  # late: most commands never need it
+    def _collector(self) -> Collector:
+        from dvol.gc import Collector  # late: most commands never need it
 
-        return Recycling(self._files)
+        return Collector(self._files)
 
     @contextmanager
     def _quiet(self, layout: VolumeLayout, verb: str) -> Iterator[bool]:
@@ -276,7 +281,7 @@ class Pool(Door):
         """The verb is done: what fails here is left for the next one, or for gc."""
         with suppress(DvolError, OSError):
             surplus = resets.old_entries()
-            return bool(surplus) and self._recycling.doom_surplus(resets.files.layout, surplus)
+            return bool(surplus) and self._collector.doom_surplus(resets.files.layout, surplus)
         return False
 
     def _sweep_if(self, doomed: bool) -> None:

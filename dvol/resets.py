@@ -50,7 +50,7 @@ class Resets:
         undone = found[-1]
         note = described(undone)
         entry = self._new_entry()
-        self.rebuild(undone, note, entry / "base")
+        rebuild(self.files, undone, note, entry / "base")
         line = commits_of(note.get("line"), undone / "entry.json")
         plan = self._plan("undo", entry, entry / "base", line, self._brought_back(line))
         gone = self.files.layout.pool.doomed / f"{entry.name}-undone"
@@ -65,11 +65,6 @@ class Resets:
         memory = plan.replacement.remember()
         if is_directory(plan.base):  # not if an undo had nothing to change
             self.files.remember(self.branch, memory, plan.base)
-
-    def rebuild(self, entry: Path, note: dict[str, Any], into: Path) -> None:
-        """Make a frozen tree equal to the one an entry tells of."""
-        base = base_of(self.files.layout, entry, note)
-        self.files.backend.rebuild(entry, note.get("changes"), base, into)
 
     def old_entries(self) -> list[Path]:
         """Those that are more than are kept."""
@@ -124,3 +119,9 @@ class Resets:
 
     def _new_entry(self) -> Path:
         return new_entry(self.files.layout.staging, self.files.layout.undo(self.branch))
+
+
+def rebuild(files: VolumeFiles, entry: Path, note: dict[str, Any], into: Path) -> None:
+    """Make a frozen tree equal to the one that an entry of `files` tells of in its note."""
+    base = base_of(files.layout, entry, note)
+    files.backend.rebuild(entry, note.get("changes"), base, into)

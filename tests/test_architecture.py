@@ -17,8 +17,8 @@ FLOORS = {
     "dvol.backends.content dvol.backends.copy dvol.backends.deletion dvol.backends.entries "
     "dvol.backends.freezing dvol.backends.index dvol.backends.links dvol.backends.replacing "
     "dvol.backends.restoring dvol.backends.space dvol.backends.subvolumes dvol.backends.walk "
-    "dvol.volume_files dvol.resets dvol.discarded dvol.revival dvol.checks dvol.mending "
-    "dvol.vouching dvol.weighing dvol.pool_files dvol.pool_checks dvol.recycling dvol.door",
+    "dvol.volume_files dvol.resets dvol.discarded dvol.restore dvol.fsck.volume dvol.fsck.repair "
+    "dvol.fsck.index dvol.weighing dvol.pool_files dvol.fsck dvol.gc dvol.door",
     3: "dvol.engine",
     4: "dvol.pool dvol.client",
     5: "dvol.connect dvol.identity dvol.render",

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from dvol import vouching as vouching_module
 from dvol.backends.deletion import delete_tree
 from dvol.backends.index import load, moment
 from dvol.engine import Engine
 from dvol.errors import InvalidName, NotFound, VolumeBusy, VolumeNotFound
+from dvol.fsck import index as index_checks
 from dvol.model import Finding
 from dvol.pool import Pool
 from tests.contract.conftest import Keep, indexed
@@ -343,14 +343,14 @@ def test_a_file_that_is_written_to_while_it_is_looked_at_is_not_vouched_for(
     vouching: Path, keeper: Keeper, tree: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whatever was read of it then."""
-    same = vouching_module._same
+    same = index_checks._same
 
     def late(name: str, here: int, there: int) -> bool:
         if name == "file":
             (tree / "file").write_text("written meanwhile")
         return same(name, here, there)
 
-    monkeypatch.setattr(vouching_module, "_same", late)
+    monkeypatch.setattr(index_checks, "_same", late)
     assert Pool(keeper.pool).fsck() == []
 
 

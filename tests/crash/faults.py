@@ -11,7 +11,6 @@ from tests.crash.tracer import Ended
 from tests.crash.verbs import VERBS
 from tests.crash.verdict import Lesson, judged
 
-REFUSED = 7  # the disk failed
 ERRORS = {"ENOSPC": errno.ENOSPC, "EIO": errno.EIO}
 
 
@@ -25,14 +24,14 @@ def failed(root: Path, name: str, number: int, error: int) -> Ended:
 def answered(root: Path, name: str, lesson: Lesson, ended: Ended) -> list[str]:
     """What is wrong with the answer and with the pool that it is about."""
     done = ended.code == 0
-    wrong = [] if done else refusal(ended)
+    wrong = [] if done else refusal(name, ended)
     return wrong + judged(root, name, lesson, done)
 
 
-def refusal(ended: Ended) -> list[str]:
-    """What is wrong with a refusal: it has its exit code and is one line."""
+def refusal(name: str, ended: Ended) -> list[str]:
+    """What is wrong with a verb's refusal: it has its exit code and is one line."""
     lines = ended.said.splitlines()
-    if ended.code == REFUSED and len(lines) == 1 and lines[0].startswith("dvol: "):
+    if ended.code in VERBS[name].refused and len(lines) == 1 and lines[0].startswith("dvol: "):
         return []
     return [f"exit code {ended.code}, and said: {ended.said!r}"]
 

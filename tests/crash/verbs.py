@@ -10,11 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dvol.cli import main
+from dvol.errors import BackendFailed, Corrupt
 from dvol.pool import Pool
 from tests.crash import history
 from tests.crash.calls import Call
 from tests.crash.history import ANN
 from tests.crash.tracer import Decide, Decision, Ended, let_it_be, traced
+
+DISK_FAILED, BROKEN = BackendFailed.exit_code, Corrupt.exit_code
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,8 @@ class Verb:
     repeats: bool = False
     journalled: bool = False
     without: tuple[str, ...] = ()
+    refused: tuple[int, ...] = (DISK_FAILED,)  # the exit codes with which it says so
+    frees: bool = False  # it makes room, so a full disk must not stop it
     build: Callable[[Path], None] = history.build
 
     def argv(self, root: Path) -> list[str]:
@@ -89,6 +94,11 @@ VERBS = {
     "restore a volume": Verb("restore {entry}", build=history.build_and_remove),
     "restore a branch": Verb("restore {entry}", journalled=True, build=history.build_and_delete),
     "restore a state": Verb("restore {entry} old", journalled=True, build=history.build_and_reset),
-    "gc": Verb("gc --now", build=history.build_and_remove),
-    "fsck": Verb("fsck --repair v", journalled=True, build=history.build_and_forget),
+    "gc": Verb("gc --now", frees=True, build=history.build_and_remove),
+    "fsck": Verb(
+        "fsck --repair v",
+        journalled=True,
+        refused=(DISK_FAILED, BROKEN),
+        build=history.build_and_forget,
+    ),
 }

@@ -1,6 +1,6 @@
 """What is wrong with a pool: `fsck`, over the pool's own files and then over each volume.
 
-What is wrong within a volume is `checks`'.
+What is wrong within a volume is `volume`'s.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from functools import partial
 from pathlib import Path
 
 from dvol import mark, names
-from dvol.checks import Problem, VolumeChecks, stranger
 from dvol.discarded import in_trash
 from dvol.errors import Busy, Corrupt, DvolError, VolumeNotFound
+from dvol.fsck.volume import Problem, VolumeChecks, stranger
 from dvol.layout import OWN
 from dvol.model import Finding
 from dvol.pool_files import PoolFiles

@@ -2,7 +2,7 @@
 
 Each check yields what it found, and how to mend it where that loses nothing: what nobody misses
 goes to the trash, what only saves work is deleted, and data is never. Looking changes nothing.
-The pool around the volumes is `pool_checks`'.
+How it is mended is `repair`'s.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import NamedTuple
 
-from dvol import mending
 from dvol.atomic import read_json
 from dvol.discarded import Entry, base_of, brought_back, in_trash, in_volume
 from dvol.errors import Corrupt, DvolError
+from dvol.fsck import repair
+from dvol.fsck.index import wrongly_vouched
 from dvol.history import ID, History, commits_of, is_directory
 from dvol.layout import VolumeLayout
 from dvol.model import Commit
 from dvol.revisions import Line
 from dvol.volume_files import VolumeFiles
-from dvol.vouching import wrongly_vouched
 
 _KNOWN = {"current_branch.json", "branches", "commits", ".dvol", "running_point"}  # the Go original
 _OWN = {"volume.json", "journal.json", "staging", "index", "undo"}
@@ -66,7 +66,7 @@ class VolumeChecks:
     def _leavings(self) -> Iterator[Problem]:
         for name in self._staged:
             text = f".dvol/staging/{name} was left by a dead verb"
-            yield Problem(text, partial(mending.delete_leaving, self.files, name))
+            yield Problem(text, partial(repair.delete_leaving, self.files, name))
 
     def _branches(self) -> Iterator[Problem]:
         try:
@@ -81,7 +81,7 @@ class VolumeChecks:
                 yield Problem(str(line))
             elif branch not in self._history:
                 text = f"branches/{branch}.json is the list of a branch that has no tree"
-                yield Problem(text, partial(mending.discard_list, self.files, branch, line))
+                yield Problem(text, partial(repair.discard_list, self.files, branch, line))
             else:
                 for commit in line:
                     yield from self._frozen(branch, commit)
@@ -104,7 +104,7 @@ class VolumeChecks:
                 yield Problem(f"commits/{name} was left by a dead commit", mend)
             elif self._missed is not None and id not in self._missed:
                 text = f"commit {id[:12]} is in no list of commits"
-                yield Problem(text, partial(mending.discard_commit, self.files, id))
+                yield Problem(text, partial(repair.discard_commit, self.files, id))
 
     def _indexes(self) -> Iterator[Problem]:
         for branch in _names(self._layout.own / "index"):

@@ -1,6 +1,6 @@
 """How `fsck` mends a volume: what nobody misses goes to the trash, and nothing is lost.
 
-Whoever calls holds the volume's lock. What is found is `checks`'.
+Whoever calls holds the volume's lock. What is found is `volume`'s.
 """
 
 from __future__ import annotations
