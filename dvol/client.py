@@ -12,13 +12,9 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-from dvol.engine import PROTOCOL
+from dvol.engine import PROTOCOL, silent
 from dvol.errors import Interrupted, NoServer, NotAllowed, ServerGone, from_document
 from dvol.model import Branch, Commit, Discarded, Finding, Freed, Restored, Version, Volume
-
-
-def _silent(text: str) -> None:
-    """Nobody listens."""
 
 
 class Client:
@@ -27,9 +23,7 @@ class Client:
     `tell` hears what the server waits for. With `docker` off, the server asks Docker nothing.
     """
 
-    def __init__(
-        self, url: str, tell: Callable[[str], None] = _silent, docker: bool = True
-    ) -> None:
+    def __init__(self, url: str, tell: Callable[[str], None] = silent, docker: bool = True) -> None:
         self.url = url
         self.tell = tell
         self.docker = docker

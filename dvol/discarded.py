@@ -12,7 +12,6 @@ volume which exists, under that volume's lock; the rest of the trash under the p
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -20,8 +19,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dvol.directories import is_directory, names_in
 from dvol.errors import BadDocument, CommitsGone, Corrupt, TreeMissing, VolumeNotFound
-from dvol.history import ID, commits_of, is_directory
+from dvol.history import ID, commits_of
 from dvol.layout import PoolLayout, VolumeLayout
 from dvol.model import Discarded
 from dvol.revisions import Line
@@ -90,7 +90,7 @@ class Entry:
     def holds(self) -> dict[str, Path]:
         """The commits that lie in it, and where; whole volumes keep theirs for themselves."""
         places = [self.path / "commits", *(one / "commits" for one in entries(self.path / "undo"))]
-        return {id: place / id for place in places for id in _names(place) if ID.fullmatch(id)}
+        return {id: place / id for place in places for id in names_in(place) if ID.fullmatch(id)}
 
     def needs(self) -> set[str]:
         """The commits without which it can't be brought back whole; raises Corrupt, OSError."""
@@ -188,10 +188,3 @@ def _lying_about(layout: VolumeLayout) -> dict[str, Path]:
     """The commits of a volume that were discarded, and where they lie."""
     found = [*in_volume(layout), *about(layout.name, in_trash(layout.pool))]
     return {id: place for entry in found for id, place in entry.holds().items()}
-
-
-def _names(directory: Path) -> list[str]:
-    try:
-        return os.listdir(directory)
-    except (FileNotFoundError, NotADirectoryError):
-        return []

@@ -14,8 +14,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from dvol import names
+from dvol.directories import is_directory
 from dvol.errors import DvolError, TreeMissing, VolumeBusy, VolumeNotFound, disk_failed
-from dvol.history import is_directory
 from dvol.layout import VolumeLayout
 from dvol.locks import held, holder, shared
 from dvol.pool_files import PoolFiles
@@ -26,9 +26,10 @@ _ANONYMOUS = re.compile(r"[0-9a-f]{64}")  # what Docker calls a volume that nobo
 
 
 class Door:
-    """Docker's side of a pool; `Pool` has it."""
+    """Docker's side of a pool."""
 
-    _files: PoolFiles
+    def __init__(self, files: PoolFiles) -> None:
+        self._files = files
 
     def create(self, volume: str) -> None:
         """Make a volume if none has that name: Docker asks again after any failed `Get`."""

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import os
 import re
-import stat
 from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from dvol.atomic import read_json
+from dvol.directories import is_directory
 from dvol.errors import BadDocument, BranchNotFound, TreeMissing
 from dvol.layout import DEFAULT_BRANCH, VolumeLayout
 from dvol.model import Commit
@@ -109,15 +109,6 @@ def as_document(line: Line) -> list[dict[str, str]]:
         {key: value for key, value in commit._asdict().items() if value or key in ("id", "message")}
         for commit in line
     ]
-
-
-def is_directory(path: Path) -> bool:
-    """Whether a directory, and no symlink to one, is there. Doubt is raised, not answered:
-    Docker forgets a volume that is said not to exist, so an I/O error must not mean "no"."""
-    try:
-        return stat.S_ISDIR(os.lstat(path).st_mode)
-    except (FileNotFoundError, NotADirectoryError):
-        return False
 
 
 def _commit(item: Any, path: Path) -> Commit:

@@ -26,6 +26,7 @@ from pathlib import Path
 from dvol import steps
 from dvol.atomic import read_json, sync_directory, write_json
 from dvol.backends import Backend, Step
+from dvol.directories import names_in
 from dvol.errors import BadDocument, Corrupt, TreeChanged
 
 FORMAT = 1
@@ -50,7 +51,7 @@ class Journal:
         self.staging.mkdir(parents=True, exist_ok=True)
         document = {"format": FORMAT, "verb": verb, "steps": wanted}
         path = self.staging / self.path.name
-        write_json(path, document, durable=self.backend.properties.durable)
+        write_json(path, document, durable=self.backend.durable)
 
     def run(self, wanted: list[Step]) -> None:
         """Take the steps, all or none. They, and what they move, must be staged and durable.
@@ -72,10 +73,7 @@ class Journal:
 
     def staged(self) -> list[str]:
         """What lies in the staging: without a journal, the leavings of a dead process."""
-        try:
-            return os.listdir(self.staging)
-        except FileNotFoundError:
-            return []
+        return names_in(self.staging)
 
     def recover(self) -> None:
         """Complete what a dead process began, then delete what it had only staged."""

@@ -20,7 +20,7 @@ from dvol import __version__, names
 from dvol.authorship import new_commit
 from dvol.containers import Containers, NoContainers
 from dvol.door import MOUNT_PATIENCE, Door
-from dvol.engine import PROTOCOL
+from dvol.engine import PROTOCOL, silent
 from dvol.errors import (
     ActiveVolumeGone,
     BranchActive,
@@ -50,35 +50,32 @@ if TYPE_CHECKING:
     from dvol.gc import Collector
 
 
-def _silent(text: str) -> None:
-    """Nobody listens."""
-
-
-class Pool(Door):
+class Pool:
     """The volumes below `root`, and the containers that use them.
 
     `tell` hears what a verb waits for; `patience` is how many seconds it waits for a lock.
-    `doomed` is called when a verb has left something to be swept; else it sweeps itself, last.
+    `start_sweep` is called when a verb has left something to be swept; else it sweeps itself, last.
     """
 
     def __init__(
         self,
         root: Path,
         containers: Containers | None = None,
-        tell: Callable[[str], None] = _silent,
+        tell: Callable[[str], None] = silent,
         patience: float = 60.0,
-        doomed: Callable[[], None] | None = None,
+        start_sweep: Callable[[], None] | None = None,
     ) -> None:
         self.root = root
         self.containers = NoContainers() if containers is None else containers
         self.tell = tell
         self.patience = patience
-        self.doomed = doomed
+        self.start_sweep = start_sweep
         try:
             layout = PoolLayout(Path(os.path.realpath(self.root)))
         except OSError as error:  # a relative path in a directory that is gone
             raise disk_failed(error, self.root) from error
         self._files = PoolFiles(layout, self.tell, self.patience)
+        self.door = Door(self._files)
 
     # -- the promise, see engine.py ------------------------------------------------------------
 
@@ -165,7 +162,8 @@ class Pool(Door):
                     plan = resets.prepare(line)
                 resets.take(plan)
             surplus = self._doom_surplus(resets)
-        self._sweep_if(surplus)
+        if surplus:
+            self._sweep()
         return line[-1]
 
     def undo(self, volume: str) -> Commit:
@@ -177,7 +175,7 @@ class Pool(Door):
                     plan = resets.prepare_undo()
                 resets.take(plan)
             self._doom_surplus(resets)
-        self._sweep_if(True)
+        self._sweep()
         return plan.line[-1] if plan.line else Commit("", "")
 
     def branches(self, volume: str) -> list[Branch]:
@@ -234,7 +232,7 @@ class Pool(Door):
         from dvol.restore import Restoring  # late, as below
 
         restored = Restoring(self._files).restore(entry, name)
-        self._sweep_if(True)
+        self._sweep()
         return restored
 
     def gc(self, now: bool = False, dry_run: bool = False) -> list[Freed]:
@@ -284,12 +282,12 @@ class Pool(Door):
             return bool(surplus) and self._collector.doom_surplus(resets.files.layout, surplus)
         return False
 
-    def _sweep_if(self, doomed: bool) -> None:
-        if doomed and self.doomed:
-            self.doomed()
-        elif doomed:
-            with suppress(DvolError):
-                self.sweep()
+    def _sweep(self) -> None:
+        if self.start_sweep:
+            self.start_sweep()
+        else:
+            with suppress(DvolError):  # the verb is done; whoever comes next takes it up
+                self._files.sweep()
 
     def _describe(self, name: str, active: str) -> Volume | None:
         """None if it went away under our eyes."""

@@ -16,6 +16,7 @@ from dvol import mark, names
 from dvol.atomic import durably, read_json, replace_json, sync_directory, write_json
 from dvol.authorship import now
 from dvol.backends import Backend, Step, choose
+from dvol.directories import is_directory, names_in
 from dvol.errors import (
     BadDocument,
     Busy,
@@ -28,7 +29,6 @@ from dvol.errors import (
     VolumeNotFound,
     disk_failed,
 )
-from dvol.history import is_directory
 from dvol.journal import Journal
 from dvol.layout import DEFAULT_BRANCH, OWN, PoolLayout, VolumeLayout
 from dvol.locks import held, holder
@@ -256,7 +256,7 @@ class PoolFiles:
         failures: dict[str, OSError] = {}
         mark.check(self.layout)
         with _disk_errors(), held(self.layout.sweep_lock, "sweep", 0.0) as had:
-            while had and (left := self._doomed() - failures.keys()):
+            while had and (left := {*names_in(self.layout.doomed)} - failures.keys()):
                 sync_directory(self.layout.doomed)  # or a power cut brings half of it back
                 for name in left:
                     try:
@@ -265,12 +265,6 @@ class PoolFiles:
                         failures[name] = error
             for failure in failures.values():
                 raise failure
-
-    def _doomed(self) -> set[str]:
-        try:
-            return set(os.listdir(self.layout.doomed))
-        except FileNotFoundError:
-            return set()
 
     def _at(self, path: Path) -> str:
         return str(path.relative_to(self.layout.root))

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from dvol.backends import Replacement, Step
+from dvol.directories import is_directory
 from dvol.discarded import base_of, brought_back
 from dvol.errors import NothingToUndo
-from dvol.history import as_document, commits_of, is_directory
+from dvol.history import as_document, commits_of
 from dvol.revisions import Line
 from dvol.trash import described, entries, new_entry, next_number
 from dvol.volume_files import Quiet, VolumeFiles

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from dvol import names
 from dvol.backends import Step
+from dvol.directories import is_directory
 from dvol.discarded import Entry, all_of, brought_back
 from dvol.errors import (
     AmbiguousEntry,
@@ -23,7 +24,7 @@ from dvol.errors import (
     VolumeExists,
     VolumeGone,
 )
-from dvol.history import as_document, is_directory
+from dvol.history import as_document
 from dvol.layout import OWN
 from dvol.model import Discarded, Restored
 from dvol.pool_files import PoolFiles

@@ -22,8 +22,9 @@ from dvol.atomic import (
     write_json,
 )
 from dvol.backends import Backend, Memory, Past, Step
+from dvol.directories import is_directory
 from dvol.errors import BadDocument, Corrupt, InTheWay, TreeMissing
-from dvol.history import ID, History, as_document, is_directory
+from dvol.history import ID, History, as_document
 from dvol.journal import Journal
 from dvol.layout import VolumeLayout
 from dvol.model import Commit
@@ -76,16 +77,16 @@ class VolumeFiles:
 
     def durably(self) -> AbstractContextManager[None]:
         """What is staged within it is durable after it."""
-        durable = self.backend.properties.durable
+        durable = self.backend.durable
         return nullcontext() if durable else durably(self.layout.root)
 
     def write(self, path: Path, document: Any) -> None:
         """Stage a document; to be called within `durably`."""
-        write_json(path, document, durable=self.backend.properties.durable)
+        write_json(path, document, durable=self.backend.durable)
 
     def describe(self, entry: Path, **facts: Any) -> None:
         """Stage the note of an entry of a trash; to be called within `durably`."""
-        describe(entry, durable=self.backend.properties.durable, **facts)
+        describe(entry, durable=self.backend.durable, **facts)
 
     def require_space(self, branch: str, line: Line) -> None:
         """Raise NoSpace if the next commit of a branch certainly does not fit."""

@@ -79,7 +79,7 @@ def _attached(options: dict[str, Any]) -> Path:
 
 def _recover(pool: Pool) -> None:
     """Before anyone may ask: short, since only renames can be left over."""
-    for problem in pool.recover():
+    for problem in pool.door.recover():
         log.error("not recovered: %s", problem)
 
 
@@ -91,7 +91,7 @@ def _serve(root: Path, socket: Path, run: Path) -> None:
     sweep = _sweeper(root)
 
     def open_engine(docker: bool, tell: control.Tell) -> Pool:
-        return Pool(root, containers() if docker else NoContainers(), tell, doomed=sweep)
+        return Pool(root, containers() if docker else NoContainers(), tell, start_sweep=sweep)
 
     sweep()
     driver = volumedriver.VolumeDriver(Pool(root, patience=MOUNT_PATIENCE), sweep)
@@ -125,7 +125,7 @@ def _sweeper(root: Path) -> Callable[[], None]:
 
     def sweep() -> None:
         try:
-            Pool(root).sweep()
+            Pool(root).door.sweep()
         except DvolError as error:
             log.error("not swept: %s", error)
 

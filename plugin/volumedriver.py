@@ -40,11 +40,11 @@ Answer = dict[str, Any]
 
 
 class VolumeDriver:
-    """The calls on one pool. `discarded` is called when something was doomed by `remove`."""
+    """The calls on one pool. `start_sweep` deletes aside what `remove` has doomed."""
 
-    def __init__(self, pool: Pool, discarded: Callable[[], None]) -> None:
+    def __init__(self, pool: Pool, start_sweep: Callable[[], None]) -> None:
         self._pool = pool
-        self._discarded = discarded
+        self._start_sweep = start_sweep
         self._may_wait = threading.BoundedSemaphore(_WAITING)
         self._detached = False
 
@@ -67,27 +67,27 @@ class VolumeDriver:
         for option in options:
             raise InvalidOption(option)
         with self._waiting(volume):
-            self._pool.create(volume)
+            self._pool.door.create(volume)
         return {"Err": ""}
 
     def remove(self, question: Answer) -> Answer:
         volume = _name(question)
         with self._waiting(volume):
-            self._pool.remove(volume)
-        self._discarded()
+            self._pool.door.remove(volume)
+        self._start_sweep()
         return {"Err": ""}
 
     def mount(self, question: Answer) -> Answer:
         volume = _name(question)
         with self._waiting(volume):
-            return {"Mountpoint": str(self._pool.mount(volume)), "Err": ""}
+            return {"Mountpoint": str(self._pool.door.mount(volume)), "Err": ""}
 
     def unmount(self, question: Answer) -> Answer:
         _name(question)
         return {"Err": ""}
 
     def path(self, question: Answer) -> Answer:
-        return {"Mountpoint": str(self._pool.tree(_name(question))), "Err": ""}
+        return {"Mountpoint": str(self._pool.door.tree(_name(question))), "Err": ""}
 
     def get(self, question: Answer) -> Answer:
         with _in_doubt_hang_up():
@@ -97,13 +97,13 @@ class VolumeDriver:
             found = {
                 "Name": volume,
                 "Mountpoint": self._mountpoint(volume),
-                "CreatedAt": self._pool.created(volume),
+                "CreatedAt": self._pool.door.created(volume),
                 "Status": self._status(volume),
             }
             return {"Volume": found, "Err": ""}
 
     def list(self, question: Answer) -> Answer:
-        names = [] if self._detached else self._pool.names()
+        names = [] if self._detached else self._pool.door.names()
         volumes = [{"Name": name, "Mountpoint": self._mountpoint(name)} for name in names]
         return {"Volumes": volumes, "Err": ""}
 
@@ -118,7 +118,7 @@ class VolumeDriver:
     def _mountpoint(self, volume: str) -> str:
         """For display: Docker mounts what `Mount` answers."""
         try:
-            return str(self._pool.tree(volume))
+            return str(self._pool.door.tree(volume))
         except DvolError:
             return ""
 

@@ -1,7 +1,7 @@
 """Backends: how trees are made, frozen and restored, and nothing else.
 
 A backend knows paths. It knows no volume, branch, commit or container, and takes no lock; unless
-its properties say so it makes nothing durable. Whoever calls it does all of that.
+`durable` says so it makes nothing durable. Whoever calls it does all of that.
 """
 
 from __future__ import annotations
@@ -10,14 +10,6 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 Step = list[Any]  # of a journal, with absolute paths
-
-
-class Properties(NamedTuple):
-    """What a backend can do, as data."""
-
-    name: str
-    atomic_freeze: bool  # freezes one instant, so writers may go on meanwhile
-    durable: bool  # what it has made is durable when a move returns
 
 
 class Past(NamedTuple):
@@ -63,7 +55,7 @@ class Replacement:
 class Backend(Protocol):
     """Moves on trees. Each target must not exist, and its parent must."""
 
-    properties: Properties
+    durable: bool  # what it has made is durable when a move returns
 
     def create(self, tree: Path) -> None:
         """Make an empty tree, `root:root 0755`, which Docker's copy-up then fills as it likes."""

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from dvol.atomic import durably
-from dvol.backends import Backend, Memory, Past, Properties, Replacement, subvolumes
+from dvol.backends import Backend, Memory, Past, Replacement, subvolumes
 from dvol.backends.deletion import delete_tree
 from dvol.errors import DiskFailed, NestedSubvolumes, disk_failed
 
@@ -33,7 +33,7 @@ _WHOLE_TREE = {"tree": "tree"}  # changes of a replacement: all of the discarded
 class Btrfs:
     """See `Backend` for the promises. What only plain directories need is imported late."""
 
-    properties = Properties(name="btrfs", atomic_freeze=True, durable=True)
+    durable = True
 
     def create(self, tree: Path) -> None:
         subvolumes.create(tree)

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from dvol.backends import Past, Properties, Replacement, space
+from dvol.backends import Past, Replacement, space
 from dvol.backends.clean import Moment, live_signature
 from dvol.backends.deletion import delete_tree
 from dvol.backends.freezing import Freezer, WriteBack
@@ -26,7 +26,7 @@ from dvol.errors import disk_failed
 class Copy:
     """See `Backend` for the promises. What only some moves need is imported late."""
 
-    properties = Properties(name="copy", atomic_freeze=False, durable=False)
+    durable = False
 
     def create(self, tree: Path) -> None:
         os.mkdir(tree)

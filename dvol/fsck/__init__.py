@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from dvol import mark, names
+from dvol.directories import names_in
 from dvol.discarded import in_trash
 from dvol.errors import Busy, Corrupt, DvolError, VolumeNotFound
 from dvol.fsck.volume import Problem, VolumeChecks, stranger
@@ -85,10 +86,10 @@ class Fsck:
         for entry in in_trash(self.files.layout):
             if not entry.note:
                 yield Problem(f"nobody can tell what .dvol/trash/{entry.path.name} was")
-        for name in _names(self.files.layout.root):
+        for name in sorted(names_in(self.files.layout.root)):
             if name != OWN and name not in names.POOL_FILES and not self.files.exists(name):
                 yield Problem(f"{name} is nothing of dvol's")
-        for name in _names(self.files.layout.own):
+        for name in sorted(names_in(self.files.layout.own)):
             yield from stranger(name, _OWN)
 
     def _active(self) -> Iterator[Problem]:
@@ -104,11 +105,11 @@ class Fsck:
 
     def _locks(self) -> Iterator[Problem]:
         locks = self.files.layout.lock.parent
-        for name in _names(locks):
+        for name in sorted(names_in(locks)):
             if name not in _LOCKS:
                 yield Problem(f".dvol/locks/{name} is nothing of dvol's")
         for directory in ("volumes", "gates"):
-            for name in _names(locks / directory):
+            for name in sorted(names_in(locks / directory)):
                 yield from self._lock(locks / directory / name)
         for name in ("pool", "sweep"):
             yield from self._lock(locks / name)
@@ -125,10 +126,3 @@ class Fsck:
             yield Problem(f"{where} is no lock file")
         elif status.st_uid != os.lstat(layout.root).st_uid:
             yield Problem(f"{where} belongs to user {status.st_uid}, not to the pool's owner")
-
-
-def _names(directory: Path) -> list[str]:
-    try:
-        return sorted(os.listdir(directory))
-    except (FileNotFoundError, NotADirectoryError):
-        return []

@@ -15,7 +15,7 @@ from dvol.backends.content import same_content
 from dvol.backends.entries import opened, same_special, same_status, same_xattrs
 from dvol.backends.index import load, moment
 from dvol.beneath import Beneath
-from dvol.history import is_directory
+from dvol.directories import is_directory
 
 
 def wrongly_vouched(index: Path, tree: Path) -> str | None:

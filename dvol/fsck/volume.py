@@ -10,15 +10,15 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from functools import cached_property, partial
-from pathlib import Path
 from typing import NamedTuple
 
 from dvol.atomic import read_json
+from dvol.directories import is_directory, names_in
 from dvol.discarded import Entry, base_of, brought_back, in_trash, in_volume
 from dvol.errors import Corrupt, DvolError
 from dvol.fsck import repair
 from dvol.fsck.index import wrongly_vouched
-from dvol.history import ID, History, commits_of, is_directory
+from dvol.history import ID, History, commits_of
 from dvol.layout import VolumeLayout
 from dvol.model import Commit
 from dvol.revisions import Line
@@ -92,7 +92,7 @@ class VolumeChecks:
 
     def _commits(self) -> Iterator[Problem]:
         """While a list can't be read, nobody knows which commits are missed."""
-        for name in _names(self._layout.commits):
+        for name in sorted(names_in(self._layout.commits)):
             path = self._layout.commit(name)
             id = name.removesuffix(_LINKS)
             if not ID.fullmatch(id) or (id == name and not is_directory(path)):
@@ -107,7 +107,7 @@ class VolumeChecks:
                 yield Problem(text, partial(repair.discard_commit, self.files, id))
 
     def _indexes(self) -> Iterator[Problem]:
-        for branch in _names(self._layout.own / "index"):
+        for branch in sorted(names_in(self._layout.own / "index")):
             index, tree = self._layout.index(branch), self._layout.tree(branch)
             if branch in self._history and (wrong := wrongly_vouched(index, tree)) is not None:
                 text = (
@@ -138,12 +138,12 @@ class VolumeChecks:
 
     def _strangers(self) -> Iterator[Problem]:
         layout, history = self._layout, self._history
-        for name in _names(layout.root):
+        for name in sorted(names_in(layout.root)):
             if name not in _KNOWN:
                 yield Problem(f"{name} is nothing of dvol's")
-        for name in _names(layout.own):
+        for name in sorted(names_in(layout.own)):
             yield from stranger(name, _OWN)
-        for name in _names(layout.branches):
+        for name in sorted(names_in(layout.branches)):
             if name not in history and name.removesuffix(".json") not in self._lines:
                 yield Problem(f"branches/{name} is nothing of dvol's")
 
@@ -165,7 +165,7 @@ class VolumeChecks:
     def _lines(self) -> dict[str, Line | Corrupt]:
         """Every list that is there, also one of a branch that is not, or why it can't be read."""
         found: dict[str, Line | Corrupt] = {}
-        for name in _names(self._layout.branches):
+        for name in sorted(names_in(self._layout.branches)):
             path = self._layout.branches / name
             if name.endswith(".json") and not is_directory(path):
                 try:
@@ -189,10 +189,3 @@ class VolumeChecks:
         except (Corrupt, OSError):
             return None
         return missed
-
-
-def _names(directory: Path) -> list[str]:
-    try:
-        return sorted(os.listdir(directory))
-    except (FileNotFoundError, NotADirectoryError):
-        return []

@@ -202,10 +202,10 @@ def test_a_pool_without_an_active_volume_has_none(keep: Keep, original: Path) ->
 
 CHANGING = {
     "init": lambda pool: pool.init("w"),
-    "create": lambda pool: pool.create("w"),
+    "create": lambda pool: pool.door.create("w"),
     "switch": lambda pool: pool.switch("v"),
     "rm": lambda pool: pool.rm("v"),
-    "remove": lambda pool: pool.remove("v"),
+    "remove": lambda pool: pool.door.remove("v"),
     "commit": lambda pool: pool.commit("v", "x", ANN),
     "reset": lambda pool: pool.reset("v"),
     "undo": lambda pool: pool.undo("v"),
@@ -223,8 +223,8 @@ READING = {
     "log": lambda pool: pool.log("v"),
     "branches": lambda pool: pool.branches("v"),
     "discarded": lambda pool: pool.discarded(),
-    "mount": lambda pool: pool.mount("v"),
-    "tree": lambda pool: pool.tree("v"),
+    "mount": lambda pool: pool.door.mount("v"),
+    "tree": lambda pool: pool.door.tree("v"),
 }
 ALL = CHANGING | READING
 

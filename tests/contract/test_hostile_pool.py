@@ -180,10 +180,10 @@ def test_recovery_keeps_a_commit_whose_branch_has_lost_its_tree(pool: Pool) -> N
 
 @pytest.mark.parametrize("lost", ["branches/master.json", "branches/master"])
 def test_an_anonymous_volume_with_commits_is_never_deleted(pool: Pool, lost: str) -> None:
-    pool.create(ANONYMOUS)
+    pool.door.create(ANONYMOUS)
     pool.commit(ANONYMOUS, "one", AUTHOR)
     (pool.root / ANONYMOUS / lost).rename(pool.root / "aside")
-    pool.remove(ANONYMOUS)
+    pool.door.remove(ANONYMOUS)
     assert os.listdir(pool.root / ".dvol/doomed") == []
     assert len(list(pool.root.glob(".dvol/trash/*/volume/commits/*"))) == 1
 
@@ -198,7 +198,7 @@ def test_a_fifo_in_the_place_of_a_document_hangs_nobody(pool: Pool) -> None:
 def test_a_date_that_is_none_does_not_reach_docker(pool: Pool) -> None:
     for document in ('{"created": 5}', '{"created": "yesterday"}', "{", "[]"):
         (pool.root / "v/.dvol/volume.json").write_text(document)
-        assert pool.created("v").endswith("+00:00")
+        assert pool.door.created("v").endswith("+00:00")
 
 
 MOVER = """

@@ -127,7 +127,7 @@ class Judge:
             pool.commit(volume, "next", ANN)
             self.wrong += unfaithful(self.root, volume)[:2]
         pool.init("next")
-        pool.sweep()
+        pool.door.sweep()
         self.wrong += [f"left over: {path}" for path in litter(self.root)[:4]]
 
 
