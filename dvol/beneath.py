@@ -6,6 +6,7 @@ lead out of the pool now. So a path inside a tree is never given to the kernel w
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 from types import TracebackType
@@ -24,12 +25,14 @@ class Beneath:
     def directory(self, path: str) -> int:
         """The open directory at `path`, "" being the root; valid until the next call.
 
-        Raises OSError ELOOP or ENOTDIR where a component is a symlink or no directory.
+        Raises OSError ELOOP or ENOTDIR where a component is a symlink or no directory, EINVAL
+        where it leads upwards: dvol makes no such path, whoever wrote that note.
         """
         if path == self._path:
             return self._fd
         self._forget()
         for component in path.split("/") if path else ():
+            _require_downwards(component)
             inner = os.open(component, DIRECTORY, dir_fd=self._fd)
             self._forget()
             self._path, self._fd = None, inner  # on the way, and nowhere yet
@@ -39,6 +42,7 @@ class Beneath:
     def parent(self, path: str) -> tuple[int, str]:
         """The open directory that holds the last component of `path`, and that component."""
         directory, _, name = path.rpartition("/")
+        _require_downwards(name)
         return self.directory(directory), name
 
     def close(self) -> None:
@@ -60,3 +64,8 @@ class Beneath:
         if self._fd != self._root:
             os.close(self._fd)
         self._path, self._fd = "", self._root
+
+
+def _require_downwards(component: str) -> None:
+    if component in ("", ".", "..") or "/" in component:
+        raise OSError(errno.EINVAL, "it leads elsewhere", component)

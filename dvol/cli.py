@@ -49,7 +49,7 @@ Options:
   -p DIR, --pool DIR               the pool, without a server
   --path DIR                       the same
   -H URL, --host URL               the server's socket, unix:///run/dvol/control.sock
-  --disable-docker-integration     do not ask Docker which containers use a volume
+  --disable-docker-integration     nothing uses the volume: do not ask Docker
   --version                        the version of this command
   -h, --help                       this text
 

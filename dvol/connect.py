@@ -56,7 +56,9 @@ def _containers(choice: Choice) -> Containers:
     there, must answer: else the verb is refused."""
     from dvol.containers import Docker, NoContainers
 
+    if not choice.docker:
+        return NoContainers(certain=True)
     here = os.path.lexists(DOCKER_SOCKET.removeprefix("unix://"))
-    if not choice.docker or not (choice.docker_host or here):
+    if not (choice.docker_host or here):
         return NoContainers()
     return Docker(choice.docker_host or DOCKER_SOCKET)

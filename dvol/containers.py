@@ -32,9 +32,11 @@ class Containers(Protocol):
 
 
 class NoContainers:
-    """For pools that no Docker uses, or by the user's own word."""
+    """Nobody to ask: there is no Docker, or, which is `certain`, the user has said that nothing
+    uses the volume."""
 
-    certain = False
+    def __init__(self, certain: bool = False) -> None:
+        self.certain = certain
 
     def using(self, volume: str) -> list[str]:
         return []

@@ -102,6 +102,12 @@ class VolumeLayout:
         return self.root / OWN
 
     @property
+    def directories(self) -> tuple[Path, ...]:
+        """Those that are dvol's alone, and so must be none of somebody else's."""
+        own = (self.own, self.own / "index", self.own / "undo", self.staging)
+        return (*own, self.branches, self.commits)
+
+    @property
     def facts(self) -> Path:
         return self.own / "volume.json"
 

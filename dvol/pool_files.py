@@ -84,7 +84,7 @@ class PoolFiles:
             names.check_volume(volume)
             raise VolumeNotFound(volume)
         layout = self.layout.volume(volume)
-        for path in (layout.own, layout.staging, layout.branches, layout.commits):
+        for path in layout.directories:
             if path.is_symlink():
                 raise BadDocument(str(path), "it is a symbolic link, which may lead elsewhere")
         return layout

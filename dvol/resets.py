@@ -6,6 +6,7 @@ live tree by a frozen one; they differ in where the frozen tree comes from.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -63,9 +64,10 @@ class Resets:
         if plan.steps:
             self.files.journal.run(plan.steps)
         # also where nothing had to change: what was compared need not be again
-        memory = plan.replacement.remember()
-        if is_directory(plan.base):  # not if an undo had nothing to change
-            self.files.remember(self.branch, memory, plan.base)
+        with suppress(OSError):  # it has happened, and only speed is lost
+            memory = plan.replacement.remember()
+            if is_directory(plan.base):  # not if an undo had nothing to change
+                self.files.remember(self.branch, memory, plan.base)
 
     def old_entries(self) -> list[Path]:
         """Those that are more than are kept."""

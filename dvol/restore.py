@@ -93,7 +93,7 @@ class Restoring:
             names.check_branch(name or own)
         name = name or own
         with self.files.changing(entry.volume, "restore") as files:
-            if not is_directory(entry.path):  # somebody was quicker
+            if Entry(entry.path, entry.home).id != entry.id:  # somebody was quicker
                 raise EntryNotFound(entry.id)
             if name in files.history:
                 raise BranchExists(name)

@@ -18,6 +18,7 @@ from dvol.atomic import exchange, filesystem, named
 from dvol.backends import Backend, Step
 from dvol.backends.entries import copy_attributes
 from dvol.beneath import Beneath
+from dvol.documents import is_moment, is_word
 from dvol.errors import BadDocument, Corrupt
 from dvol.layout import OWN
 
@@ -181,12 +182,10 @@ class Taker:
         """Nothing can be brought back that only dvol ever needed."""
 
     def _sync(self, steps: list[Step]) -> None:
-        paths = {path.rpartition("/")[0] for step in steps for path in step[1:3] if _is_path(path)}
-        for path in paths:
-            with (
-                named(f"{self._root}/{path}"),
-                suppress(FileNotFoundError),
-            ):  # moved by a later step
+        paths = [path for step in steps for path in step[1:3] if isinstance(path, str)]
+        for path in dict.fromkeys(path.rpartition("/")[0] for path in paths):
+            # one that is not there was moved by a later step
+            with named(f"{self._root}/{path}"), suppress(FileNotFoundError):
                 os.fsync(self._one.directory(path))
 
 
@@ -215,23 +214,15 @@ def _at(directory: int, name: str) -> Path:
     return Path(f"/proc/self/fd/{directory}/{name}")
 
 
-def _is_path(argument: Any) -> bool:
-    return isinstance(argument, str)
-
-
 def _aside(staged: str) -> str:
     return staged + ".aside"
 
 
 def _fits(argument: Any, kind: type) -> bool:
     if kind is int:
-        return type(argument) is int
-    return isinstance(argument, str) and all(map(_is_component, argument.split("/")))
+        return is_moment(argument)
+    return is_word(argument) and all(map(_is_component, argument.split("/")))
 
 
 def _is_component(component: str) -> bool:
-    try:
-        component.encode(errors="surrogateescape")
-    except UnicodeEncodeError:
-        return False
-    return component not in ("", ".", "..") and "\0" not in component
+    return component not in ("", ".", "..")

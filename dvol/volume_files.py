@@ -122,12 +122,13 @@ class VolumeFiles:
     def remember(self, branch: str, memory: Memory | None, base: Path) -> None:
         """Keep what is known of a live tree. Only speed is lost where this fails, so nothing
         here is synced: after a power cut it proves nothing anyway."""
-        if memory is not None:
-            path, staged = self.layout.index(branch), self.layout.staging / "index"
+        if memory is None:
+            return
+        path, staged = self.layout.index(branch), self.layout.staging / "index"
+        with suppress(OSError):  # or there was nothing worth saving
             path.parent.mkdir(exist_ok=True)
             memory.save(staged, base)
-            with suppress(FileNotFoundError):  # there was nothing worth saving
-                os.rename(staged, path)
+            os.rename(staged, path)
 
     def prepare_branch(self, name: str, line: Line) -> tuple[list[Step], Memory | None]:
         """Stage a new branch whose tree equals the last commit of `line`.
@@ -173,10 +174,10 @@ class VolumeFiles:
         """
         try:
             facts = read_json(self.layout.facts)
-            moment = datetime.fromisoformat(facts["created"])
-        except (FileNotFoundError, BadDocument, KeyError, TypeError, ValueError):
+            moment = datetime.fromisoformat(facts["created"]).astimezone(UTC)
+        except (FileNotFoundError, BadDocument, KeyError, TypeError, ValueError, OverflowError):
             moment = datetime.fromtimestamp(os.stat(self.layout.branches).st_mtime, UTC)
-        return moment.astimezone(UTC).isoformat(timespec="seconds")
+        return moment.isoformat(timespec="seconds")
 
     def frozen(self, line: Line) -> Path:
         """The frozen tree of the last commit of a history."""

@@ -91,7 +91,9 @@ def _serve(root: Path, socket: Path, run: Path) -> None:
     sweep = _sweeper(root)
 
     def open_engine(docker: bool, tell: control.Tell) -> Pool:
-        return Pool(root, containers() if docker else NoContainers(), tell, start_sweep=sweep)
+        return Pool(
+            root, containers() if docker else NoContainers(certain=True), tell, start_sweep=sweep
+        )
 
     sweep()
     driver = volumedriver.VolumeDriver(Pool(root, patience=MOUNT_PATIENCE), sweep)

@@ -11,8 +11,8 @@ ROOT = Path(__file__).parents[1]
 # Imports go to lower floors, to the same package, and sideways on the floors in SIDEWAYS.
 FLOORS = {
     0: "dvol dvol.errors dvol.model",
-    1: "dvol.names dvol.directories dvol.revisions dvol.atomic dvol.layout dvol.authorship "
-    "dvol.beneath dvol.sizes",
+    1: "dvol.names dvol.directories dvol.documents dvol.revisions dvol.atomic dvol.layout "
+    "dvol.authorship dvol.beneath dvol.sizes",
     2: "dvol.history dvol.locks dvol.journal dvol.steps dvol.containers dvol.trash dvol.mark "
     "dvol.backends dvol.backends.btrfs dvol.backends.clean dvol.backends.comparing "
     "dvol.backends.content dvol.backends.copy dvol.backends.deletion dvol.backends.entries "

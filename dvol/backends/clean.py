@@ -15,8 +15,9 @@ FLIGHT = 2_000_000_000  # ns; a write under way when its process was paused has 
 _SECOND = 1_000_000_000
 SLACK = 1_000_000  # ns between reading two clocks; far less than a tick
 
-SIGNATURE = struct.Struct("<QqqqQ")  # inode, size, mtime, ctime; the inode of the frozen file
-_LIVE = struct.Struct("<Qqqq")  # the part of it that is the live file's
+SIGNATURE = struct.Struct("<QqQQQ")  # inode, size, mtime, ctime; the inode of the frozen file
+_LIVE = struct.Struct("<QqQQ")  # the part of it that is the live file's
+_TIME = (1 << 64) - 1  # users set times before 1970 and after 2262, too
 
 
 class Status(Protocol):
@@ -54,14 +55,14 @@ def still_proves(then: Moment, now: Moment) -> bool:
 
 def signature(status: Status, frozen: int) -> bytes:
     """What is remembered of a live file that equals the frozen file of that inode."""
-    return SIGNATURE.pack(
-        status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns, frozen
-    )
+    mtime, ctime = status.st_mtime_ns & _TIME, status.st_ctime_ns & _TIME
+    return SIGNATURE.pack(status.st_ino, status.st_size, mtime, ctime, frozen)
 
 
 def live_signature(status: Status) -> bytes:
     """What a signature begins with: the part that is the live file's."""
-    return _LIVE.pack(status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+    mtime, ctime = status.st_mtime_ns & _TIME, status.st_ctime_ns & _TIME
+    return _LIVE.pack(status.st_ino, status.st_size, mtime, ctime)
 
 
 def may_vouch(before: Status, after: Status, written_back: int, ended: bool) -> bool:

@@ -76,7 +76,7 @@ def load(path: Path, now: Moment | None) -> Known:
         data = read_file(path)
         end = data.index(b"\n")
         header = json.loads(data[:end])
-        base = path.parent / header["base"]
+        base = path.parent / _inside(header["base"])
         if now is None or not _proves(header, base, now):
             return NOTHING
         return Known(_parsed(header, data[end + 1 :]), base)
@@ -117,6 +117,14 @@ def _offset() -> int:
         if ended - began < SLACK:
             break
     return wall - began
+
+
+def _inside(base: str) -> str:
+    """ValueError unless it stays in the volume, of which `.dvol/index` is the path's parent."""
+    parts = base.split("/")
+    if (parts[:2] != ["..", ".."] and parts[:1] != [".."]) or ".." in parts[2:] or "" in parts:
+        raise ValueError(base)
+    return base
 
 
 def _proves(header: dict[str, Any], base: Path, now: Moment) -> bool:

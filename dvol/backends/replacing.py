@@ -19,33 +19,37 @@ from dvol.backends import Past, Replacement, Step, space
 from dvol.backends.clean import signature
 from dvol.backends.comparing import Change, Comparison, Kind
 from dvol.backends.deletion import delete_tree
-from dvol.backends.entries import copy_attributes
+from dvol.backends.entries import copy_attributes, same_status
 from dvol.backends.freezing import WriteBack
 from dvol.backends.index import NOTHING, Index, load, moment, wait_until_after
 from dvol.backends.links import Groups, names_of_files
 from dvol.backends.restoring import Linker, Restorer
 from dvol.backends.walk import fill
 from dvol.beneath import DIRECTORY, Beneath
-from dvol.errors import InTheWay, disk_failed
+from dvol.documents import is_moment, is_word
+from dvol.errors import BadDocument, InTheWay, disk_failed
 
 
 class InPlace(Replacement):
     """A replacement of single files in a live tree."""
 
-    def __init__(self, stager: Stager) -> None:
+    def __init__(self, stager: Stager, ended: bool) -> None:
         super().__init__(stager.steps + stager.last, stager.changes)
         self.tree = stager.tree
         self.placed = stager.placed  # path of a file, inode of the frozen one, status of the staged
         self.index = stager.restorer.index
+        self.ended = ended
 
     def remember(self) -> Index:
-        """The exchange has changed the ctime of each file, so they are looked at once more. What
-        was written to one since then shows in its mtime: nobody had it open before."""
+        """The exchange has changed the ctime of each file, so they are looked at once more,
+        if nobody can have written to them since."""
         newest = 0
+        if not self.ended:
+            return self.index
         with Beneath(self.tree) as live:
             for path, frozen, staged in self.placed:
                 status = _status(live, path)
-                if status is not None and _untouched(staged, status):
+                if status is not None and same_status(status, staged):
                     folder, name = os.path.split(path)
                     self.index.directories.setdefault(folder, {})[name] = signature(status, frozen)
                     newest = max(newest, status.st_ctime_ns)
@@ -186,7 +190,7 @@ def replace(frozen: Path, tree: Path, entry: Path, past: Past) -> InPlace:
     delete_tree(links)
     if not wait_until_after(restorer.newest):  # before anybody else can reach what was staged
         comparison.index.directories.clear()
-    return InPlace(stager)
+    return InPlace(stager, past.ended)
 
 
 def _compared(frozen: Beneath, live: Beneath, tree: Path, past: Past) -> Comparison:
@@ -211,20 +215,53 @@ def _to_copy(comparison: Comparison, frozen: Beneath) -> int:
     return sum(_size(frozen, path) for path in paths)
 
 
-def rebuild(entry: Path, changes: list[Any], frozen: Path, into: Path) -> None:
+def rebuild(entry: Path, changes: Any, frozen: Path, into: Path) -> None:
     """Make `into` a frozen tree equal to what the steps have set aside; see `Backend`."""
+    require_changes(changes, entry)
     os.mkdir(into, 0o700)
-    links = into.with_name(into.name + ".links")
+    links, aside = (into.with_name(into.name + end) for end in (".links", ".aside"))
     with Beneath(frozen) as source, Beneath(into) as target, Beneath(entry / "files") as files:
         tree = source.directory("")
         linker = Linker(names_of_files(tree), Groups(links))
         fill(tree, target.directory(""), None, str(into), linker)
+        # whoever had a live file open may write to what was set aside for ever: it is copied
+        copier = Restorer(names_of_files(files.directory("")), Groups(aside), Index())
         for change in changes:
-            _take_back(change, target, files, linker)
+            _take_back(change, target, files, copier)
     delete_tree(links)
+    delete_tree(aside)
 
 
-def _take_back(change: list[Any], target: Beneath, files: Beneath, linker: Linker) -> None:
+_SHAPES = {  # of a change: what follows its kind and its path
+    "added": (),
+    "removed": (str,),
+    "replaced": (str,),
+    "dressed": (str,),
+    "times": (int, int),
+}
+
+
+def require_changes(changes: Any, entry: Path) -> None:
+    """Raise BadDocument unless these are changes as a replacement notes them."""
+    if not isinstance(changes, list) or not all(map(_is_change, changes)):
+        raise BadDocument(str(entry), "what it changed makes no sense")
+
+
+def _is_change(change: Any) -> bool:
+    if not isinstance(change, list) or len(change) < 2 or not all(map(is_word, change[:2])):
+        return False
+    kind, _, *rest = change
+    shape = _SHAPES.get(kind)
+    return shape is not None and len(rest) == len(shape) and all(map(_fits, rest, shape))
+
+
+def _fits(argument: Any, kind: type) -> bool:
+    if kind is str:
+        return is_word(argument) and argument.isdecimal()
+    return is_moment(argument)
+
+
+def _take_back(change: list[Any], target: Beneath, files: Beneath, copier: Restorer) -> None:
     kind, path, *rest = change
     if kind in ("dressed", "times"):
         directory = target.directory(path)
@@ -238,20 +275,20 @@ def _take_back(change: list[Any], target: Beneath, files: Beneath, linker: Linke
     if kind in ("added", "replaced"):
         delete_tree(Path(f"/proc/self/fd/{directory}/{name}"))  # `into` may be deeper than a path
     if kind in ("removed", "replaced"):
-        _bring_back(rest[0], files.directory(""), name, directory, linker)
+        _bring_back(rest[0], files.directory(""), name, directory, copier)
 
 
-def _bring_back(number: str, files: int, name: str, directory: int, linker: Linker) -> None:
-    """Link what was set aside, a file or a directory, into a frozen tree."""
+def _bring_back(number: str, files: int, name: str, directory: int, copier: Restorer) -> None:
+    """Copy what was set aside, a file or a directory, into a frozen tree."""
     status = os.stat(number, dir_fd=files, follow_symlinks=False)
     if not stat.S_ISDIR(status.st_mode):
-        linker.place_one(number, files, name, directory)
+        copier.place_one(number, files, name, directory)
         return
     os.mkdir(name, 0o700, dir_fd=directory)
     source = os.open(number, DIRECTORY, dir_fd=files)
     target = os.open(name, DIRECTORY, dir_fd=directory)
     try:
-        fill(source, target, None, name, linker)
+        fill(source, target, None, name, copier)
     finally:
         os.close(source)
         os.close(target)
@@ -264,11 +301,6 @@ def _status(live: Beneath, path: str) -> os.stat_result | None:
         return os.stat(name, dir_fd=directory, follow_symlinks=False)
     except OSError:
         return None
-
-
-def _untouched(staged: os.stat_result, now: os.stat_result) -> bool:
-    then = (staged.st_ino, staged.st_size, staged.st_mtime_ns)
-    return then == (now.st_ino, now.st_size, now.st_mtime_ns)
 
 
 def _size(frozen: Beneath, path: str) -> int:

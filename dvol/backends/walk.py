@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import os
 import resource
+import time
 from collections.abc import Iterator
 from typing import Protocol
 
@@ -31,6 +32,7 @@ class Level:
         self.path = path
         self.label = label  # of the tree, for messages
         self.began = began  # when the walk did, by the clock of the file system, in ns
+        self.seen = os.fstat(source).st_ctime_ns
         self.directories: Iterator[str] = iter(())
 
     def named(self, error: OSError, name: str) -> DiskFailed | TreeChanged:
@@ -58,9 +60,11 @@ class Level:
         """Last, because filling a directory changes its times and may need its write bit.
 
         A directory that changed since the walk began may have lost a file to one that was
-        walked before, or won one that was walked already.
+        walked before, or won one that was walked already. A time to come is no such change: it
+        is of before the clock was set back.
         """
-        if os.fstat(self.source).st_ctime_ns > self.began:
+        ctime = os.fstat(self.source).st_ctime_ns
+        if ctime != self.seen or self.began < ctime <= time.time_ns():
             raise TreeChanged("/".join(filter(None, (self.label, self.path))))
         copy_attributes(self.source, self.target)
         self.close()

@@ -13,8 +13,10 @@ from functools import cached_property, partial
 from typing import NamedTuple
 
 from dvol.atomic import read_json
+from dvol.backends.replacing import require_changes
 from dvol.directories import is_directory, names_in
 from dvol.discarded import Entry, base_of, brought_back, in_trash, in_volume
+from dvol.documents import is_word
 from dvol.errors import Corrupt, DvolError
 from dvol.fsck import repair
 from dvol.fsck.index import wrongly_vouched
@@ -131,10 +133,11 @@ class VolumeChecks:
         changes = entry.note.get("changes")
         if isinstance(changes, dict):  # a whole tree was set aside
             os.lstat(entry.path / str(changes.get("tree")))
-        for change in changes if isinstance(changes, list) else ():
-            for name in change[2:]:
-                if isinstance(name, str):
-                    os.lstat(entry.path / "files" / name)
+            return
+        require_changes(changes, entry.path)
+        for _, _, *names in changes or ():
+            for name in filter(is_word, names):
+                os.lstat(entry.path / "files" / name)
 
     def _strangers(self) -> Iterator[Problem]:
         layout, history = self._layout, self._history

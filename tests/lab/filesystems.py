@@ -118,6 +118,7 @@ def _mount(kind: str, size: int, root: Path, options: Sequence[str]) -> None:
     with image(root).open("wb") as file:
         file.truncate(size)
     _run(*MAKE[kind], str(image(root)))
+    _run("fallocate", "--dig-holes", str(image(root)))  # mkfs.xfs writes 64 MiB of zeros
     # -o loop: the device is the kernel's to detach, whoever unmounts
     _run("mount", "-t", kind, "-o", ",".join(["loop", *options]), str(image(root)), str(root))
 

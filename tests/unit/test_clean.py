@@ -103,9 +103,13 @@ def test_every_part_of_a_status_tells_signatures_apart(field: str) -> None:
     assert signature(Made(), 7) != signature(Made(), 8)
 
 
-def test_the_largest_inodes_and_times_before_1970_fit() -> None:
-    odd = Made(2**64 - 1, 2**63 - 1, -(2**63), -1)
-    assert SIGNATURE.unpack(signature(odd, 2**64 - 1))[:4] == (2**64 - 1, 2**63 - 1, -(2**63), -1)
+def test_the_largest_inodes_and_any_times_fit() -> None:
+    """Before 1970 and after 2262, to which 64 bits of nanoseconds do not reach."""
+    odd = Made(2**64 - 1, 2**63 - 1, -(2**63), 2**63 + 5)
+    assert SIGNATURE.unpack(signature(odd, 2**64 - 1))[:2] == (2**64 - 1, 2**63 - 1)
+    assert live_signature(odd) == signature(odd, 0)[: len(live_signature(odd))]
+    later = Made(2**64 - 1, 2**63 - 1, -(2**63), 2**63 + 6)
+    assert live_signature(odd) != live_signature(later)
 
 
 # -- still_proves ------------------------------------------------------------------------------
