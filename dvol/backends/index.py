@@ -121,7 +121,7 @@ def _offset() -> int:
 
 def _inside(base: str) -> str:
     """ValueError unless it stays in the volume, of which `.dvol/index` is the path's parent."""
-    parts = base.split("/")
+    parts = str(base).split("/")
     if (parts[:2] != ["..", ".."] and parts[:1] != [".."]) or ".." in parts[2:] or "" in parts:
         raise ValueError(base)
     return base

@@ -19,7 +19,7 @@ ODD = [
 
 
 def signature(number: int) -> bytes:
-    return SIGNATURE.pack(number, number + 1, 2**64 - number, 10**18 + number, number)
+    return SIGNATURE.pack(number, number + 1, 2**64 - 1 - number, 10**18 + number, number)
 
 
 @pytest.fixture
