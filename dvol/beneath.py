@@ -31,8 +31,8 @@ class Beneath:
         if path == self._path:
             return self._fd
         self._forget()
+        _require_beneath(path)
         for component in path.split("/") if path else ():
-            _require_downwards(component)
             inner = os.open(component, DIRECTORY, dir_fd=self._fd)
             self._forget()
             self._path, self._fd = None, inner  # on the way, and nowhere yet
@@ -42,7 +42,9 @@ class Beneath:
     def parent(self, path: str) -> tuple[int, str]:
         """The open directory that holds the last component of `path`, and that component."""
         directory, _, name = path.rpartition("/")
-        _require_downwards(name)
+        if not name:
+            raise OSError(errno.EINVAL, "it names nothing", path)
+        _require_beneath(name)
         return self.directory(directory), name
 
     def close(self) -> None:
@@ -66,6 +68,11 @@ class Beneath:
         self._path, self._fd = "", self._root
 
 
-def _require_downwards(component: str) -> None:
-    if component in ("", ".", "..") or "/" in component:
-        raise OSError(errno.EINVAL, "it leads elsewhere", component)
+def is_beneath(path: str) -> bool:
+    """Whether a path leads nowhere but downwards; "" is the root itself."""
+    return not path or all(component not in ("", ".", "..") for component in path.split("/"))
+
+
+def _require_beneath(path: str) -> None:
+    if not is_beneath(path):
+        raise OSError(errno.EINVAL, "it leads elsewhere", path)

@@ -25,7 +25,7 @@ from dvol.backends.index import NOTHING, Index, load, moment, wait_until_after
 from dvol.backends.links import Groups, names_of_files
 from dvol.backends.restoring import Linker, Restorer
 from dvol.backends.walk import fill
-from dvol.beneath import DIRECTORY, Beneath
+from dvol.beneath import DIRECTORY, Beneath, is_beneath
 from dvol.documents import is_moment, is_word
 from dvol.errors import BadDocument, InTheWay, disk_failed
 
@@ -250,9 +250,10 @@ def require_changes(changes: Any, entry: Path) -> None:
 def _is_change(change: Any) -> bool:
     if not isinstance(change, list) or len(change) < 2 or not all(map(is_word, change[:2])):
         return False
-    kind, _, *rest = change
+    kind, path, *rest = change
     shape = _SHAPES.get(kind)
-    return shape is not None and len(rest) == len(shape) and all(map(_fits, rest, shape))
+    fits = shape is not None and len(rest) == len(shape) and all(map(_fits, rest, shape))
+    return fits and is_beneath(path)
 
 
 def _fits(argument: Any, kind: type) -> bool:

@@ -10,6 +10,7 @@ import pytest
 
 from dvol.backends.deletion import delete_tree
 from dvol.backends.index import load, moment
+from dvol.containers import NoContainers
 from dvol.engine import Engine
 from dvol.errors import InvalidName, NotFound, VolumeBusy, VolumeNotFound
 from dvol.fsck import index as index_checks
@@ -23,7 +24,6 @@ from tests.contract.test_locking import lock, locked
 from tests.contract.test_trash import entry_of, path_of
 from tests.contract.test_undo import CHANGES, commits_on_disk, many_kinds, set_aside
 from tests.contract.trees import described
-from tests.contract.unchanged import Ended
 
 __all__ = ["engine", "tree"]
 
@@ -313,7 +313,7 @@ def vouching(engine: Engine, keeper: Keeper, tree: Path) -> Path:
     many_kinds(tree)
     commit(engine)
     CHANGES["changed"](tree)
-    Pool(keeper.pool, Ended()).reset("v")
+    Pool(keeper.pool, NoContainers(certain=True)).reset("v")
     index = keeper.pool / "v" / ".dvol" / "index" / "master"
     fd = os.open(tree, os.O_RDONLY)
     try:

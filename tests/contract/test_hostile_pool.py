@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -12,8 +13,17 @@ import pytest
 
 from dvol.backends import Past
 from dvol.backends.copy import Copy
-from dvol.errors import BadDocument, Corrupt, DvolError, InTheWay, NotAPool, TreeChanged
+from dvol.errors import (
+    BadDocument,
+    Corrupt,
+    DvolError,
+    EntryNotFound,
+    InTheWay,
+    NotAPool,
+    TreeChanged,
+)
 from dvol.pool import Pool
+from tests.contract.trees import described
 
 AUTHOR = "A <a@b>"
 ANONYMOUS = "0123456789abcdef" * 4
@@ -113,6 +123,8 @@ def test_what_is_mounted_in_the_pool_makes_nothing_unusable(
         ".dvol/locks",
         "v/.dvol",
         "v/.dvol/staging",
+        "v/.dvol/index",
+        "v/.dvol/undo",
         "v/branches",
         "v/commits",
     ],
@@ -121,6 +133,8 @@ def test_no_link_leads_out_of_the_pool(pool: Pool, tmp_path: Path, link: str) ->
     outside = tmp_path / "outside"
     (outside / "staging").mkdir(parents=True)
     (outside / "precious").write_text("precious")
+    (pool.root / "v/branches/master/x").touch()
+    pool.reset("v")
     inner = pool.root / link
     inner.rename(pool.root / "aside")
     inner.symlink_to(outside)
@@ -234,3 +248,91 @@ def test_a_copy_never_loses_a_file_that_is_moved_meanwhile(tmp_path: Path) -> No
     finally:
         mover.kill()
         mover.communicate()
+
+
+# -- documents that somebody else wrote --------------------------------------------------------
+
+NOTES = {
+    "deletes": [["added", "../../../../../../outside"]],
+    "plants": [["removed", "../../../../../../outside/planted", "1"]],
+    "dates": [["times", "../../../../../../outside", 1, 1]],
+    "reads": [["removed", "x", "../../../../../../../outside/precious"]],
+    "dresses": [["dressed", "", "../../../../../../../outside"]],
+    "a number": [5],
+    "no path": [["added"]],
+    "another kind": [["emptied", "x"]],
+    "too large": [["times", "", 10**30, 1]],
+    "no list": "x",
+}
+
+
+@pytest.mark.parametrize("changes", NOTES.values(), ids=NOTES)
+def test_no_note_leads_out_of_the_pool(pool: Pool, tmp_path: Path, changes: object) -> None:
+    outside = pool.root.parent / "outside"
+    outside.mkdir()
+    (outside / "precious").write_text("precious")
+    (pool.root / "v/branches/master/x").write_text("discarded")
+    pool.reset("v")
+    (entry,) = (pool.root / "v/.dvol/undo/master").iterdir()
+    note = json.loads((entry / "entry.json").read_text())
+    (entry / "entry.json").write_text(json.dumps({**note, "changes": changes}))
+    (entry / "files").mkdir(exist_ok=True)
+    (entry / "files/1").write_text("planted")
+    before = described(outside)
+    assert [finding.state for finding in pool.fsck("v")] == ["broken"]
+    for verb in (pool.undo, lambda _: pool.restore(pool.discarded()[0].entry, "old")):
+        with pytest.raises(DvolError):
+            verb("v")
+    assert described(outside) == before
+    assert os.listdir(pool.root / "v/branches/master") == []
+    assert pool.commit("v", "two", AUTHOR)
+
+
+@pytest.mark.parametrize("base", ["/etc", "../../../outside", "../../x/../../../outside", 5, ""])
+def test_no_index_leads_out_of_the_pool(pool: Pool, base: object) -> None:
+    from dvol.backends.index import NOTHING, Index, Moment, load
+
+    path, here = pool.root / "v/.dvol/index/made-up", Moment("boot", 1, 0)
+    path.parent.mkdir(exist_ok=True)
+    Index(here, {"": {}}).save(path, next((pool.root / "v/commits").iterdir()))
+    head, _, rest = path.read_bytes().partition(b"\n")
+    assert load(path, here) != NOTHING
+    path.write_bytes(json.dumps({**json.loads(head), "base": base}).encode() + b"\n" + rest)
+    assert load(path, here) == NOTHING
+
+
+@pytest.mark.parametrize("created", ["0001-01-01T00:00:00+23:59", 5, "x"])
+def test_a_date_that_makes_no_sense_is_not_believed(pool: Pool, created: object) -> None:
+    facts = pool.root / "v/.dvol/volume.json"
+    facts.write_text(json.dumps({**json.loads(facts.read_text()), "created": created}))
+    assert pool.door.created("v").startswith("20")
+
+
+def test_a_journal_of_impossible_times_is_corrupt(pool: Pool) -> None:
+    step = ["times", "v/branches/master", 10**30, 1, 1, 1]
+    document = {"format": 1, "verb": "reset", "steps": [step]}
+    (pool.root / "v/.dvol/journal.json").write_text(json.dumps(document))
+    with pytest.raises(Corrupt):
+        pool.get("v")
+
+
+def test_an_entry_that_is_another_by_now_is_not_restored(
+    pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Numbers are given again once none is taken: the lock may come after a gc and a reset."""
+    tree, other = pool.root / "v/branches/master", Pool(pool.root)
+    (tree / "x").write_text("first")
+    pool.reset("v")
+    (wanted,) = pool.discarded()
+    changing = pool._files.changing
+
+    def late(*arguments, **options):
+        other.gc(now=True)
+        (tree / "x").write_text("second")
+        other.reset("v")
+        return changing(*arguments, **options)
+
+    monkeypatch.setattr(pool._files, "changing", late)
+    with pytest.raises(EntryNotFound):
+        pool.restore(wanted.entry, "old")
+    assert [branch.name for branch in pool.branches("v")] == ["master"]

@@ -531,3 +531,59 @@ def test_a_note_that_leads_elsewhere_is_refused(
         engine.undo("v")
     assert refusal.value.exit_code == 8
     assert content(tree) == "1"
+
+
+# -- what others do meanwhile ------------------------------------------------------------------
+
+
+def test_who_had_a_file_open_before_writes_to_nothing_that_counts(
+    engine: Engine, keeper: Keeper, tree: Path
+) -> None:
+    """A daemon on the host, that no Docker knows of."""
+    state(tree, "1")
+    commit(engine, "1")
+    state(tree, "not committed")
+    (file,) = (path for path in tree.iterdir() if path.is_file())
+    with file.open("r+b", buffering=0) as held:
+        engine.reset("v")
+        engine.undo("v")
+        held.write(b"LATER")
+        assert content(tree) == "not committed"
+        done = commit(engine, "2")
+        assert described(keeper.frozen("v", done.id)) == described(tree)
+
+
+def test_a_verb_that_happened_says_so_though_nothing_can_be_remembered(
+    engine: Engine, keeper: Keeper, tree: Path
+) -> None:
+    state(tree, "1")
+    commit(engine, "1")
+    state(tree, "discarded")
+    index = keeper.pool / "v/.dvol/index"
+    if index.exists():
+        shutil.rmtree(index)
+    index.write_text("in the way")
+    engine.reset("v")
+    assert content(tree) == "1"
+    engine.undo("v")
+    assert content(tree) == "discarded"
+    engine.branch("v", "side")
+    assert content(keeper.tree("v", "side")) == "1"
+
+
+@anywhere
+def test_any_time_that_a_file_can_have_comes_back(engine: Engine, keeper: Keeper, tree: Path):
+    """From before 1970, and from after 2262, to which 64 bits of nanoseconds do not reach."""
+    for name, year in (("old", -200), ("new", 400)):
+        (tree / name).write_text(name)
+        os.utime(tree / name, ns=(year * 365 * DAY, year * 365 * DAY))
+    before = described(tree)
+    done = commit(engine, "1")
+    assert described(keeper.frozen("v", done.id)) == before
+    (tree / "new").unlink()
+    (tree / "old").write_text("changed")
+    engine.reset("v")
+    assert described(tree) == before
+    engine.undo("v")
+    engine.undo("v")
+    assert described(tree) == before

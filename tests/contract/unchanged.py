@@ -29,12 +29,6 @@ DISKS = on("ext4", "xfs", "tmpfs")
 ALL = on("dir", "ext4", "xfs", "tmpfs")
 
 
-class Ended(NoContainers):
-    """Docker says that no container writes."""
-
-    certain = True
-
-
 @dataclass(frozen=True)
 class Volume:
     """The volume `v` of a pool."""
@@ -78,7 +72,7 @@ class Volume:
 
 def made(place: Path, ended: bool = True) -> Volume:
     """A new volume in `place`."""
-    pool = Pool(place / "volumes", Ended() if ended else NoContainers())
+    pool = Pool(place / "volumes", NoContainers(certain=ended))
     pool.init("v")
     return Volume(pool)
 
