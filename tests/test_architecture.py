@@ -16,7 +16,8 @@ FLOORS = {
     2: "dvol.history dvol.locks dvol.journal dvol.steps dvol.containers dvol.trash dvol.mark "
     "dvol.backends dvol.backends.btrfs dvol.backends.clean dvol.backends.comparing "
     "dvol.backends.content dvol.backends.copy dvol.backends.deletion dvol.backends.entries "
-    "dvol.backends.freezing dvol.backends.index dvol.backends.links dvol.backends.replacing "
+    "dvol.backends.freezing dvol.backends.index dvol.backends.links dvol.backends.mounts "
+    "dvol.backends.replacing "
     "dvol.backends.restoring dvol.backends.space dvol.backends.subvolumes dvol.backends.walk "
     "dvol.volume_files dvol.resets dvol.discarded dvol.restore dvol.fsck.volume dvol.fsck.repair "
     "dvol.fsck.index dvol.weighing dvol.pool_files dvol.fsck dvol.gc dvol.door",

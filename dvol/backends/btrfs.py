@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from dvol.atomic import durably
-from dvol.backends import Backend, Memory, Past, Replacement, subvolumes
+from dvol.backends import Backend, Memory, Past, Replacement, mounts, subvolumes
 from dvol.backends.deletion import delete_tree
 from dvol.errors import DiskFailed, NestedSubvolumes, disk_failed
 
@@ -67,6 +67,7 @@ class Btrfs:
         return None
 
     def replace(self, frozen: Path, tree: Path, entry: Path, past: Past) -> Replacement:
+        mounts.refuse(tree)
         staged = entry / "tree"
         self.restore(frozen, staged)
         identities = self.identity(staged), self.identity(tree)

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import errno
 import os
-import re
 import stat
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
 
 from dvol.backends import subvolumes
+from dvol.backends.mounts import mounted_in
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -155,12 +155,9 @@ def _is_subvolume(name: str, directory: int) -> bool:
 
 def _refuse_mounts(name: str, directory: int) -> None:
     """The kernel would detach what is mounted on a subvolume or in it."""
-    path = os.fsencode(f"{os.readlink(f'/proc/self/fd/{directory}')}/{name}")
-    for line in Path("/proc/self/mountinfo").read_bytes().splitlines():
-        escaped = line.split(b" ")[4]  # proc_pid_mountinfo(5)
-        point = re.sub(rb"\\([0-7]{3})", lambda digits: bytes([int(digits[1], 8)]), escaped)
-        if point == path or point.startswith(path + b"/"):
-            raise OSError(errno.EBUSY, "something is mounted here", os.fsdecode(point))
+    point = mounted_in(f"{os.readlink(f'/proc/self/fd/{directory}')}/{name}")
+    if point is not None:
+        raise OSError(errno.EBUSY, "something is mounted here", point)
 
 
 def _flatten(top: int) -> None:

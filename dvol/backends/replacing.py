@@ -15,7 +15,7 @@ import stat
 from pathlib import Path
 from typing import Any
 
-from dvol.backends import Past, Replacement, Step, space
+from dvol.backends import Past, Replacement, Step, mounts, space
 from dvol.backends.clean import signature
 from dvol.backends.comparing import Change, Comparison, Kind
 from dvol.backends.deletion import delete_tree
@@ -170,6 +170,7 @@ class Stager:
 def replace(frozen: Path, tree: Path, entry: Path, past: Past) -> InPlace:
     """Compare two trees and stage what makes the live one equal to the frozen; see `Backend`."""
     links = entry / "links"
+    mounts.refuse(tree)
     with Beneath(frozen) as source, Beneath(tree) as live:
         if os.fstat(live.directory("")).st_dev != os.lstat(entry).st_dev:
             raise InTheWay(f"the file system mounted at {tree}")

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 
 from dvol.backends.deletion import delete_tree
 from dvol.engine import Engine
-from dvol.errors import CommitsGone, NothingToUndo, VolumeNotFound
+from dvol.errors import CommitsGone, InTheWay, NothingToUndo, VolumeNotFound
 from dvol.resets import KEPT
 from tests.contract.places import Keeper, eventually
 from tests.contract.test_engine import commit, content, engine, messages, state, tree
@@ -587,3 +588,23 @@ def test_any_time_that_a_file_can_have_comes_back(engine: Engine, keeper: Keeper
     engine.undo("v")
     engine.undo("v")
     assert described(tree) == before
+
+
+@pytest.mark.parametrize("keeper", ["disk"], indirect=True)
+@pytest.mark.root
+@pytest.mark.parametrize("point", ["kept", "new/inner"])
+def test_what_is_mounted_in_a_tree_is_not_carried_off(
+    engine: Engine, keeper: Keeper, tree: Path, tmp_path: Path, point: str
+) -> None:
+    (tree / "kept").mkdir()
+    commit(engine, "1")
+    (tree / "new/inner").mkdir(parents=True)
+    subprocess.run(["mount", "--bind", str(tmp_path), str(tree / point)], check=True)
+    try:
+        with pytest.raises(InTheWay, match=f"mounted at .*{point}"):
+            engine.reset("v")
+        assert os.path.ismount(tree / point) or os.listdir(tree / point) == os.listdir(tmp_path)
+    finally:
+        subprocess.run(["umount", str(tree / point)], check=True)
+    engine.reset("v")
+    assert not (tree / "new").exists()
