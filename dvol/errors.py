@@ -120,7 +120,7 @@ class RevisionNotFound(NotFound):
 
 
 class NothingToUndo(NotFound):
-    """Nothing to undo on branch '{0}': no reset has discarded anything there"""
+    """Nothing to undo on branch '{0}': no reset has discarded anything there, or gc deleted it"""
 
 
 class EntryNotFound(NotFound):
@@ -136,7 +136,7 @@ class CommitsGone(NotFound):
 
 
 class NoActiveVolume(NotFound):
-    """No active volume: use dvol switch to choose one"""
+    """No active volume: use dvol switch to choose one, or dvol init to make one"""
 
 
 class ActiveVolumeGone(NotFound):

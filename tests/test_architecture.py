@@ -23,7 +23,7 @@ FLOORS = {
     "dvol.fsck.index dvol.weighing dvol.pool_files dvol.fsck dvol.gc dvol.door",
     3: "dvol.engine",
     4: "dvol.pool dvol.client",
-    5: "dvol.connect dvol.identity dvol.render",
+    5: "dvol.arguments dvol.terminal dvol.connect dvol.identity dvol.render",
     6: "dvol.cli",
     7: "dvol.__main__ plugin plugin.__main__ plugin.control plugin.propagated plugin.sockets "
     "plugin.uninstall plugin.volumedriver plugin.wire",
@@ -36,7 +36,7 @@ ROOMS = {
     "waitress": {"plugin.sockets", "plugin.wire"},
     "docker": {"dvol.containers", "plugin.uninstall"},
     "requests": {"dvol.containers", "plugin.uninstall"},
-    "docopt": {"dvol.cli", "plugin.__main__", "plugin.uninstall"},
+    "docopt": {"dvol.arguments", "plugin.__main__", "plugin.uninstall"},
     # these would cost every command more of its start than most of its work takes
     "dataclasses": {"plugin.control"},
     "inspect": {"plugin.control"},
@@ -47,7 +47,7 @@ ROOMS = {
     "dvol.containers": {"dvol.pool", "dvol.connect", "plugin.__main__"},
 }
 ENVIRONMENT = {"dvol.cli", "plugin.__main__"}
-PRINTING = {"dvol.cli", "plugin.uninstall"}
+PRINTING = {"dvol.terminal", "plugin.uninstall"}
 BANNED = {"manager", "helper", "helpers", "utils", "util", "common", "misc", "base", "info"}
 
 FLOOR = {module: number for number, modules in FLOORS.items() for module in modules.split()}

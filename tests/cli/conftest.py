@@ -46,14 +46,14 @@ class Done:
     def refused(self, code: int) -> str:
         """The one line that a refusal is."""
         assert (code, "") == (self.code, self.out), self.err
-        assert re.fullmatch(r"dvol: [^\n]+\n", self.err), self.err
+        assert re.fullmatch(r"[^\n]+\n", self.err), self.err
         assert self.err.isascii() or self.err[:-1].isprintable()
         return self.err.removeprefix("dvol: ").rstrip("\n")
 
     def said(self) -> str:
         """The one line of talk of a command that did well and printed nothing."""
         assert (self.code, self.out) == (0, ""), self.err
-        assert re.fullmatch(r"dvol: [^\n]+\n", self.err), self.err
+        assert re.fullmatch(r"[^\n]+\n", self.err), self.err
         return self.err.removeprefix("dvol: ").rstrip("\n")
 
     def well(self) -> str:

@@ -43,15 +43,17 @@ def test_list_without_volumes_is_its_header(dvol: Dvol, keeper: Keeper) -> None:
     assert len(dvol("list").well().splitlines()) == 1
 
 
-def test_switch_is_silent(dvol: Dvol, volume: Keeper) -> None:
+def test_switch_says_where_one_is(dvol: Dvol, volume: Keeper) -> None:
     volume.engine.init("w")
-    assert dvol("switch", "v").well() == ""
+    assert dvol("switch", "v").said() == "Active volume: v, on branch 'master'"
     assert volume.engine.active() == "v"
 
 
 @pytest.mark.parametrize("force", ["-f", "--force"])
 def test_rm_by_force_says_what_it_deletes(dvol: Dvol, volume: Keeper, force: str) -> None:
-    assert dvol("rm", force, "v").well() == "Deleting volume 'v'\n"
+    done = dvol("rm", force, "v")
+    assert (done.code, done.out) == (0, "Deleting volume 'v'\n")
+    assert done.err == "'dvol restore' can bring it back\n"
     with pytest.raises(Exception, match="Active volume v does not exist"):
         volume.engine.active()
 
@@ -130,16 +132,17 @@ def test_branch_d_says_what_it_deletes(dvol: Dvol, volume: Keeper, option: list[
     assert [branch.name for branch in volume.engine.branches("v")] == ["master"]
 
 
-def test_checkout_is_silent(dvol: Dvol, volume: Keeper) -> None:
-    assert dvol("checkout", "side").well() == ""
+def test_checkout_says_as_git_where_one_is(dvol: Dvol, volume: Keeper) -> None:
+    assert dvol("checkout", "side").said() == "Switched to branch 'side'"
     assert volume.engine.get("v").branch == "side"
-    assert dvol("checkout", "master", "v").well() == ""
+    assert dvol("checkout", "master", "v").said() == "Switched to branch 'master'"
     assert volume.engine.get("v").branch == "master"
 
 
 @pytest.mark.parametrize("option", ["-b", "--branch"])
 def test_checkout_b_makes_a_branch(dvol: Dvol, volume: Keeper, option: str) -> None:
-    assert dvol("checkout", option, "new", "v").well() == ""
+    said = "Switched to a new branch 'new', made from the last commit"
+    assert dvol("checkout", option, "new", "v").said() == said
     assert volume.engine.get("v").branch == "new"
     assert (volume.tree("v", "new") / "file").read_text() == "2"
 
@@ -235,7 +238,7 @@ def test_dvol_volume_wins_over_the_active_one(dvol: Dvol, volume: Keeper) -> Non
     assert volume.engine.log("w") == []
     assert volume.engine.active() == "w"
     assert dvol("branch", DVOL_VOLUME="v").well() == "* master\n  side\n"
-    dvol("checkout", "side", DVOL_VOLUME="v").well()
+    dvol("checkout", "side", DVOL_VOLUME="v").said()
     dvol("reset", "--hard", "HEAD^", DVOL_VOLUME="v").said()
     assert dvol("log", DVOL_VOLUME="v").well().count("commit ") == 1
 

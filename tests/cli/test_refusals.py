@@ -108,7 +108,8 @@ def test_without_an_active_volume_the_user_is_told_to_choose_one(
         assert "Please specify a volume name." in dvol(*argv).refused(2)
         return
     (volume.pool / "current_volume.json").unlink()
-    assert dvol(*argv).refused(3) == "No active volume: use dvol switch to choose one"
+    said = "No active volume: use dvol switch to choose one, or dvol init to make one"
+    assert dvol(*argv).refused(3) == said
 
 
 @pytest.mark.slow
@@ -160,6 +161,9 @@ def test_a_removed_active_volume_is_named(dvol: Dvol, volume: Keeper, argv: list
         (["branch", "-d", ""], 3, "Branch '' does not exist"),
         (["branch", "-d", "../.."], 3, "does not exist"),
         (["frob"], 2, "Unknown command: frob"),
+        (["branch", "-d"], 2, "-d needs a value; usage: dvol branch"),
+        (["undo", "--hard"], 2, "--hard is no option of 'undo'; usage: dvol undo"),
+        (["comit"], 2, "Unknown command: comit; did you mean 'commit'? see 'dvol --help'"),
         (["list", "extra"], 2, "Wrong number of arguments."),
         (["init", "a", "b"], 2, "Wrong number of arguments."),
         (["checkout", "a", "b", "c"], 2, "Wrong number of arguments."),

@@ -1,0 +1,105 @@
+"""A command line read by the usage text: docopt's reading, made quick and strict.
+
+What the commands are and mean is `cli`'s.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, NoReturn
+
+from dvol.errors import InvalidRequest
+
+Arguments = dict[str, Any]
+
+_SEE_HELP = "see 'dvol --help'"
+
+
+class Usage:
+    """The page that `--help` shows, and the commands that are in it."""
+
+    def __init__(self, page: str, commands: list[str]) -> None:
+        self.page = page
+        self.commands = commands
+
+    def parse(self, argv: list[str]) -> Arguments:
+        """docopt's reading, with one line instead of a page where it finds none.
+
+        docopt takes `--har` for `--hard`; the guard of a verb that loses data must be spelled out.
+        """
+        from docopt import DocoptExit, docopt
+
+        options, words = self.sorted_out(argv)
+        known = _options(self.page)
+        for option in options:
+            if _short(option) not in known:
+                self._misused(words, f"no such option: {option};")
+        if not words or words[0] not in self.commands:
+            self._misused(words, "Wrong number of arguments.")
+        page = self._page_of(words[0])
+        foreign = [option for option in options if _short(option) not in _options(page)]
+        if foreign:
+            self._misused(words, f"{foreign[0]} is no option of '{words[0]}';")
+        try:
+            return dict(docopt(page, argv, default_help=False))
+        except DocoptExit:
+            self._misused(words, self._problem(argv))
+
+    def sorted_out(self, argv: list[str]) -> tuple[list[str], list[str]]:
+        """The options of a command line, without their values, and its words."""
+        options: list[str] = []
+        words: list[str] = []
+        rest = iter(argv)
+        for word in rest:
+            if word == "--":
+                words += rest
+            elif word.startswith("-") and word != "-":
+                options.append(word.partition("=")[0])
+                if word in self._with_value():
+                    next(rest, None)
+            else:
+                words.append(word)
+        return options, words
+
+    def _problem(self, argv: list[str]) -> str:
+        if argv[-1] in self._with_value():
+            return f"{argv[-1]} needs a value;"
+        return "Wrong number of arguments."
+
+    def _with_value(self) -> list[str]:
+        return re.findall(r"(--?[a-zA-Z-]+) [A-Z]", self.page)
+
+    def _page_of(self, command: str) -> str:
+        """The page, as if there were no other command: docopt takes longer over all of them than
+        many a command takes. Options that only others have go, too."""
+        usage, _, rest = self.page.partition("\nCommands:\n")
+        lines = usage.splitlines()
+        own = [line for line in lines if re.search(rf"\b{command}\b", line.partition("]")[2])]
+        foreign = set(_options("\n".join(line for line in lines if line not in own)))
+        foreign -= set(_options("\n".join(own)))
+        options = rest.partition("\nOptions:\n")[2].partition("\n\n")[0].splitlines()
+        kept = [line for line in options if foreign.isdisjoint(_options(line.partition("   ")[0]))]
+        return "\n".join(["Usage:", *own, "", "Options:", *kept])
+
+    def _misused(self, words: list[str], problem: str) -> NoReturn:
+        """Name the command's own usage, or what is no command."""
+        command = next((word for word in words if word in self.commands), None)
+        if command is None and words:
+            problem = f"Unknown command: {words[0]};{_meant(words[0], self.commands)}"
+        usage = re.search(rf"dvol \[options\] (.*\b{command}\b.*)", self.page)
+        raise InvalidRequest(f"{problem} " + (f"usage: dvol {usage[1]}" if usage else _SEE_HELP))
+
+
+def _options(text: str) -> list[str]:
+    return re.findall(r"(?<!\w)(--[a-z-]+|-[a-zA-Z])\b", text)
+
+
+def _short(option: str) -> str:
+    return option if option.startswith("--") else option[:2]
+
+
+def _meant(word: str, commands: list[str]) -> str:
+    from difflib import get_close_matches  # late: only for what is wrong
+
+    found = get_close_matches(word, commands, 1)
+    return f" did you mean '{found[0]}'?" if found else ""
