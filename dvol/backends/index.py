@@ -25,6 +25,7 @@ FORMAT = 1
 TESTED = frozenset({"ext4", "xfs", "btrfs"})  # elsewhere mmap may not touch ctime (tmpfs, FUSE)
 _COARSE = 5  # CLOCK_REALTIME_COARSE, by which file systems stamp; Python has no name for it
 _PATIENCE = 0.1  # seconds
+_STEP = 0.0002  # seconds; a tick is 4 ms or 1
 
 Directory = dict[str, bytes]  # name -> signature
 
@@ -103,7 +104,7 @@ def wait_until_after(stamp: int) -> bool:
     while now() <= stamp:
         if time.monotonic() > deadline:
             return False
-        time.sleep(0.001)
+        time.sleep(_STEP)
     return True
 
 

@@ -78,10 +78,11 @@ class InProcess(Dvol):
     branch = switch = None  # type: ignore[assignment]
 
     def start(self) -> None:
+        from dvol.containers import NoContainers
         from dvol.pool import Pool
 
         super().start()
-        self.engine = Pool(self.pool)
+        self.engine = Pool(self.pool, NoContainers(certain=True))
 
     def can(self, verb: str, change: str) -> bool:
         return verb in self.how

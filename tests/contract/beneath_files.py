@@ -9,7 +9,7 @@ import os
 import struct
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +17,7 @@ import pytest
 
 from tests.contract.places import eventually
 from tests.lab import Unavailable
-from tests.lab.filesystems import mounted
+from tests.lab.filesystems import attach, copy_sparse, detach, device, image, mounted
 
 _FIEMAP = 0xC020660B  # ioctl_fiemap(2)
 _HEADER = "=QQIIII"
@@ -30,6 +30,7 @@ class Disk:
 
     root: Path
     device: Path
+    kind: str
 
     @contextmanager
     def unmounted(self) -> Iterator[None]:
@@ -50,6 +51,24 @@ class Disk:
         except OSError:
             return False
         return True
+
+    def copied(self) -> Path:
+        """A copy of it: while it is mounted, as a power cut would leave it."""
+        copy = self.root.with_name("copy")
+        copy_sparse(image(self.root), copy)
+        return copy
+
+    @contextmanager
+    def attached(self, copy: Path) -> Iterator[Path]:
+        """The root of a copy: the same files, inodes and times, on another device. XFS and btrfs
+        refuse it beside the original."""
+        root = self.root.with_name("attached")
+        root.mkdir()
+        attach(self.kind, copy, root)
+        try:
+            yield root
+        finally:
+            detach(root)
 
     def overwrite(self, path: Path, content: bytes) -> None:
         """Other content of the same length under the same status."""
@@ -82,12 +101,12 @@ def disk(kind: str, size: int = 64 << 20) -> Iterator[Disk]:
     """A fresh one; skips the test where that can't be."""
     if os.geteuid() != 0:
         pytest.skip("needs root")
-    try:
-        with mounted(kind, size) as root:
-            number = os.minor(root.stat().st_dev)
-            yield Disk(root, Path(f"/dev/loop{number}"))
-    except Unavailable as reason:
-        pytest.skip(str(reason))
+    with ExitStack() as undo:
+        try:
+            root = undo.enter_context(mounted(kind, size))
+        except Unavailable as reason:
+            pytest.skip(str(reason))
+        yield Disk(root, Path("/dev") / device(root), kind)
 
 
 def physical(path: Path) -> int:

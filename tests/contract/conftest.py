@@ -58,6 +58,12 @@ def place(filesystem: Path) -> Iterator[Path]:
     delete_tree(place)
 
 
+@pytest.fixture
+def mounted_late(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is mounted in a tree is mounted only once dvol has looked whether anything is."""
+    monkeypatch.setattr("dvol.backends.mounts.refuse", lambda tree: None)
+
+
 @pytest.fixture(scope="session")
 def server(filesystem: Path) -> Iterator[Server]:
     """One server for all tests on a file system: it keeps nothing between two calls, so each

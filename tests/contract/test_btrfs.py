@@ -6,8 +6,7 @@ import resource
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -19,6 +18,7 @@ from dvol.backends.copy import Copy
 from dvol.errors import DiskFailed, NestedSubvolumes
 from tests.contract.test_backend import ROOTS, attributes, hard_links, many, odd_names, times
 from tests.contract.trees import described
+from tests.lab.filesystems import bound
 
 pytestmark = [
     pytest.mark.root,
@@ -81,15 +81,6 @@ def take(replacement: Replacement) -> None:
         assert (Btrfs().identity(Path(staged)), Btrfs().identity(Path(live))) == (new, old)
         exchange(Path(staged), Path(live))
         assert (Btrfs().identity(Path(staged)), Btrfs().identity(Path(live))) == (old, new)
-
-
-@contextmanager
-def bound(source: Path, target: Path) -> Iterator[None]:
-    subprocess.run(["mount", "--bind", source, target], check=True)
-    try:
-        yield
-    finally:
-        subprocess.run(["umount", target], check=True)
 
 
 # -- choosing ----------------------------------------------------------------------------------

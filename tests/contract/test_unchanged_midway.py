@@ -1,7 +1,8 @@
 """Stores that fall into the midst of a commit: after a file was read and before the commit ends, or
-while it is read. The commit is slowed down at the right place, so that they do.
+while it is read; or of a reset, while it compares. These are slowed down at the right place.
 """
 
+import mmap
 import os
 import random
 import time
@@ -15,7 +16,8 @@ import pytest
 from dvol.errors import TreeChanged
 from tests.contract.places import eventually
 from tests.contract.test_unchanged_writers import BLOCK, number, writing
-from tests.contract.unchanged import BELIEVED, TICK, Volume, made, on
+from tests.contract.trees import described
+from tests.contract.unchanged import BELIEVED, TICK, Volume, made, on, same_times
 
 MANY = 100  # changed files, from where on all are written back at once
 PAGES = 1000  # of a file that takes tens of milliseconds to copy, since every other is a hole
@@ -40,6 +42,18 @@ def committing(volume: Volume) -> Iterator[Future[Path]]:
     """A commit in a thread of its own."""
     with ThreadPoolExecutor(1) as thread:
         yield thread.submit(volume.commit)
+
+
+@contextmanager
+def resetting(volume: Volume) -> Iterator[None]:
+    """At any moment within a reset, which has to compare, because its index is gone."""
+    volume.index.unlink(missing_ok=True)
+    time.sleep(TICK)
+    with ThreadPoolExecutor(1) as thread:
+        reset = thread.submit(volume.reset)
+        time.sleep(random.random() / 25)
+        yield
+        reset.result()
 
 
 def number_in(frozen: Path) -> int:
@@ -134,3 +148,43 @@ def test_a_file_moved_to_where_the_walk_has_been_fails_the_commit(volume: Volume
                 assert (commit.result() / "d/later/deep/x").read_text() == f"moved {step}"
         assert (volume.commit() / "x").read_text() == f"moved {step}"
     assert failures
+
+
+@on("ext4")
+@pytest.mark.slow
+def test_writes_while_a_reset_compares_are_in_the_next_commit(volume: Volume) -> None:
+    path = volume.tree / "f"
+    slow(path)
+    volume.known()
+    for value in range(15):
+        fd = os.open(path, os.O_RDWR)
+        with resetting(volume):
+            os.pwrite(fd, value.to_bytes(8, "little"), 0)
+        os.close(fd)
+        state = described(volume.tree)
+        assert described(volume.commit()) == state, value
+
+
+@on("ext4")
+@pytest.mark.slow
+@pytest.mark.parametrize("compared", ["f", "d/later/slow"], ids=["their file", "another file"])
+def test_stores_while_a_reset_compares_are_in_the_next_commit(
+    volume: Volume, compared: str
+) -> None:
+    """Their page is dirty since long, so only the write-back lets them touch ctime."""
+    path = volume.tree / "f"
+    (volume.tree / compared).parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(bytes(BLOCK))
+    slow(volume.tree / compared)
+    volume.known()
+    for value in range(15):
+        status = path.stat()
+        fd = os.open(path, os.O_RDWR)
+        with mmap.mmap(fd, BLOCK) as page:
+            page[0] = page[0]  # dirty, and as it was
+            same_times(path, status)
+            with resetting(volume):
+                page[1] = value
+        os.close(fd)
+        state = described(volume.tree)
+        assert described(volume.commit()) == state, value

@@ -105,7 +105,7 @@ def test_on_another_device_the_status_is_not_believed(own: Disk, volume: Volume)
 def test_once_the_clock_was_set_back_the_status_is_not_believed(own: Disk, volume: Volume) -> None:
     """As if the index had been written while the clock was a minute ahead."""
     own.overwrite(volume.tree / "f", NEW)
-    index = volume.root / ".dvol" / "index" / "master"
+    index = volume.index
     header, body = index.read_bytes().split(b"\n", 1)
     facts = json.loads(header)
     facts["offset"] += 60 * 10**9
@@ -117,7 +117,7 @@ def test_once_the_clock_was_set_back_the_status_is_not_believed(own: Disk, volum
 def test_without_its_index_a_commit_compares(own: Disk, volume: Volume, spoiled: str) -> None:
     """And the one after it has an index again."""
     own.overwrite(volume.tree / "f", NEW)
-    index = volume.root / ".dvol" / "index" / "master"
+    index = volume.index
     content = index.read_bytes()
     index.unlink()
     if spoiled in ("torn", "garbage"):

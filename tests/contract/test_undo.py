@@ -3,7 +3,6 @@
 import json
 import os
 import shutil
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from dvol.resets import KEPT
 from tests.contract.places import Keeper, eventually
 from tests.contract.test_engine import commit, content, engine, messages, state, tree
 from tests.contract.trees import described
+from tests.lab.filesystems import bound
 
 __all__ = ["engine", "tree"]
 
@@ -446,6 +446,23 @@ def test_a_surplus_state_whose_commits_a_kept_one_needs_is_kept(
     assert messages(shared) == ["2", "1"]
 
 
+@anywhere
+def test_a_surplus_state_whose_commit_a_deleted_branch_needs_is_kept(
+    shared: Engine, keeper: Keeper, tree: Path
+) -> None:
+    shared.undo("v")
+    shared.delete_branch("v", "side")
+    branch = shared.discarded()[0].entry
+    shared.reset("v", "HEAD^")
+    for number in range(KEPT + 2):
+        state(tree, str(number))
+        shared.reset("v")
+    assert len(set_aside(keeper)) == KEPT + 1
+    shared.restore(branch)
+    shared.checkout("v", "side")
+    assert messages(shared) == ["2", "1"]
+
+
 # -- afterwards --------------------------------------------------------------------------------
 
 
@@ -599,12 +616,9 @@ def test_what_is_mounted_in_a_tree_is_not_carried_off(
     (tree / "kept").mkdir()
     commit(engine, "1")
     (tree / "new/inner").mkdir(parents=True)
-    subprocess.run(["mount", "--bind", str(tmp_path), str(tree / point)], check=True)
-    try:
+    with bound(tmp_path, tree / point):
         with pytest.raises(InTheWay, match=f"mounted at .*{point}"):
             engine.reset("v")
         assert os.path.ismount(tree / point) or os.listdir(tree / point) == os.listdir(tmp_path)
-    finally:
-        subprocess.run(["umount", str(tree / point)], check=True)
     engine.reset("v")
     assert not (tree / "new").exists()

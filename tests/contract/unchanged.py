@@ -45,6 +45,11 @@ class Volume:
         return self.root / "branches" / self.pool.get("v").branch
 
     @property
+    def index(self) -> Path:
+        """Of the first branch."""
+        return self.root / ".dvol" / "index" / "master"
+
+    @property
     def frozen(self) -> list[Path]:
         """Every frozen tree, also those that were dropped."""
         return sorted(self.root.glob("commits/*")) + sorted(self.root.glob(".dvol/undo/*/*/base"))

@@ -87,6 +87,16 @@ def detach(root: Path) -> None:
     _run("umount", str(root))
 
 
+@contextmanager
+def bound(source: Path, target: Path) -> Iterator[None]:
+    """A file or directory mounted at another place, too."""
+    _run("mount", "--bind", str(source), str(target))
+    try:
+        yield
+    finally:
+        detach(target)
+
+
 def remount(root: Path, how: str) -> None:
     """Mount again what is mounted, read-only ("ro") or not ("rw")."""
     _run("mount", "-o", f"remount,{how}", str(root))

@@ -1,5 +1,6 @@
 """Locks between processes, freed when the holder dies."""
 
+import fcntl
 import os
 import signal
 import subprocess
@@ -130,3 +131,22 @@ def test_a_child_started_under_the_lock_does_not_inherit_it(tmp_path: Path) -> N
     finally:
         child.kill()
         child.wait()
+
+
+def test_a_lock_file_that_is_deleted_before_it_is_locked_is_made_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever held the lock of a file without a name would hold nothing."""
+    path, flock, calls = tmp_path / "lock", fcntl.flock, []
+
+    def deleting_first(fd: int, kind: int) -> None:
+        if not calls:
+            path.unlink()
+        calls.append(kind)
+        flock(fd, kind)
+
+    monkeypatch.setattr(fcntl, "flock", deleting_first)
+    with held(path, "commit", 1.0) as had_it:
+        assert had_it
+        assert path.exists()
+        assert not had(held(path, "reset", 0.0))

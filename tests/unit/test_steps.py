@@ -116,6 +116,13 @@ def test_another_process_takes_all_from_any_step_on(root: Path, taken: int) -> N
     assert_taken(root)
 
 
+def test_a_live_file_that_is_gone_proves_no_step_taken(root: Path, taker: Taker) -> None:
+    """A container may have deleted it; only what was staged is dvol's alone."""
+    wanted = all_kinds(root)[:-1]
+    (root / "live/gone").unlink()
+    assert taker.left(wanted) == wanted
+
+
 def test_a_discarded_tree_is_gone_and_may_be_discarded_again(root: Path, taker: Taker) -> None:
     for _ in range(2):
         taker.take(["discard", ".dvol"])
