@@ -49,7 +49,7 @@ class InPlace(Replacement):
         with Beneath(self.tree) as live:
             for path, frozen, staged in self.placed:
                 status = _status(live, path)
-                if status is not None and same_status(status, staged):
+                if status and status.st_ino == staged.st_ino and same_status(status, staged):
                     folder, name = os.path.split(path)
                     self.index.directories.setdefault(folder, {})[name] = signature(status, frozen)
                     newest = max(newest, status.st_ctime_ns)

@@ -284,8 +284,9 @@ def test_what_is_written_the_moment_it_is_put_back_is_noticed(place: Path) -> No
             with suppress(DvolError):
                 volume.reset()
                 time.sleep(0.02)
+                before = path.read_text()
                 frozen = volume.commit()
-                assert (frozen / "f").read_text() == path.read_text()
+                assert (frozen / "f").read_text() in (before, path.read_text())
                 overwritten_at_once += path.read_text() == "BBBB"
                 volume.reset("HEAD^")
     assert overwritten_at_once > 3

@@ -1,0 +1,62 @@
+"""What befalls trees on btrfs at the wrong moment: a subvolume that is made in the midst of a
+commit, and a power cut right after the commit of a tree that is no subvolume."""
+
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from dvol.backends import subvolumes
+from dvol.backends.btrfs import Btrfs
+from dvol.backends.deletion import delete_tree
+from dvol.errors import NestedSubvolumes
+from tests.contract.beneath_files import Disk, disk
+from tests.contract.test_btrfs import UNKNOWN, backend, is_subvolume, tree
+from tests.contract.trees import described
+from tests.contract.unchanged import made, on
+
+__all__ = ["backend", "tree"]
+pytestmark = pytest.mark.root
+
+
+@on("btrfs")
+def test_a_subvolume_made_after_the_first_look_is_found(
+    backend: Btrfs, tree: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    snapshot, frozen = subvolumes.snapshot, tree.with_name("frozen")
+
+    def late(source: int, into: Path, *, readonly: bool) -> None:
+        subvolumes.create(tree / "n")
+        snapshot(source, into, readonly=readonly)
+
+    monkeypatch.setattr(subvolumes, "snapshot", late)
+    with pytest.raises(NestedSubvolumes):
+        backend.freeze(tree, frozen, UNKNOWN)
+    assert not frozen.exists()
+
+
+@pytest.fixture
+def own() -> Iterator[Disk]:
+    with disk("btrfs", 192 << 20) as own:
+        yield own
+
+
+def test_a_commit_of_a_plain_tree_survives_a_power_cut(own: Disk) -> None:
+    """As in a pool from before, or of the backend that copies: no snapshot makes it durable."""
+    volume = made(own.root)
+    tree = volume.tree
+    delete_tree(tree)
+    tree.mkdir()
+    (tree / "f").write_bytes(os.urandom(100_000))
+    (tree / "g").touch()
+    subprocess.run(["chattr", "+C", tree / "g"], check=True)  # cannot be cloned to one without
+    (tree / "g").write_bytes(os.urandom(9000))
+    state = described(tree)
+    os.sync()
+    frozen = volume.commit()
+    assert not is_subvolume(frozen)
+    copy = own.copied()
+    with own.unmounted(), own.attached(copy) as root:
+        assert described(root / frozen.relative_to(own.root)) == state

@@ -1,0 +1,161 @@
+"""What a verb holds besides its volume: the pool's lock while the list of volumes changes, and the
+gate while no container may start. What was true before the lock was had is looked at again."""
+
+import json
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from dvol.containers import NoContainers
+from dvol.errors import PoolBusy, VolumeBusy, VolumeNotFound
+from dvol.layout import PoolLayout
+from dvol.locks import shared
+from dvol.pool import Pool
+from tests.contract.conftest import on_disk
+from tests.contract.places import Keeper
+from tests.contract.test_engine import ANN
+from tests.contract.test_locking import lock, locked, volume
+from tests.contract.unchanged import on
+
+__all__ = ["volume"]
+pytestmark = on("dir")
+Verb = Callable[[Pool], object]
+
+
+@pytest.fixture
+def keeper(place: Path) -> Keeper:
+    """Its locks are the same, whoever keeps it."""
+    return on_disk(place / "volumes")
+
+
+def lock_of_pool(keeper: Keeper) -> Path:
+    return keeper.pool / ".dvol" / "locks" / "pool"
+
+
+# -- the pool's lock ---------------------------------------------------------------------------
+
+OF_THE_POOL: dict[str, Verb] = {
+    "init": lambda pool: pool.init("new"),
+    "create": lambda pool: pool.door.create("new"),
+    "switch": lambda pool: pool.switch("w"),
+    "rm": lambda pool: pool.rm("w"),
+    "restore": lambda pool: pool.restore(pool.discarded()[0].entry, "again"),
+}
+
+
+@pytest.mark.parametrize("verb", OF_THE_POOL.values(), ids=OF_THE_POOL)
+def test_changing_the_list_of_volumes_waits_for_the_pool(volume: Keeper, verb: Verb) -> None:
+    volume.engine.init("x")
+    volume.engine.rm("x")
+    before = sorted(os.listdir(volume.pool))
+    with locked(lock_of_pool(volume)), pytest.raises(PoolBusy):
+        verb(Pool(volume.pool, patience=0.0))
+    assert sorted(os.listdir(volume.pool)) == before
+
+
+def test_gc_leaves_what_is_the_pools_while_that_is_busy(volume: Keeper) -> None:
+    volume.engine.rm("w")
+    with locked(lock_of_pool(volume)):
+        assert {one.verb for one in volume.engine.gc(now=True)} == {"reset"}
+    assert {one.verb for one in volume.engine.gc(now=True)} == {"rm"}
+
+
+# -- while one waited --------------------------------------------------------------------------
+
+
+def test_gc_looks_again_once_it_has_the_lock(volume: Keeper) -> None:
+    """An undo may have used the state up meanwhile, or come to need it."""
+    (found,) = (volume.pool / "v/.dvol/undo/master").iterdir()
+    with ThreadPoolExecutor(1) as thread:
+        with locked(lock(volume.pool)):
+            freed = thread.submit(volume.engine.gc, now=True)
+            with pytest.raises(TimeoutError):
+                freed.result(0.1)
+            found.rename(volume.pool / "v/.dvol/aside")
+        assert freed.result() == []
+
+
+def test_a_volume_that_went_while_one_waited_is_not_found_and_leaves_no_ghost(
+    volume: Keeper,
+) -> None:
+    holding = locked(lock(volume.pool))
+    holding.__enter__()
+
+    def tell(_: str) -> None:
+        (volume.pool / "v").rename(volume.pool.parent / "gone")
+        holding.__exit__(None, None, None)
+
+    with pytest.raises(VolumeNotFound):
+        Pool(volume.pool, tell=tell).commit("v", "x", ANN)
+    assert not (volume.pool / "v").exists()
+
+
+@pytest.mark.parametrize("of", ["volume", "pool"])
+def test_reading_leaves_the_journal_of_a_verb_at_work(volume: Keeper, of: str) -> None:
+    """Whose steps it would take a second time, and whose journal it would unlink."""
+    own = volume.pool / ("v/.dvol" if of == "volume" else ".dvol")
+    held = lock(volume.pool) if of == "volume" else lock_of_pool(volume)
+    staged, journal = own / "staging/x", own / "journal.json"
+    staged.mkdir(parents=True)
+    steps = [["discard", str(staged.relative_to(volume.pool))]]
+    journal.write_text(json.dumps({"format": 1, "verb": "x", "steps": steps}))
+    with locked(held):
+        volume.engine.log("v")
+        assert journal.exists()
+        assert staged.exists()
+    volume.engine.log("v")
+    assert not journal.exists()
+    assert not staged.exists()
+
+
+# -- the gate ----------------------------------------------------------------------------------
+
+
+def gate(keeper: Keeper) -> Path:
+    return PoolLayout(keeper.pool).volume("v").gate
+
+
+class Asked(NoContainers):
+    """Notes whether a container could pass the gate when it is asked."""
+
+    def __init__(self, gate: Path) -> None:
+        super().__init__(certain=True)
+        self.gate = gate
+        self.open: list[bool] = []
+
+    def using(self, volume: str) -> list[str]:
+        with shared(self.gate, 0.0) as had:
+            self.open.append(had)
+        return []
+
+    referring = using
+
+
+OF_A_VOLUME: dict[str, Verb] = {
+    "commit": lambda pool: pool.commit("v", "x", ANN),
+    "reset": lambda pool: pool.reset("v"),
+    "undo": lambda pool: pool.undo("v"),
+    "checkout": lambda pool: pool.checkout("v", "side"),
+    "branch": lambda pool: pool.branch("v", "new"),
+    "rm": lambda pool: pool.rm("v"),
+}
+
+
+@pytest.mark.parametrize("verb", OF_A_VOLUME.values(), ids=OF_A_VOLUME)
+def test_who_uses_a_volume_is_asked_once_its_gate_is_closed(volume: Keeper, verb: Verb) -> None:
+    """A container that passed the gate before is seen then."""
+    asked = Asked(gate(volume))
+    verb(Pool(volume.pool, asked))
+    assert asked.open[-1] is False
+
+
+def test_where_the_gate_cannot_be_closed_nothing_happens(
+    volume: Keeper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dvol.pool.MOUNT_PATIENCE", 0.2)
+    with shared(gate(volume), 0.0), pytest.raises(VolumeBusy, match="being started"):
+        volume.engine.commit("v", "x", ANN)
+    assert len(volume.engine.log("v")) == 1
