@@ -116,7 +116,16 @@ def test_without_a_server_the_default_pool_is_kept(library: Path, short_dir: Pat
 
 def waiting(keeper: Keeper) -> subprocess.Popen:
     """A commit that waits for the volume's lock, and has said so."""
-    command = [sys.executable, "-m", "dvol", *keeper.options, *COMMIT]
+    # whoever started the tests in the background had SIGINT ignored
+    command = [
+        "env",
+        "--default-signal=INT",
+        sys.executable,
+        "-m",
+        "dvol",
+        *keeper.options,
+        *COMMIT,
+    ]
     process = subprocess.Popen(
         command, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
