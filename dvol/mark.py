@@ -36,6 +36,8 @@ def ensure(layout: PoolLayout) -> None:
     if _format(layout) is not None:
         return
     if layout.root.exists() and not _may_become_pool(layout.root):
+        if _format(layout) is not None:  # somebody was quicker
+            return
         raise NotAPool(str(layout.root))
     layout.root.mkdir(mode=0o700, parents=True, exist_ok=True)
     with held(layout.lock, "init", _PATIENCE) as had:

@@ -35,7 +35,7 @@ from plugin import control, propagated, sockets, volumedriver, wire
 from plugin.wire import log
 
 _DOCKER_GIVES_UP = 60.0  # seconds, at the latest; it dials for 12.5 s
-_LAST_WORDS = 3.0  # seconds for verbs under way; Docker kills 10 s after SIGTERM
+_LAST_WORDS = 1.5  # seconds for verbs under way; Docker kills 10 s after SIGTERM
 
 
 def main() -> int:
