@@ -7,6 +7,7 @@ left in memory goes with the process. Whatever must last is on the disk when `ma
 import gc
 import os
 import sys
+from contextlib import suppress
 from typing import NoReturn
 
 from dvol.cli import main
@@ -18,7 +19,8 @@ def run() -> NoReturn:
     code = main()
     for stream in (sys.stdout, sys.stderr):
         if stream is not None:
-            stream.flush()
+            with suppress(OSError):  # told already, if it was stdout
+                stream.flush()
     os._exit(code)
 
 

@@ -284,6 +284,14 @@ def piped(options: list[str], *argv: str, stdout: str) -> subprocess.CompletedPr
 
 
 @on_disk
+def test_a_refusal_that_nobody_can_be_told_keeps_its_exit_code(volume: Keeper) -> None:
+    command = [sys.executable, "-m", "dvol", *volume.options, "log", "nope"]
+    buffered = environment(PYTHONUNBUFFERED="")
+    with Path("/dev/full").open("wb") as full:
+        assert subprocess.run(command, env=buffered, stderr=full, cwd="/").returncode == 3
+
+
+@on_disk
 def test_a_reader_that_has_seen_enough_is_no_error_to_speak_of(volume: Keeper) -> None:
     read, write = os.pipe()
     os.close(read)
