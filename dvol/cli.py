@@ -104,14 +104,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(argv: list[str]) -> int:
     usage = Usage(__doc__, list(_COMMANDS))
-    options, _ = usage.sorted_out(argv)
+    options, words = usage.sorted_out(argv)
     if not argv or {"-h", "--help"} & set(options):
         show(__doc__)
         return 0
     if "--version" in options:
         show(f"dvol {__version__}\n")
         return 0
-    arguments = usage.parse(argv)
+    arguments = usage.parse(argv, options, words)
     engine = connect(_choice(arguments), tell=say)
     command = next(word for word in _COMMANDS if arguments.get(word))
     return _COMMANDS[command](engine, arguments) or 0
@@ -214,10 +214,14 @@ def _restore(engine: Engine, arguments: Arguments) -> None:
 
 def _gc(engine: Engine, arguments: Arguments) -> None:
     dry_run = arguments["--dry-run"]
-    show(render.freed(engine.gc(arguments["--now"], dry_run), dry_run))
-    kept = 0 if arguments["--now"] else len(engine.discarded())
+    freed = engine.gc(arguments["--now"], dry_run)
+    show(render.freed(freed, dry_run))
+    if arguments["--now"]:
+        return
+    gone = {one.entry for one in freed}  # of a dry run, still there
+    kept = [one for one in engine.discarded() if one.entry not in gone]
     if kept:
-        talk(f"{kept} kept, since no week has passed or others need them; --now deletes all")
+        talk(f"{len(kept)} kept, since no week has passed or others need them; --now deletes all")
 
 
 def _fsck(engine: Engine, arguments: Arguments) -> int:

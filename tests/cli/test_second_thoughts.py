@@ -9,6 +9,7 @@ import pytest
 from tests.cli.conftest import Dvol, on_disk
 from tests.contract.places import Keeper
 from tests.contract.test_locking import lock, locked
+from tests.contract.test_trash import aged
 
 ENTRY = r"[0-9a-f]{12}"
 WHEN = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d [+-]\d{4}"
@@ -141,6 +142,13 @@ def test_gc_says_what_it_frees_and_the_sum(dvol: Dvol, volume: Keeper) -> None:
     *rows, total = dvol("gc", "--now").well().splitlines()
     assert (len(rows), total[:6]) == (1, "Freed ")
     assert len(dvol("restore").well().splitlines()) == 1
+
+
+@on_disk
+def test_a_dry_run_counts_nothing_as_kept_that_would_go(dvol: Dvol, volume: Keeper) -> None:
+    dvol("reset", "--hard")
+    aged(volume, entry(dvol, "reset"))
+    assert dvol("gc", "--dry-run").well().count("\n") == 2
 
 
 def test_gc_says_which_volume_was_busy(dvol: Dvol, volume: Keeper) -> None:
