@@ -21,15 +21,16 @@ class Usage:
     def __init__(self, page: str, commands: list[str]) -> None:
         self.page = page
         self.commands = commands
+        self._with_value = re.findall(r"(--?[a-zA-Z-]+) [A-Z]", page)
 
-    def parse(self, argv: list[str]) -> Arguments:
-        """docopt's reading, with one line instead of a page where it finds none.
+    def parse(self, argv: list[str], options: list[str], words: list[str]) -> Arguments:
+        """docopt's reading of what was `sorted_out`, with one line instead of a page where it
+        finds none.
 
         docopt takes `--har` for `--hard`; the guard of a verb that loses data must be spelled out.
         """
         from docopt import DocoptExit, docopt
 
-        options, words = self.sorted_out(argv)
         known = _options(self.page)
         for option in options:
             if _short(option) not in known:
@@ -55,19 +56,16 @@ class Usage:
                 words += rest
             elif word.startswith("-") and word != "-":
                 options.append(word.partition("=")[0])
-                if word in self._with_value():
+                if word in self._with_value:
                     next(rest, None)
             else:
                 words.append(word)
         return options, words
 
     def _problem(self, argv: list[str]) -> str:
-        if argv[-1] in self._with_value():
+        if argv[-1] in self._with_value:
             return f"{argv[-1]} needs a value;"
         return "Wrong number of arguments."
-
-    def _with_value(self) -> list[str]:
-        return re.findall(r"(--?[a-zA-Z-]+) [A-Z]", self.page)
 
     def _page_of(self, command: str) -> str:
         """The page, as if there were no other command: docopt takes longer over all of them than

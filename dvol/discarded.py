@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 from dvol.directories import is_directory, names_in
 from dvol.errors import BadDocument, CommitsGone, Corrupt, TreeMissing, VolumeNotFound
 from dvol.history import ID, commits_of
-from dvol.layout import PoolLayout, VolumeLayout
+from dvol.layout import OWN, PoolLayout, VolumeLayout
 from dvol.model import Discarded
 from dvol.revisions import Line
 from dvol.trash import described, entries, id_in
@@ -104,7 +104,7 @@ class Entry:
     def _inner(self) -> Iterator[Entry]:
         """What was discarded before in the branch, or the volume, that it holds."""
         yield from map(Entry, entries(self.path / "undo"))
-        for undo in entries(self.path / "volume" / ".dvol" / "undo"):
+        for undo in entries(self.path / "volume" / OWN / "undo"):
             yield from map(Entry, entries(undo))
 
     def _text(self, name: str) -> str:
@@ -127,10 +127,10 @@ def in_trash(layout: PoolLayout) -> list[Entry]:
 
 def in_volume(layout: VolumeLayout) -> list[Entry]:
     """The states that resets have discarded, the oldest of each branch first."""
-    places = [layout.own / "undo", *entries(layout.own / "undo")]
-    if not is_directory(places[0]):  # none, or a link that leads elsewhere
+    if not is_directory(layout.undos):  # none, or a link that leads elsewhere
         return []
-    found = (path for undo in filter(is_directory, places[1:]) for path in entries(undo))
+    places = filter(is_directory, entries(layout.undos))
+    found = (path for undo in places for path in entries(undo))
     return [Entry(path, layout.name) for path in found]
 
 

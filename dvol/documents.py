@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-_LATEST = 1 << 80  # ns; more than any kernel keeps
+_MOST = 1 << 80  # more than any inode, and than any time in ns that a kernel keeps
 
 
 def is_word(value: Any) -> bool:
@@ -15,6 +15,6 @@ def is_word(value: Any) -> bool:
         return False
 
 
-def is_moment(value: Any) -> bool:
+def is_number(value: Any) -> bool:
     """A time in ns, or an inode: a whole number that the kernel can take."""
-    return type(value) is int and abs(value) < _LATEST
+    return type(value) is int and abs(value) < _MOST

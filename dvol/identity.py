@@ -53,7 +53,9 @@ def _answer(command: list[str], environment: Mapping[str, str]) -> bytes:
         finally:
             os.close(writing)
         if not select.select([answer], [], [], _PATIENCE)[0]:
-            os.kill(child, 9)
+            from signal import SIGKILL  # late, as below
+
+            os.kill(child, SIGKILL)
         text = answer.read()
         os.waitpid(child, 0)
     return text

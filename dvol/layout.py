@@ -104,7 +104,7 @@ class VolumeLayout:
     @property
     def directories(self) -> tuple[Path, ...]:
         """Those that are dvol's alone, and so must be none of somebody else's."""
-        own = (self.own, self.own / "index", self.own / "undo", self.staging)
+        own = (self.own, self.own / "index", self.undos, self.staging)
         return (*own, self.branches, self.commits)
 
     @property
@@ -122,8 +122,12 @@ class VolumeLayout:
     def index(self, branch: str) -> Path:
         return self.own / "index" / branch
 
+    @property
+    def undos(self) -> Path:
+        return self.own / "undo"
+
     def undo(self, branch: str) -> Path:
-        return self.own / "undo" / branch
+        return self.undos / branch
 
     @property
     def current(self) -> Path:

@@ -17,8 +17,8 @@ from typing import Any
 from dvol.atomic import exchange, filesystem, named
 from dvol.backends import Backend, Step
 from dvol.backends.entries import copy_attributes
-from dvol.beneath import Beneath
-from dvol.documents import is_moment, is_word
+from dvol.beneath import Beneath, is_beneath
+from dvol.documents import is_number, is_word
 from dvol.errors import BadDocument, Corrupt
 from dvol.layout import OWN
 
@@ -220,9 +220,5 @@ def _aside(staged: str) -> str:
 
 def _fits(argument: Any, kind: type) -> bool:
     if kind is int:
-        return is_moment(argument)
-    return is_word(argument) and all(map(_is_component, argument.split("/")))
-
-
-def _is_component(component: str) -> bool:
-    return component not in ("", ".", "..")
+        return is_number(argument)
+    return is_word(argument) and argument != "" and is_beneath(argument)

@@ -48,5 +48,5 @@ class Scales:
 def freeable(layout: PoolLayout, volumes: Iterable[str]) -> int:
     """The bytes that deleting everything that was discarded would give back."""
     scales = Scales()
-    undo = (layout.volume(name).own / "undo" for name in volumes)
+    undo = (layout.volume(name).undos for name in volumes)
     return sum(map(scales.weigh, (layout.doomed, layout.trash, *undo)))

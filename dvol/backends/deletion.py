@@ -16,8 +16,7 @@ from pathlib import Path
 
 from dvol.backends import subvolumes
 from dvol.backends.mounts import mounted_in
-
-_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+from dvol.beneath import DIRECTORY
 
 
 def delete_tree(path: Path) -> None:
@@ -83,7 +82,7 @@ def _moved_up(name: str, directory: int, root: int, free: Iterator[str]) -> str:
 
 def _open_directory(name: str, root: int, device: int) -> int:
     _make_passable(name, root)
-    fd = os.open(name, _DIRECTORY, dir_fd=root)
+    fd = os.open(name, DIRECTORY, dir_fd=root)
     if os.fstat(fd).st_dev != device:
         os.close(fd)
         raise OSError(errno.EBUSY, "something is mounted here", name)

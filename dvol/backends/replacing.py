@@ -26,7 +26,7 @@ from dvol.backends.links import Groups, names_of_files
 from dvol.backends.restoring import Linker, Restorer
 from dvol.backends.walk import fill
 from dvol.beneath import DIRECTORY, Beneath, is_beneath
-from dvol.documents import is_moment, is_word
+from dvol.documents import is_number, is_word
 from dvol.errors import BadDocument, InTheWay, disk_failed
 
 
@@ -260,7 +260,7 @@ def _is_change(change: Any) -> bool:
 def _fits(argument: Any, kind: type) -> bool:
     if kind is str:
         return is_word(argument) and argument.isdecimal()
-    return is_moment(argument)
+    return is_number(argument)
 
 
 def _take_back(change: list[Any], target: Beneath, files: Beneath, copier: Restorer) -> None:

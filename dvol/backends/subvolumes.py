@@ -17,10 +17,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+from dvol.beneath import DIRECTORY
+
 ROOT = 256  # BTRFS_FIRST_FREE_OBJECTID, the inode of a subvolume's root directory
 PLACEHOLDER = 2  # BTRFS_EMPTY_SUBVOL_DIR_OBJECTID: what a snapshot shows for a subvolume
 
-_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _NOT_BTRFS = {errno.ENOTTY, errno.EINVAL, errno.EOPNOTSUPP, errno.ENOSYS, errno.EPERM}
 _NOT_OURS = {errno.EACCES, errno.ENOTDIR}
 _READ_ONLY = 1 << 1  # BTRFS_SUBVOL_RDONLY
@@ -69,7 +70,7 @@ def usable(path: Path) -> bool:
 @contextmanager
 def opened(path: str | Path, parent: int | None = None, *, follow: bool = False) -> Iterator[int]:
     """A directory, which must not be a symlink unless that is asked to be followed."""
-    fd = os.open(path, _DIRECTORY & ~os.O_NOFOLLOW if follow else _DIRECTORY, dir_fd=parent)
+    fd = os.open(path, DIRECTORY & ~os.O_NOFOLLOW if follow else DIRECTORY, dir_fd=parent)
     try:
         yield fd
     finally:
@@ -168,7 +169,7 @@ def home_of(child: Child, subvolume: int) -> Iterator[int]:
     fd = os.dup(subvolume)
     try:
         for name in _components(subvolume, tree_id(subvolume), child.directory):
-            outer, fd = fd, os.open(name, _DIRECTORY, dir_fd=fd)
+            outer, fd = fd, os.open(name, DIRECTORY, dir_fd=fd)
             os.close(outer)
         here, there = os.fstat(fd), os.fstat(subvolume)
         if (here.st_ino, here.st_dev) != (child.directory, there.st_dev):

@@ -51,7 +51,6 @@ NEEDS = (
     Need("setfacl", "acl", "fidelity of ACLs"),
     Need("setfattr", "attr", "fidelity of extended attributes"),
     Need("setcap", "libcap2-bin", "fidelity of file capabilities"),
-    Need("strace", "strace", "crash ring"),
 )
 # The peers that are measured: nobody who only tests should have to have them.
 BENCH = (
