@@ -112,8 +112,10 @@ def _run(argv: list[str]) -> int:
         show(f"dvol {__version__}\n")
         return 0
     arguments = usage.parse(argv, options, words)
-    engine = connect(_choice(arguments), tell=say)
     command = next(word for word in _COMMANDS if arguments.get(word))
+    if command == "commit":
+        arguments["author"] = _author(arguments)  # asked now: git answers while the engine loads
+    engine = connect(_choice(arguments), tell=say)
     return _COMMANDS[command](engine, arguments) or 0
 
 
@@ -151,11 +153,10 @@ def _rm(engine: Engine, arguments: Arguments) -> int:
 
 
 def _commit(engine: Engine, arguments: Arguments) -> None:
-    from dvol import identity  # late: it can start git, which no other command needs
+    from dvol.identity import date
 
-    author = arguments["--author"] or identity.author(os.environ)
-    message, full = arguments["--message"] or "", arguments["--full"]
-    commit = engine.commit(_volume(engine, arguments), message, author, identity.date(), full)
+    volume, message = _volume(engine, arguments), arguments["--message"] or ""
+    commit = engine.commit(volume, message, arguments["author"](), date(), arguments["--full"])
     show(f"{commit.id}\n")
 
 
@@ -259,6 +260,13 @@ _COMMANDS: dict[str, Callable[[Engine, Arguments], int | None]] = {
 
 
 # ----------------------------------------------------------------------------------------------
+
+
+def _author(arguments: Arguments) -> Callable[[], str]:
+    from dvol import identity  # late: no other command needs it
+
+    given = str(arguments["--author"] or "")
+    return (lambda: given) if given else identity.ask(os.environ)
 
 
 def _choice(arguments: Arguments) -> Choice:
