@@ -11,7 +11,7 @@ import json
 import os
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from dvol.errors import BadDocument
 _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2
 _WRITE_AND_WAIT = 1 | 2 | 4  # all pages, whoever writes them already: sync_file_range(2)
+_WRITE = 2
 _FILESYSTEMS = {0xEF53: "ext4", 0x58465342: "xfs", 0x9123683E: "btrfs"}  # statfs(2)
 
 
@@ -76,6 +77,16 @@ def write_back(fd: int) -> None:
 
     whole = ctypes.c_int64(0)
     libc_call("sync_file_range", fd, whole, whole, _WRITE_AND_WAIT)
+
+
+def start_write_back(fd: int) -> None:
+    """Have the dirty pages of the open file written, without waiting for it: a later sync has less
+    left to do. Nothing depends on it, so an error is left for that sync to find."""
+    import ctypes
+
+    whole = ctypes.c_int64(0)
+    with suppress(OSError):
+        libc_call("sync_file_range", fd, whole, whole, _WRITE)
 
 
 def filesystem(fd: int) -> str:

@@ -11,8 +11,11 @@ import os
 from collections.abc import Iterable, Iterator
 from itertools import chain
 
+from dvol.atomic import start_write_back
+
 _FICLONE = 0x40049409  # ioctl_ficlone(2)
 _CLONE_FROM = 16 * 1024  # bytes; below that a plain copy is quicker than sharing extents
+_WRITTEN_FROM = 128 * 1024  # bytes; the disk may begin while the next file is copied
 _AT_ONCE = 1 << 30  # bytes for one copy_file_range
 _CHUNK = 1 << 20  # bytes to compare at a time
 _CANNOT_CLONE = {
@@ -40,6 +43,8 @@ class ContentCopier:
             _copy_range(source, target, start, end)
         if sparse:
             os.ftruncate(target, status.st_size)
+        if status.st_size >= _WRITTEN_FROM:
+            start_write_back(target)
 
     def _clone(self, source: int, target: int) -> bool:
         if self.clones:
