@@ -21,7 +21,8 @@ class Usage:
     def __init__(self, page: str, commands: list[str]) -> None:
         self.page = page
         self.commands = commands
-        self._with_value = re.findall(r"(--?[a-zA-Z-]+) [A-Z]", page)
+        rules = page.partition("\nExamples:\n")[0]  # not the examples: `--hard HEAD` is no value
+        self._with_value = re.findall(r"(--?[a-zA-Z-]+) [A-Z]", rules)
 
     def parse(self, argv: list[str], options: list[str], words: list[str]) -> Arguments:
         """docopt's reading of what was `sorted_out`, with one line instead of a page where it

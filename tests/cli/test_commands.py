@@ -158,6 +158,12 @@ def test_help_is_printed_and_does_nothing_else(argv: list[str]) -> None:
     assert "Usage:" in printed.out
 
 
+@on_disk
+@pytest.mark.parametrize("argv", [["--hard", "--help"], ["--hard", "HEAD", "-h"]])
+def test_a_cry_for_help_is_no_value_of_hard(dvol: Dvol, unchanged: Keeper, argv: list[str]) -> None:
+    assert "Usage:" in dvol("reset", *argv).well()
+
+
 def test_help_fits_a_terminal() -> None:
     text = run("--help").out
     assert max(len(line) for line in text.splitlines()) <= 100
