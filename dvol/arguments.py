@@ -19,7 +19,8 @@ class Usage:
     """The page that `--help` shows, and the commands that are in it."""
 
     def __init__(self, page: str, commands: list[str]) -> None:
-        self.page = page
+        self._written = page
+        self.page = re.sub(r"\n {4,}(\[[^\n]*)", r" \1", page)  # a usage may take several lines
         self.commands = commands
         rules = page.partition("\nExamples:\n")[0]  # not the examples: `--hard HEAD` is no value
         self._with_value = re.findall(r"(--?[a-zA-Z-]+) [A-Z]", rules)
@@ -63,6 +64,21 @@ class Usage:
                 words.append(word)
         return options, words
 
+    def help(self, words: list[str]) -> str:
+        """The page without the options of single commands, or that of the command in `words`."""
+        for command in words[:1]:
+            if command in self.commands:
+                about = re.search(rf"^  (.*\b{command}\b.*?)  +(.*)$", self._commands(), re.M)
+                return f"{about[2] if about else ''}\n\n{self._page_of(command)}\n"
+        head, _, rest = self._written.partition("\nOptions:\n")
+        options, _, tail = rest.partition("\n\n")
+        own = set(_options(head.partition("\nCommands:\n")[0]))
+        kept = [entry for entry in _entries(options) if own.isdisjoint(_options(_spelt(entry)))]
+        return "\n".join([f"{head}\nOptions:", *kept, "", tail])
+
+    def _commands(self) -> str:
+        return self.page.partition("\nCommands:\n")[2].partition("\n\n")[0]
+
     def _problem(self, argv: list[str]) -> str:
         if argv[-1] in self._with_value:
             return f"{argv[-1]} needs a value;"
@@ -76,8 +92,8 @@ class Usage:
         own = [line for line in lines if re.search(rf"\b{command}\b", line.partition("]")[2])]
         foreign = set(_options("\n".join(line for line in lines if line not in own)))
         foreign -= set(_options("\n".join(own)))
-        options = rest.partition("\nOptions:\n")[2].partition("\n\n")[0].splitlines()
-        kept = [line for line in options if foreign.isdisjoint(_options(line.partition("   ")[0]))]
+        options = _entries(rest.partition("\nOptions:\n")[2].partition("\n\n")[0])
+        kept = [entry for entry in options if foreign.isdisjoint(_options(_spelt(entry)))]
         return "\n".join(["Usage:", *own, "", "Options:", *kept])
 
     def _misused(self, words: list[str], problem: str) -> NoReturn:
@@ -87,6 +103,15 @@ class Usage:
             problem = f"Unknown command: {words[0]};{_meant(words[0], self.commands)}"
         usage = re.search(rf"dvol \[options\] (.*\b{command}\b.*)", self.page)
         raise InvalidRequest(f"{problem} " + (f"usage: dvol {usage[1]}" if usage else _SEE_HELP))
+
+
+def _entries(options: str) -> list[str]:
+    """Each option with its explanation, which may take several lines."""
+    return re.split(r"\n(?=  -)", options)
+
+
+def _spelt(entry: str) -> str:
+    return entry.lstrip().partition("   ")[0]
 
 
 def _options(text: str) -> list[str]:

@@ -24,7 +24,12 @@ def new_commit(message: str, author: str, date: str) -> Commit:
         raise InvalidMessage()
     if not _AUTHOR.fullmatch(author) or not _is_storable(author):
         raise InvalidAuthor(author)
-    return Commit(os.urandom(20).hex(), message, author, _checked(date) if date else now())
+    return Commit(new_id(), message, author, _checked(date) if date else now())
+
+
+def new_id() -> str:
+    """Forty hex digits that no other commit has."""
+    return os.urandom(20).hex()
 
 
 def now() -> str:

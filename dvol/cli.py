@@ -5,19 +5,21 @@ Usage:
   dvol [options] init [VOLUME]
   dvol [options] switch [VOLUME]
   dvol [options] rm [-f] [VOLUME]
-  dvol [options] commit [-m MSG] [--author AUTHOR] [--full] [VOLUME]
+  dvol [options] commit [-m MSG] [--author AUTHOR] [--full] [--stop | --pause | --live]
+                 [--project NAME] [--volume NAME]... [VOLUME]
   dvol [options] log [VOLUME]
-  dvol [options] reset [--hard] [REVISION] [VOLUME]
-  dvol [options] undo [VOLUME]
+  dvol [options] reset [--hard] [-f] [--project NAME] [--volume NAME]... [REVISION] [VOLUME]
+  dvol [options] undo [-f] [VOLUME]
   dvol [options] branch [-d NAME] [VOLUME]
-  dvol [options] checkout [-b] [BRANCH] [VOLUME]
+  dvol [options] checkout [-b] [-f] [BRANCH] [VOLUME]
   dvol [options] restore [ENTRY] [NAME]
   dvol [options] gc [--now] [--dry-run]
   dvol [options] fsck [--repair] [VOLUME]
+  dvol [options] config [--global] [--unset] [VOLUME] [KEY] [VALUE]
   dvol [options] version
 
 Commands:
-  list, ls    list the volumes; the active one is marked *
+  list, ls    list the volumes and who uses them; the active one is marked *
   init        make a volume, and make it the active one
   switch      choose the active volume
   rm          move a volume to the trash
@@ -30,6 +32,7 @@ Commands:
   restore     list what was discarded, or bring it back (under another NAME)
   gc          delete for good what was discarded more than a week ago
   fsck        check the pool, or one volume
+  config      show or change a setting: commit.mode is stop, pause or live
   version     show the version of dvol, and of the server if there is one
 
 A volume is named in the command, or by DVOL_VOLUME, or it is the active one. A revision is
@@ -39,19 +42,30 @@ Options:
   -m MSG, --message MSG            what the commit keeps
   --author AUTHOR                  who commits, as 'Name <email>'; default: what git knows
   --full                           compare everything with the last commit
+  --stop                           stop containers for the copy, so that all their data is
+                                   complete (the default)
+  --pause                          only pause them: the state is as after a crash
+  --live                           leave them alone (btrfs)
+  --stop-timeout N                 seconds a container may take to stop; default 60
+  --no-wait                        do not wait until containers are healthy again
+  --project NAME                   all volumes of a Compose project, as one
+  --volume NAME                    several volumes, as one
   --hard                           yes, lose what was not committed
   -b, --branch                     make the branch first
   -d NAME, --delete NAME           delete a branch; it goes to the trash
-  -f, --force                      do not ask
+  -f, --force                      do not ask; end containers that are then gone (--rm), too
   --now                            delete what was discarded since, too
   --dry-run                        only say what would be deleted
   --repair                         mend what can be mended without losing anything
+  --global                         of all volumes that have no setting of their own
+  --unset                          forget the setting
+  -q, --quiet                      say nothing but what is wrong
   -p DIR, --pool DIR               the pool, without a server
   --path DIR                       the same
   -H URL, --host URL               the server's socket, unix:///run/dvol/control.sock
   --disable-docker-integration     nothing uses the volume: do not ask Docker
   --version                        the version of this command
-  -h, --help                       this text
+  -h, --help                       this text; after a command, its own options
 
 Examples:
   dvol init shop_db                     make a volume, and: docker run -v shop_db:/data
@@ -65,21 +79,14 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
 
-from dvol import __version__, render
+from dvol import __version__
 from dvol.arguments import Arguments, Usage
+from dvol.commands import COMMANDS
 from dvol.connect import Choice, connect
-from dvol.errors import Bug, Busy, Corrupt, DvolError, Interrupted, InvalidRequest, RevisionNotFound
-from dvol.terminal import drop_output, say, show, sure, survive_odd_text, talk
-
-if TYPE_CHECKING:
-    from dvol.engine import Engine
-
-_HARD = (
-    "Please specify --hard to confirm you intend to lose data "
-    "(to save your state, commit and branch, then come back to reset)"
-)
+from dvol.errors import Bug, DvolError, Interrupted, InvalidRequest
+from dvol.model import Wishes
+from dvol.terminal import be_quiet, drop_output, hear, say, show, survive_odd_text
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -103,160 +110,22 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(argv: list[str]) -> int:
-    usage = Usage(__doc__, list(_COMMANDS))
+    usage = Usage(__doc__, list(COMMANDS))
     options, words = usage.sorted_out(argv)
     if not argv or {"-h", "--help"} & set(options):
-        show(__doc__)
+        show(usage.help(words))
         return 0
     if "--version" in options:
         show(f"dvol {__version__}\n")
         return 0
     arguments = usage.parse(argv, options, words)
-    command = next(word for word in _COMMANDS if arguments.get(word))
+    if arguments["--quiet"]:
+        be_quiet()
+    command = next(word for word in COMMANDS if arguments.get(word))
     if command == "commit":
         arguments["author"] = _author(arguments)  # asked now: git answers while the engine loads
-    engine = connect(_choice(arguments), tell=say)
-    return _COMMANDS[command](engine, arguments) or 0
-
-
-# -- commands ----------------------------------------------------------------------------------
-
-
-def _list(engine: Engine, arguments: Arguments) -> int:
-    volumes = engine.volumes()
-    show(render.volumes(volumes))
-    problems = [volume.problem for volume in volumes if volume.problem]
-    for problem in problems:
-        say(problem)
-    return Corrupt.exit_code if problems else 0
-
-
-def _init(engine: Engine, arguments: Arguments) -> None:
-    volume = engine.init(_named(arguments["VOLUME"]))
-    show(f"Created volume {volume.name}\nCreated branch {volume.name}/{volume.branch}\n")
-
-
-def _switch(engine: Engine, arguments: Arguments) -> None:
-    volume = engine.switch(_named(arguments["VOLUME"]))
-    talk(f"Active volume: {volume.name}, on branch '{volume.branch}'")
-
-
-def _rm(engine: Engine, arguments: Arguments) -> int:
-    volume = _named(arguments["VOLUME"])
-    if not arguments["--force"] and not sure(f"This moves volume '{volume}' to the trash"):
-        say("Aborting.")
-        return 1
-    engine.rm(volume)
-    show(f"Deleting volume '{volume}'\n")
-    talk("'dvol restore' can bring it back")
-    return 0
-
-
-def _commit(engine: Engine, arguments: Arguments) -> None:
-    from dvol.identity import date
-
-    volume, message = _volume(engine, arguments), arguments["--message"] or ""
-    commit = engine.commit(volume, message, arguments["author"](), date(), arguments["--full"])
-    show(f"{commit.id}\n")
-
-
-def _log(engine: Engine, arguments: Arguments) -> None:
-    show(render.log(engine.log(_volume(engine, arguments))))
-
-
-def _reset(engine: Engine, arguments: Arguments) -> None:
-    if not arguments["--hard"]:
-        raise InvalidRequest(_HARD)
-    revision = "HEAD" if arguments["REVISION"] is None else arguments["REVISION"]
-    try:
-        commit = engine.reset(_volume(engine, arguments), revision)
-    except RevisionNotFound:
-        if arguments["VOLUME"] is None and revision in [one.name for one in engine.volumes()]:
-            hint = f"'{revision}' is a volume: dvol reset --hard HEAD {revision}"
-            raise InvalidRequest(hint) from None
-        raise
-    talk(render.head(commit))  # the original printed nothing, and scripts may count on that
-
-
-def _undo(engine: Engine, arguments: Arguments) -> None:
-    commit = engine.undo(_volume(engine, arguments))
-    talk(f"{render.head(commit)}, with what the last reset or undo discarded")
-
-
-def _branch(engine: Engine, arguments: Arguments) -> None:
-    volume, name = _volume(engine, arguments), arguments["--delete"]
-    if name is None:
-        show(render.branches(engine.branches(volume)))
-    else:
-        engine.delete_branch(volume, name)
-        show(f"Deleting branch '{name}'\n")
-
-
-def _checkout(engine: Engine, arguments: Arguments) -> None:
-    name = arguments["BRANCH"]
-    if name is None:
-        raise InvalidRequest("Must specify a branch name.")
-    volume = _volume(engine, arguments)
-    if arguments["--branch"]:
-        engine.branch(volume, name)
-        talk(f"Switched to a new branch '{name}', made from the last commit")
-    else:
-        engine.checkout(volume, name)
-        talk(f"Switched to branch '{name}'")
-
-
-def _restore(engine: Engine, arguments: Arguments) -> None:
-    entry, name = arguments["ENTRY"], arguments["NAME"]
-    if entry is None:
-        show(render.discarded(engine.discarded()))
-    else:
-        show(render.restored(engine.restore(entry, name or "")))
-
-
-def _gc(engine: Engine, arguments: Arguments) -> None:
-    dry_run = arguments["--dry-run"]
-    freed = engine.gc(arguments["--now"], dry_run)
-    show(render.freed(freed, dry_run))
-    if arguments["--now"]:
-        return
-    gone = {one.entry for one in freed}  # of a dry run, still there
-    kept = [one for one in engine.discarded() if one.entry not in gone]
-    if kept:
-        talk(f"{len(kept)} kept, since no week has passed or others need them; --now deletes all")
-
-
-def _fsck(engine: Engine, arguments: Arguments) -> int:
-    """8 if anything is broken, else 5 if anything could not be looked at."""
-    found = engine.fsck(arguments["VOLUME"] or "", arguments["--repair"])
-    show(render.findings(found))
-    say(render.summary(found))
-    states = {finding.state for finding in found}
-    return Corrupt.exit_code if "broken" in states else Busy.exit_code if "busy" in states else 0
-
-
-def _version(engine: Engine, arguments: Arguments) -> None:
-    show(f"dvol {__version__}\n")
-    answer = engine.version()
-    show(f"pool {answer.pool}, kept by dvol {answer.dvol} (protocol {answer.protocol})\n")
-
-
-_COMMANDS: dict[str, Callable[[Engine, Arguments], int | None]] = {
-    "list": _list,
-    "ls": _list,
-    "init": _init,
-    "switch": _switch,
-    "rm": _rm,
-    "commit": _commit,
-    "log": _log,
-    "reset": _reset,
-    "undo": _undo,
-    "branch": _branch,
-    "checkout": _checkout,
-    "restore": _restore,
-    "gc": _gc,
-    "fsck": _fsck,
-    "version": _version,
-}
+    engine = connect(_choice(arguments), tell=hear)
+    return COMMANDS[command](engine, arguments) or 0
 
 
 # ----------------------------------------------------------------------------------------------
@@ -281,18 +150,19 @@ def _choice(arguments: Arguments) -> Choice:
         host=arguments["--host"] or ("" if pool else os.environ.get("DVOL_HOST", "")),
         docker=not arguments["--disable-docker-integration"],
         docker_host=os.environ.get("DOCKER_HOST", ""),
+        wishes=_wishes(arguments),
     )
 
 
-def _named(volume: str | None) -> str:
-    """For the verbs that act on the volume they name, and on no other."""
-    if volume is None:
-        raise InvalidRequest("Please specify a volume name.")
-    return volume
-
-
-def _volume(engine: Engine, arguments: Arguments) -> str:
-    """The volume the command names, or DVOL_VOLUME does, or the active one."""
-    if arguments["VOLUME"] is not None:
-        return str(arguments["VOLUME"])
-    return os.environ.get("DVOL_VOLUME") or engine.active()
+def _wishes(arguments: Arguments) -> Wishes:
+    """What is to become of containers; options of other commands are not there."""
+    modes = [mode for mode in ("stop", "pause", "live") if arguments.get(f"--{mode}")]
+    given = arguments["--stop-timeout"]
+    if given is not None and not (given.isascii() and given.isdigit()):
+        raise InvalidRequest(f"--stop-timeout wants seconds, not '{given}'")
+    return Wishes(
+        mode="".join(modes),
+        patience=-1 if given is None else int(given),
+        force=bool(arguments.get("--force")),
+        wait=not arguments["--no-wait"],
+    )

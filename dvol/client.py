@@ -14,19 +14,38 @@ from typing import Any, TypeVar
 
 from dvol.engine import PROTOCOL, silent
 from dvol.errors import Interrupted, NoServer, NotAllowed, ServerGone, from_document
-from dvol.model import Branch, Commit, Discarded, Finding, Freed, Restored, Version, Volume
+from dvol.model import (
+    AS_USUAL,
+    Branch,
+    Commit,
+    Discarded,
+    Finding,
+    Freed,
+    Restored,
+    Version,
+    Volume,
+    Wishes,
+)
 
 
 class Client:
     """The server at a socket (`unix:///run/dvol/control.sock`, or just its path).
 
-    `tell` hears what the server waits for. With `docker` off, the server asks Docker nothing.
+    `tell` hears what the server waits for, and does to containers. With `docker` off, it asks
+    Docker nothing.
     """
 
-    def __init__(self, url: str, tell: Callable[[str], None] = silent, docker: bool = True) -> None:
+    def __init__(
+        self,
+        url: str,
+        tell: Callable[[str], None] = silent,
+        docker: bool = True,
+        wishes: Wishes = AS_USUAL,
+    ) -> None:
         self.url = url
         self.tell = tell
         self.docker = docker
+        self.wishes = wishes
 
     def version(self) -> Version:
         return _fact(Version, self._ask("version"))
@@ -55,14 +74,37 @@ class Client:
         words = {"volume": volume, "message": message, "author": author, "date": date}
         return _fact(Commit, self._ask("commit", **words, full=full))
 
+    def commit_together(
+        self,
+        volumes: list[str],
+        project: str,
+        message: str,
+        author: str,
+        date: str = "",
+        full: bool = False,
+    ) -> list[Commit]:
+        words = {"message": message, "author": author, "date": date, "project": project}
+        done = self._ask("commit_together", volumes=volumes, **words, full=full)
+        return [_fact(Commit, each) for each in done]
+
     def log(self, volume: str, revision: str = "HEAD") -> list[Commit]:
         return [_fact(Commit, each) for each in self._ask("log", volume=volume, revision=revision)]
 
     def reset(self, volume: str, revision: str = "HEAD") -> Commit:
         return _fact(Commit, self._ask("reset", volume=volume, revision=revision))
 
+    def reset_together(
+        self, volumes: list[str], project: str, revision: str = "HEAD"
+    ) -> list[Commit]:
+        which = {"project": project, "revision": revision}
+        done = self._ask("reset_together", volumes=volumes, **which)
+        return [_fact(Commit, each) for each in done]
+
     def undo(self, volume: str) -> Commit:
         return _fact(Commit, self._ask("undo", volume=volume))
+
+    def config(self, volume: str, key: str, value: str = "", unset: bool = False) -> str:
+        return str(self._ask("config", volume=volume, key=key, value=value, unset=unset))
 
     def branches(self, volume: str) -> list[Branch]:
         return [_fact(Branch, each) for each in self._ask("branches", volume=volume)]
@@ -88,8 +130,9 @@ class Client:
     def fsck(self, volume: str = "", repair: bool = False) -> list[Finding]:
         return [_fact(Finding, each) for each in self._ask("fsck", volume=volume, repair=repair)]
 
-    def _ask(self, verb: str, **arguments: str | bool) -> Any:
+    def _ask(self, verb: str, **arguments: str | bool | list[str]) -> Any:
         question = {"protocol": PROTOCOL, "docker": self.docker, "arguments": arguments}
+        question["wishes"] = self.wishes._asdict()
         with posting(self.url, f"/dvol/{verb}", question) as lines:
             for line in lines:
                 document = json.loads(line)

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
 from dvol.errors import InvalidRequest
+from dvol.model import AS_USUAL, Wishes
 
 if TYPE_CHECKING:
     from dvol.containers import Containers
@@ -25,12 +26,14 @@ DOCKER_SOCKET = "unix:///var/run/docker.sock"
 
 
 class Choice(NamedTuple):
-    """What the user said, or did not (""). `docker_host` is where Docker is."""
+    """What the user said, or did not (""). `docker_host` is where Docker is, `wishes` what is to
+    become of containers."""
 
     pool: str = ""
     host: str = ""
     docker: bool = True
     docker_host: str = ""
+    wishes: Wishes = AS_USUAL
 
 
 def connect(choice: Choice, tell: Callable[[str], None]) -> Engine:
@@ -43,22 +46,25 @@ def connect(choice: Choice, tell: Callable[[str], None]) -> Engine:
     if host:
         from dvol.client import Client
 
-        return Client(host, tell, choice.docker)
+        return Client(host, tell, choice.docker, choice.wishes)
     from pathlib import Path
 
     from dvol.pool import Pool
 
-    return Pool(Path(choice.pool or DEFAULT_POOL), _containers(choice), tell)
+    root = Path(choice.pool or DEFAULT_POOL)
+    return Pool(root, _containers(choice), tell, wishes=choice.wishes)
 
 
 def _containers(choice: Choice) -> Containers:
     """No socket, no Docker, no containers. A Docker that the user names, and any socket that is
     there, must answer: else the verb is refused."""
-    from dvol.containers import Docker, NoContainers
+    from dvol.containers import NoContainers
 
     if not choice.docker:
         return NoContainers(certain=True)
     here = os.path.lexists(DOCKER_SOCKET.removeprefix("unix://"))
     if not (choice.docker_host or here):
         return NoContainers()
+    from dvol.containers.docker import Docker
+
     return Docker(choice.docker_host or DOCKER_SOCKET)

@@ -10,14 +10,15 @@ import os
 import re
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from dvol import names
 from dvol.directories import is_directory
 from dvol.errors import DvolError, TreeMissing, VolumeBusy, VolumeNotFound, disk_failed
+from dvol.journal import Journal
 from dvol.layout import VolumeLayout
-from dvol.locks import held, holder, shared
+from dvol.locks import held, holder, in_a_slot, shared
 from dvol.pool_files import PoolFiles
 from dvol.volume_files import VolumeFiles
 
@@ -71,15 +72,21 @@ class Door:
         with self._files.reading():
             while True:
                 files = self._files.volume(self._files.find(volume))
-                with shared(files.layout.gate, deadline - time.monotonic()) as had:
+                with _through(files.layout, deadline - time.monotonic()) as had:
                     if not had:
                         raise VolumeBusy(volume, holder(files.layout.gate))
-                    if not files.journal.pending():
+                    if not files.journal.pending() and not self._files.journal.pending():
                         return self._live_tree(files.layout)
-                with held(files.layout.lock, "recovery", deadline - time.monotonic()) as had:
-                    if not had:
-                        raise VolumeBusy(volume, holder(files.layout.lock))
-                    files.journal.complete()
+                self._complete(volume, files.journal, files.layout.lock, deadline)
+                self._complete(volume, self._files.journal, self._files.layout.lock, deadline)
+
+    def _complete(self, volume: str, journal: Journal, lock: Path, deadline: float) -> None:
+        """Take the steps that a dead process left, or wait for the one that takes them."""
+        if journal.pending():
+            with held(lock, "recovery", deadline - time.monotonic()) as had:
+                if not had:
+                    raise VolumeBusy(volume, holder(lock))
+                journal.complete()
 
     def recover(self) -> Iterator[DvolError]:
         """Complete what died under way, in every volume; yields what stays as it is."""
@@ -101,6 +108,17 @@ class Door:
         if not is_directory(tree):
             raise TreeMissing(str(tree))
         return tree
+
+
+@contextmanager
+def _through(layout: VolumeLayout, patience: float) -> Iterator[bool]:
+    """Pass the gate as `shared` does; who has to wait there can be seen by who closed it."""
+    with shared(layout.gate, 0.0) as had:
+        if had:
+            yield True
+            return
+    with in_a_slot(layout.waiting), shared(layout.gate, patience) as had:
+        yield had
 
 
 def _has_commits(files: VolumeFiles) -> bool:

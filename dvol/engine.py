@@ -10,6 +10,10 @@ out, so that arguments and results are JSON as they stand.
 A verb that changes anything holds the volume's lock; others wait a while for it, then get
 VolumeBusy. Reading takes no lock. Every verb may raise PoolNotFound, BadDocument (a file of
 the pool is corrupt) and DiskFailed; every verb with a volume VolumeNotFound.
+
+A verb that needs a tree to be quiet ends the containers that use it, and then starts exactly
+those again, whatever happened; how, a keeper is told by its `Wishes`. It may raise DockerUnusable,
+ContainerStarting, WouldVanish (nothing has happened then) and NotBroughtBack (the verb has).
 """
 
 from __future__ import annotations
@@ -62,8 +66,23 @@ class Engine(Protocol):
 
         A commit is made also where nothing changed. `date` is RFC 3339 with a zone; empty means
         now. With `full` every file is compared with the last commit, whatever is known of it.
-        When this returns the commit is durable. Raises NoMessage, InvalidAuthor, InvalidDate,
-        VolumeInUse; NoSpace before anything is copied.
+        Containers that write to the tree are stopped, paused, or left alone (NotAtOnce where that
+        gives no state of one instant); they wait for the copy, and not for it to be durable.
+        When this returns the commit is durable. Raises NoMessage, InvalidAuthor, InvalidDate;
+        NoSpace before anything is copied.
+        """
+
+    def commit_together(
+        self,
+        volumes: list[str],
+        project: str,
+        message: str,
+        author: str,
+        date: str = "",
+        full: bool = False,
+    ) -> list[Commit]:
+        """Commit several volumes at one instant, all or none: those that are named, and those of
+        a project of Compose. Their commits share a `group`. Raises as `commit`; ProjectNotFound.
         """
 
     def log(self, volume: str, revision: str = "HEAD") -> list[Commit]:
@@ -77,16 +96,30 @@ class Engine(Protocol):
 
         The commit may be another branch's; the list then becomes that commit's own history.
         What is discarded is set aside for `undo` and `restore`: the tree as it was, and the
-        commits that no branch has any more; of each branch the last ten times. Raises as `log`
-        does, and VolumeInUse; NoSpace before anything is changed.
+        commits that no branch has any more; of each branch the last ten times. Containers whose
+        data is all thrown away are killed at once, others stopped. Raises as `log` does; NoSpace
+        before anything is changed.
         """
+
+    def reset_together(
+        self, volumes: list[str], project: str, revision: str = "HEAD"
+    ) -> list[Commit]:
+        """Put several volumes back, all or none, each to what the revision means there. A commit
+        that one of them has means, in the others, the one that was made together with it."""
 
     def undo(self, volume: str) -> Commit:
         """Put the current branch back to what the last `reset` or `undo` discarded: tree, list,
         and commits. What that discards is set aside in its turn, so undo twice is redo.
 
         The branch's newest commit is returned, one with an empty id where it has none. Raises
-        NothingToUndo, VolumeInUse; NoSpace before anything is changed; CommitsGone.
+        NothingToUndo; NoSpace before anything is changed; CommitsGone.
+        """
+
+    def config(self, volume: str, key: str, value: str = "", unset: bool = False) -> str:
+        """The value of a setting that is in force for a volume; "" stands for all that have none
+        of their own. With `value` it is set first, with `unset` forgotten.
+
+        `commit.mode` is "stop", "pause" or "live". Raises InvalidRequest.
         """
 
     def branches(self, volume: str) -> list[Branch]:
@@ -96,13 +129,13 @@ class Engine(Protocol):
         """Make a branch from the newest commit of the current one, and switch to it.
 
         Uncommitted changes stay with the old branch. Raises InvalidName, BranchExists,
-        NothingCommitted, VolumeInUse; NoSpace before anything is changed.
+        NothingCommitted; NoSpace before anything is changed.
         """
 
     def checkout(self, volume: str, name: str) -> Branch:
         """Switch to a branch: its tree, as it was left, is what containers then mount.
 
-        On the branch one is on, nothing is touched. Raises CannotSwitchToMissing, VolumeInUse.
+        On the branch one is on, nothing is touched. Raises CannotSwitchToMissing.
         """
 
     def delete_branch(self, volume: str, name: str) -> None:

@@ -103,6 +103,10 @@ class VolumeNotFound(NotFound):
     """Volume '{0}' does not exist; 'dvol list' shows those that do"""
 
 
+class ProjectNotFound(NotFound):
+    """no container of the Compose project '{0}' has a volume of dvol's"""
+
+
 class CannotRemoveMissing(VolumeNotFound):
     """Volume '{0}' does not exist, cannot remove it"""
 
@@ -192,11 +196,11 @@ class InTheWay(Conflict):
     """{0} is in the way and is nothing of dvol's; move it elsewhere"""
 
 
+class WouldVanish(Conflict):
+    """{0} was started with --rm and would be gone if it were ended; --force does it all the same"""
+
+
 class VolumeInUse(Conflict):
-    """Cannot {0} '{1}' while it is in use by '{2}'; stop these containers first"""
-
-
-class VolumeReferred(VolumeInUse):
     """Cannot remove '{0}' while it is in use by '{1}'; 'docker rm' these containers first"""
 
 
@@ -209,6 +213,15 @@ class Busy(DvolError):
 
 class VolumeBusy(Busy):
     """volume {0} is busy{1}; try again when that has ended"""
+
+
+class ContainerBusy(Busy):
+    """another dvol command is at work on a volume of the container {0}; try again when it has
+    ended"""
+
+
+class ContainerStarting(Busy):
+    """the container {0} is just being started; try again when it runs"""
 
 
 class PoolBusy(Busy):
@@ -248,6 +261,11 @@ class DockerUnusable(Unsupported):
     --disable-docker-integration if none does"""
 
 
+class NotAtOnce(Unsupported):
+    """a commit --live of '{0}' needs a file system that freezes in an instant (btrfs); take
+    --pause or --stop"""
+
+
 class NestedSubvolumes(Unsupported):
     """{0} holds btrfs subvolumes, which a commit would leave empty: {1}; make plain directories
     of them"""
@@ -265,6 +283,10 @@ class DiskFailed(BackendFailed):
 
 class NoSpace(BackendFailed):
     """no space for {0}: it needs {1}, {2} are free; 'dvol gc --now' would free {3}"""
+
+
+class NotBroughtBack(BackendFailed):
+    """the {0} is done, but {1} could not be started again; see 'docker ps -a'"""
 
 
 class TreeChanged(BackendFailed):

@@ -76,6 +76,12 @@ class History(Mapping[str, Line]):
         branch, _ = self.current_line()
         return resolve(revision, branch, self)
 
+    def all_commits(self) -> Iterator[Commit]:
+        """Those of every branch, of the current one last."""
+        current = self.current()
+        for branch in sorted(self, key=lambda name: name == current):
+            yield from self[branch]
+
     def names(self, commit_id: str) -> bool:
         """Whether any list has the commit, also one whose branch has lost its tree."""
         lists = [name.removesuffix(".json") for name in self._names() if name.endswith(".json")]
@@ -116,7 +122,7 @@ def _commit(item: Any, path: Path) -> Commit:
     id = item.get("id") if isinstance(item, dict) else None
     if not isinstance(id, str) or not ID.fullmatch(id):
         raise BadDocument(str(path), "an entry has no commit id")
-    fields = [item.get(name) or "" for name in ("id", "message", "author", "date")]
+    fields = [item.get(name) or "" for name in Commit._fields]
     if not all(isinstance(value, str) for value in fields):
         raise BadDocument(str(path), f"commit {item['id'][:12]} has a field that is no text")
     return Commit(*fields)

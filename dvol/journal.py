@@ -26,8 +26,9 @@ from pathlib import Path
 from dvol import steps
 from dvol.atomic import read_json, sync_directory, write_json
 from dvol.backends import Backend, Step
-from dvol.directories import names_in
+from dvol.directories import is_directory, names_in
 from dvol.errors import BadDocument, Corrupt, TreeChanged
+from dvol.layout import OWN
 
 FORMAT = 1
 
@@ -88,9 +89,10 @@ class Journal:
         with steps.Taker(self.root, self.backend) as taker:
             if left := taker.left(wanted):
                 changing = [step for step in wanted if step[0] != "discard"]
+                discards = [step for step in wanted if step[0] == "discard"]
                 self._take_each([step for step in left if step[0] != "discard"], changing, taker)
                 taker.sync(changing)
-                for step in wanted[len(changing) :]:  # last, for it can't be taken back
+                for step in discards:  # last, for they can't be taken back
                     taker.take(step)
         os.unlink(self.path)
 
@@ -100,10 +102,18 @@ class Journal:
                 taker.take(step)
         except (OSError, Corrupt):
             if not taker.take_back(all_):  # what is staged may be the only copy of something
-                os.rename(self.staging, self.staging.with_name(f"lost-{os.urandom(6).hex()}"))
+                for staging in self._stagings(all_):
+                    os.rename(staging, staging.with_name(f"lost-{os.urandom(6).hex()}"))
             os.unlink(self.path)
             sync_directory(self.path.parent)  # else the verb would happen after all
             raise
+
+    def _stagings(self, wanted: list[Step]) -> set[Path]:
+        """Where the steps have what they set aside; those of the pool's journal, in volumes."""
+        sources = (str(step[1]).split("/") for step in wanted)
+        volumes = {self.root / parts[0] for parts in sources if parts[1:3] == [OWN, "staging"]}
+        found = {self.staging, *(volume / OWN / "staging" for volume in volumes)}
+        return {staging for staging in found if is_directory(staging)}
 
     def _read(self) -> list[Step]:
         document = read_json(self.path)

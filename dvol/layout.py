@@ -5,6 +5,9 @@
       .dvol/locks/pool, sweep         flock files, never deleted
       .dvol/locks/volumes/<volume>    one changing verb at a time
       .dvol/locks/gates/<volume>      closed while its trees must be quiet
+      .dvol/locks/waiting/<volume>/   a slot for each who waits at a closed gate
+      .dvol/locks/containers/<xx>     of the containers whose id begins so
+      .dvol/config.json               settings of all volumes
       .dvol/journal.json              steps of a verb of the pool under way (init)
       .dvol/staging/<operation>/      what such a verb prepares
       .dvol/trash/<entry>/            what was discarded, described by its entry.json
@@ -16,7 +19,9 @@
         branches/<branch>.json        its commits, oldest first
         commits/<id>/                 a frozen tree
         .dvol/volume.json             when the volume was made
+        .dvol/config.json             its own settings
         .dvol/journal.json            steps of a verb of the volume under way
+        .dvol/ended.json              the containers that such a verb has ended
         .dvol/staging/<operation>/    what such a verb prepares
         .dvol/index/<branch>          by which its tree is known to be unchanged
         .dvol/undo/<branch>/<n>/      what reset and undo discarded, described by its entry.json
@@ -71,6 +76,14 @@ class PoolLayout(NamedTuple):
         return self.own / "doomed"
 
     @property
+    def config(self) -> Path:
+        return self.own / "config.json"
+
+    def container_lock(self, id: str) -> Path:
+        """Of all whose id begins alike: lock files are never deleted, and containers are many."""
+        return self.own / "locks" / "containers" / id[:2]
+
+    @property
     def active(self) -> Path:
         return self.root / "current_volume.json"
 
@@ -98,8 +111,20 @@ class VolumeLayout:
         return self.pool.own / "locks" / "gates" / self.name
 
     @property
+    def waiting(self) -> Path:
+        return self.pool.own / "locks" / "waiting" / self.name
+
+    @property
     def own(self) -> Path:
         return self.root / OWN
+
+    @property
+    def ended(self) -> Path:
+        return self.own / "ended.json"
+
+    @property
+    def config(self) -> Path:
+        return self.own / "config.json"
 
     @property
     def directories(self) -> tuple[Path, ...]:

@@ -12,11 +12,13 @@ import json
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from itertools import takewhile
 from pathlib import Path
 
 _FIRST_PAUSE = 0.002  # seconds between two tries
 _LONGEST_PAUSE = 0.1
+_SLOTS = 32
 
 
 @contextmanager
@@ -39,6 +41,28 @@ def shared(path: Path, patience: float) -> Iterator[bool]:
         yield had
     finally:
         os.close(fd)
+
+
+@contextmanager
+def in_a_slot(directory: Path) -> Iterator[None]:
+    """Be counted by `slots_held`, as far as there are slots."""
+    with ExitStack() as slot:
+        for number in range(_SLOTS):
+            if slot.enter_context(held(directory / str(number), "wait", 0.0)):
+                break
+            slot.close()
+        yield
+
+
+def slots_held(directory: Path) -> int:
+    """How many hold a slot there now."""
+    slots = (directory / str(number) for number in range(_SLOTS))
+    return sum(_is_held(slot) for slot in takewhile(Path.exists, slots))
+
+
+def _is_held(path: Path) -> bool:
+    with held(path, "count", 0.0) as had:
+        return not had
 
 
 def holder(path: Path) -> str:

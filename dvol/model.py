@@ -12,13 +12,34 @@ class Commit(NamedTuple):
     """An immutable state of a volume.
 
     `id` is 40 hex digits. `author` is `Name <email>` and `date` RFC 3339 with the author's own
-    offset; both are empty in commits made by the original dvol, which kept neither.
+    offset; both are empty in commits made by the original dvol, which kept neither. `state` is how
+    what wrote to the volume was quieted: "stopped", "paused", "live", "killed" (it did not stop in
+    time), "" where nothing wrote. Commits of several volumes that were made as one share a `group`.
     """
 
     id: str
     message: str
     author: str = ""
     date: str = ""
+    state: str = ""
+    group: str = ""
+
+
+class Wishes(NamedTuple):
+    """What a caller wants of the containers that use a volume.
+
+    `mode` is how a commit quiets them: "stop", "pause", "live", or "" for what `config` says.
+    `patience` is how many seconds each may take to stop, -1 for what it says itself, or a minute.
+    `force` also ends those that would then be gone (`--rm`); `wait` for health after a start.
+    """
+
+    mode: str = ""
+    patience: int = -1
+    force: bool = False
+    wait: bool = True
+
+
+AS_USUAL = Wishes()
 
 
 class Branch(NamedTuple):
@@ -34,7 +55,8 @@ class Volume(NamedTuple):
 
     `branch` is the current one, `head` its newest commit ("" before any), `commits` how many
     it has, `active` whether commands that name no volume mean this one. `problem` says why the
-    rest could not be read; it is "" for a sound volume.
+    rest could not be read; it is "" for a sound volume. `containers` are the running ones that
+    have it, "/name,/name"; only a list of all volumes says.
     """
 
     name: str
@@ -43,6 +65,7 @@ class Volume(NamedTuple):
     commits: int
     active: bool
     problem: str = ""
+    containers: str = ""
 
 
 class Discarded(NamedTuple):

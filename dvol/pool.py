@@ -1,10 +1,11 @@
 """Pool: the keeper of the promise on a disk. Each verb is a short paragraph here.
 
-It is the one place that composes storage and containers: it has the volume found and locked,
-closes its gate, asks which containers use it, and has the steps taken.
+Verbs that need a tree to be quiet are in `changes`, what that takes in `quiescence`: both are
+imported late, since reading needs neither.
 
-Locks, always in this order: a volume's lock (one verb at a time), its gate (closed while its
-trees must be quiet; Docker's `Mount` passes through it), the pool's lock (its list of volumes).
+Locks, always in this order: a volume's lock (one verb at a time), its containers' locks, its gate
+(closed while its trees must be quiet; Docker's `Mount` passes through it), the pool's lock (its
+list of volumes).
 """
 
 from __future__ import annotations
@@ -16,37 +17,43 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dvol import __version__, names
-from dvol.authorship import new_commit
+from dvol import __version__, config, names
+from dvol.authorship import new_commit, new_id
 from dvol.containers import Containers, NoContainers
-from dvol.door import MOUNT_PATIENCE, Door
+from dvol.door import Door
 from dvol.engine import PROTOCOL, silent
 from dvol.errors import (
     ActiveVolumeGone,
     BranchActive,
-    BranchExists,
     BranchNotFound,
     CannotRemoveMissing,
-    CannotSwitchToMissing,
     Corrupt,
     DvolError,
+    InvalidRequest,
     NoActiveVolume,
-    NothingCommitted,
-    VolumeBusy,
+    ProjectNotFound,
     VolumeExists,
     VolumeInUse,
     VolumeNotFound,
-    VolumeReferred,
     disk_failed,
 )
-from dvol.layout import PoolLayout, VolumeLayout
-from dvol.locks import held
-from dvol.model import Branch, Commit, Discarded, Finding, Freed, Restored, Version, Volume
+from dvol.layout import PoolLayout
+from dvol.model import (
+    AS_USUAL,
+    Branch,
+    Commit,
+    Discarded,
+    Finding,
+    Freed,
+    Restored,
+    Version,
+    Volume,
+    Wishes,
+)
 from dvol.pool_files import PoolFiles
-from dvol.resets import Resets
-from dvol.volume_files import Quiet
 
 if TYPE_CHECKING:
+    from dvol.changes import Changes
     from dvol.gc import Collector
 
 
@@ -64,12 +71,14 @@ class Pool:
         tell: Callable[[str], None] = silent,
         patience: float = 60.0,
         start_sweep: Callable[[], None] | None = None,
+        wishes: Wishes = AS_USUAL,
     ) -> None:
         self.root = root
         self.containers = NoContainers() if containers is None else containers
         self.tell = tell
         self.patience = patience
         self.start_sweep = start_sweep
+        self.wishes = wishes
         try:
             layout = PoolLayout(Path(os.path.realpath(self.root)))
         except OSError as error:  # a relative path in a directory that is gone
@@ -86,7 +95,12 @@ class Pool:
         with self._files.reading():
             active = self._files.active()
             described = [self._describe(name, active) for name in self._files.names()]
-            return [volume for volume in described if volume]
+            users = self._running()
+            return [
+                volume._replace(containers=",".join(users.get(volume.name, [])))
+                for volume in described
+                if volume
+            ]
 
     def get(self, volume: str) -> Volume:
         with self._files.reading(volume):
@@ -120,12 +134,14 @@ class Pool:
         return self.get(volume)
 
     def rm(self, volume: str) -> None:
+        from dvol.quiescence import gates_closed
+
         try:
             with self._files.changing(volume, "rm", tolerant=True) as files:
-                with self._gate_closed(files.layout, "rm"):
+                with gates_closed([files.layout], "rm"):
                     referring = self.containers.referring(volume)
                     if referring:
-                        raise VolumeReferred(volume, ",".join(referring))
+                        raise VolumeInUse(volume, ",".join(referring))
                     with self._files.changing_pool("rm"):
                         self._files.discard(volume, self._files.layout.trash)
         except VolumeNotFound:
@@ -134,15 +150,21 @@ class Pool:
     def commit(
         self, volume: str, message: str, author: str, date: str = "", full: bool = False
     ) -> Commit:
-        commit = new_commit(message, author, date)
-        with self._files.changing(volume, "commit") as files:
-            branch, line = files.history.current_line()
-            files.require_space(branch, line)
-            with files.durably():  # while the gate is open again
-                with self._quiet(files.layout, "commit") as ended:
-                    memory = files.freeze(branch, line, commit, Quiet(ended, full))
-            files.publish(branch, commit, memory)
+        words = new_commit(message, author, date)
+        [commit] = self._changes.commit([volume], words, full)
         return commit
+
+    def commit_together(
+        self,
+        volumes: list[str],
+        project: str,
+        message: str,
+        author: str,
+        date: str = "",
+        full: bool = False,
+    ) -> list[Commit]:
+        words = new_commit(message, author, date)._replace(group=new_id())
+        return self._changes.commit(self._together(volumes, project), words, full)
 
     def log(self, volume: str, revision: str = "HEAD") -> list[Commit]:
         with self._files.reading(volume):
@@ -153,30 +175,29 @@ class Pool:
         return list(reversed(line))
 
     def reset(self, volume: str, revision: str = "HEAD") -> Commit:
-        with self._files.changing(volume, "reset") as files:
-            branch, _ = files.history.current_line()
-            line = files.history.resolve(revision)
-            with self._quiet(files.layout, "reset") as ended:
-                resets = Resets(files, branch, Quiet(ended))
-                with files.durably():
-                    plan = resets.prepare(line)
-                resets.take(plan)
-            surplus = self._doom_surplus(resets)
-        if surplus:
-            self._sweep()
+        with self._sweeping() as changes:
+            [line] = changes.reset([volume], revision)
         return line[-1]
 
+    def reset_together(
+        self, volumes: list[str], project: str, revision: str = "HEAD"
+    ) -> list[Commit]:
+        with self._sweeping() as changes:
+            lines = changes.reset(self._together(volumes, project), revision)
+        return [line[-1] for line in lines]
+
     def undo(self, volume: str) -> Commit:
-        with self._files.changing(volume, "undo") as files:
-            branch, _ = files.history.current_line()
-            with self._quiet(files.layout, "undo") as ended:
-                resets = Resets(files, branch, Quiet(ended))
-                with files.durably():
-                    plan = resets.prepare_undo()
-                resets.take(plan)
-            self._doom_surplus(resets)
-        self._sweep()
-        return plan.line[-1] if plan.line else Commit("", "")
+        with self._sweeping() as changes:
+            line = changes.undo(volume)
+        return line[-1] if line else Commit("", "")
+
+    def config(self, volume: str, key: str, value: str = "", unset: bool = False) -> str:
+        config.check(key, value or None)
+        if value or unset:
+            self._set(volume, key, value)
+        with self._files.reading(volume):
+            own = [self._files.find(volume).config] if volume else []
+            return config.effective(key, *own, self._files.layout.config)
 
     def branches(self, volume: str) -> list[Branch]:
         with self._files.reading(volume):
@@ -186,30 +207,10 @@ class Pool:
 
     def branch(self, volume: str, name: str) -> Branch:
         names.check_branch(name)
-        with self._files.changing(volume, "checkout") as files:
-            if name in files.history:
-                raise BranchExists(name)
-            _, line = files.history.current_line()
-            if not line:
-                raise NothingCommitted()
-            self._refuse_users(files.layout, "checkout")  # before the work, not after it
-            with files.durably():
-                steps, memory = files.prepare_branch(name, line)
-                files.journal.stage("checkout", steps)
-            with self._quiet(files.layout, "checkout"):
-                files.journal.run(steps)
-                files.remember(name, memory, files.frozen(line))
-        return Branch(name, _head(line), current=True)
+        return self._changes.branch(volume, name)
 
     def checkout(self, volume: str, name: str) -> Branch:
-        with self._files.changing(volume, "checkout") as files:
-            history = files.history
-            if name not in history:
-                raise CannotSwitchToMissing(name)
-            if name != history.current():
-                with self._quiet(files.layout, "checkout"):
-                    files.point_at(name)
-            return Branch(name, _head(history[name]), current=True)
+        return self._changes.checkout(volume, name)
 
     def delete_branch(self, volume: str, name: str) -> None:
         with self._files.changing(volume, "branch") as files:
@@ -245,42 +246,63 @@ class Pool:
 
     # ------------------------------------------------------------------------------------------
 
+    def bring_back(self) -> bool:
+        """Start what verbs have left stopped, in the volumes that no verb is at work on: what a
+        server does unasked, now and then. Whether all of it runs."""
+        from dvol import quiescence
+
+        done = True
+        for volume in map(self._files.layout.volume, self._files.names()):
+            if quiescence.left_stopped(volume):
+                try:
+                    with self._files.changing(
+                        volume.name, "recovery", tolerant=True, patience=0.0
+                    ) as files:
+                        done &= quiescence.recover(self.containers, files.layout, self.tell)
+                except DvolError:  # a verb is at work, and will see to it
+                    done = False
+        return done
+
     @cached_property
     def _collector(self) -> Collector:
         from dvol.gc import Collector  # late: most commands never need it
 
         return Collector(self._files)
 
+    def _set(self, volume: str, key: str, value: str) -> None:
+        if volume:
+            with self._files.changing(volume, "config") as files:
+                config.change(files.layout.config, key, value, files.layout.staging)
+        else:
+            with self._files.changing_pool("config"):
+                config.change(self._files.layout.config, key, value, self._files.layout.staging)
+
+    @property
+    def _changes(self) -> Changes:
+        from dvol.changes import Changes
+
+        return Changes(self._files, self.containers, self.wishes, self.tell)
+
     @contextmanager
-    def _quiet(self, layout: VolumeLayout, verb: str) -> Iterator[bool]:
-        """Close the gate, then make sure that no container writes; yields whether that is
-        certain, and not merely assumed because there is no Docker to ask.
+    def _sweeping(self) -> Iterator[Changes]:
+        """Afterwards what the changes have doomed is deleted."""
+        changes = self._changes
+        yield changes
+        if changes.doomed:
+            self._sweep()
 
-        In this order: a container that passed the gate before it closed is found by the
-        question after it.
-        """
-        with self._gate_closed(layout, verb):
-            self._refuse_users(layout, verb)
-            yield self.containers.certain
-
-    @contextmanager
-    def _gate_closed(self, layout: VolumeLayout, verb: str) -> Iterator[None]:
-        with held(layout.gate, verb, MOUNT_PATIENCE) as had:
-            if not had:
-                raise VolumeBusy(layout.name, ": a container is being started on it")
-            yield
-
-    def _refuse_users(self, layout: VolumeLayout, verb: str) -> None:
-        users = self.containers.using(layout.name)
-        if users:
-            raise VolumeInUse(verb, layout.name, ",".join(users))
-
-    def _doom_surplus(self, resets: Resets) -> bool:
-        """The verb is done: what fails here is left for the next one, or for gc."""
-        with suppress(DvolError, OSError):
-            surplus = resets.old_entries()
-            return bool(surplus) and self._collector.doom_surplus(resets.files.layout, surplus)
-        return False
+    def _together(self, volumes: list[str], project: str) -> list[str]:
+        """The volumes that are named, and those of a project of Compose."""
+        found = list(volumes)
+        if project:
+            with self._files.reading():
+                of_project = filter(self._files.exists, self.containers.volumes_of(project))
+                found += of_project
+            if not found:
+                raise ProjectNotFound(project)
+        if not found:
+            raise InvalidRequest("no volume is named, and no project")
+        return found
 
     def _sweep(self) -> None:
         if self.start_sweep:
@@ -288,6 +310,14 @@ class Pool:
         else:
             with suppress(DvolError):  # the verb is done; whoever comes next takes it up
                 self._files.sweep()
+
+    def _running(self) -> dict[str, list[str]]:
+        """Only for show, so a Docker that does not answer is told and no refusal."""
+        try:
+            return self.containers.running()
+        except DvolError as error:
+            self.tell(f"warning: {error}")
+            return {}
 
     def _describe(self, name: str, active: str) -> Volume | None:
         """None if it went away under our eyes."""

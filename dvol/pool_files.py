@@ -38,6 +38,7 @@ from dvol.trash import describe, new_entry
 from dvol.volume_files import VolumeFiles
 from dvol.weighing import freeable
 
+_SETTLES = 1.0  # seconds; a journal is a few renames
 _AT_ONCE = 0.3  # seconds one waits for a lock without a word about it
 
 
@@ -135,6 +136,7 @@ class PoolFiles:
             with self._locked(layout.lock, verb, busy, patience):
                 files = self.volume(self.find(volume))  # it may have gone while we waited
                 with suppress(Corrupt, OSError) if tolerant else nullcontext():
+                    self._settle(verb, patience)
                     files.recover()
                 with _left_clean(files.recover), self._weighing_space(f"{verb} of '{volume}'"):
                     yield files
@@ -146,6 +148,7 @@ class PoolFiles:
             layout = self.find(volume)
             with self._locked(layout.lock, verb, partial(VolumeBusy, volume), patience):
                 files = self.volume(self.find(volume))
+                self._settle(verb, patience)
                 files.journal.complete()
                 yield files
 
@@ -158,6 +161,14 @@ class PoolFiles:
                 self.journal.recover()
                 with _left_clean(self.journal.recover):
                     yield
+
+    def _settle(self, verb: str, patience: float | None) -> None:
+        """Wait for a verb of several volumes, which goes through the pool's journal, or complete
+        it: until then what is staged in its volumes is needed."""
+        if self.journal.pending():
+            patience = self.patience if patience is None else max(patience, _SETTLES)
+            with self._locked(self.layout.lock, verb, PoolBusy, patience):
+                self.journal.complete()
 
     @contextmanager
     def looking_at_pool(self, verb: str, patience: float) -> Iterator[None]:
@@ -172,6 +183,8 @@ class PoolFiles:
         try:
             yield
         except NoSpace as error:
+            if not all(number.isdigit() for number in error.subject[1:3]):
+                raise  # it is told already: several volumes are held
             needs, free = map(int, error.subject[1:3])
             back = freeable(self.layout, self.names())
             raise NoSpace(what, *map(readable, (needs, free, back))) from error

@@ -12,10 +12,11 @@ from dvol.sizes import readable
 
 def volumes(listed: Sequence[Volume]) -> str:
     """A table; the active volume is marked with a star."""
-    rows = [("  VOLUME", "BRANCH")]
+    rows = [("  VOLUME", "BRANCH", "CONTAINERS")]
     for volume in listed:
         star = "* " if volume.active else "  "
-        rows.append((star + volume.name, "(corrupt)" if volume.problem else volume.branch))
+        branch = "(corrupt)" if volume.problem else volume.branch
+        rows.append((star + volume.name, branch, volume.containers))
     return _table(rows)
 
 
@@ -99,7 +100,7 @@ def _table(rows: Sequence[tuple[str, ...]]) -> str:
     return "".join(
         "   ".join(
             [*(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=False)), row[-1]]
-        )
+        ).rstrip(" ")
         + "\n"
         for row in rows
     )
@@ -110,7 +111,16 @@ def _commit(commit: Commit) -> str:
     message = "".join(f"    {line}\n" for line in commit.message.split("\n"))
     author = commit.author or "Who knows <mystery@person>"
     when = _date(commit.date) if commit.date else "Whenever"
-    return f"commit {commit.id}\nAuthor: {author}\nDate:   {when}\n\n{message}"
+    more = f"State:  {_STATES[commit.state]}\n" if commit.state in _STATES else ""
+    more += f"Group:  {commit.group[:7]}\n" if commit.group else ""
+    return f"commit {commit.id}\nAuthor: {author}\nDate:   {when}\n{more}\n{message}"
+
+
+_STATES = {  # what stopped in order is not worth a line
+    "paused": "taken while paused, as after a crash",
+    "live": "taken while written to, as after a crash",
+    "killed": "taken after a kill, as after a crash",
+}
 
 
 def _date(date: str) -> str:

@@ -23,7 +23,7 @@ KEPT = 10  # discarded states of a branch that can be brought back
 
 
 class Plan(NamedTuple):
-    """A reset or undo that is staged, but for being durable."""
+    """A reset or undo that is staged, but for its journal, and for being durable."""
 
     steps: list[Step]
     replacement: Replacement
@@ -32,38 +32,45 @@ class Plan(NamedTuple):
 
 
 class Resets:
-    """Resets of one branch. Nobody may write to its tree from `prepare` until `take` is done."""
+    """Resets of one branch. Nobody may write to its tree from `prepare` to `remember`."""
 
-    def __init__(self, files: VolumeFiles, branch: str, quiet: Quiet) -> None:
+    def __init__(self, files: VolumeFiles, branch: str) -> None:
         self.files = files
         self.branch = branch
-        self.quiet = quiet
 
-    def prepare(self, line: Line) -> Plan:
+    @property
+    def volume(self) -> str:
+        return self.files.layout.name
+
+    def require_possible(self, line: Line) -> None:
+        """Raise now what `prepare` would, as far as that can be told while others write."""
+        files, tree = self.files, self.files.layout.tree(self.branch)
+        past = files.past(self.branch, files.history[self.branch])
+        files.backend.require_space_to_replace(files.frozen(line), tree, past)
+
+    def require_undo(self) -> None:
+        """Raise now what `prepare_undo` would, but for space."""
+        undone, note = self._undone()
+        self._brought_back(commits_of(note.get("line"), undone / "entry.json"))
+
+    def prepare(self, line: Line, quiet: Quiet) -> Plan:
         """Stage the way to the last commit of `line`, which becomes the branch's list."""
-        plan = self._plan("reset", self._new_entry(), self.files.frozen(line), line)
-        return self._staged(plan, "reset")
+        return self._plan("reset", self._new_entry(), self.files.frozen(line), line, quiet)
 
-    def prepare_undo(self) -> Plan:
+    def prepare_undo(self, quiet: Quiet) -> Plan:
         """Stage the way back to the state that was discarded last."""
-        found = entries(self.files.layout.undo(self.branch))
-        if not found:
-            raise NothingToUndo(self.branch)
-        undone = found[-1]
-        note = described(undone)
+        undone, note = self._undone()
         entry = self._new_entry()
         rebuild(self.files, undone, note, entry / "base")
         line = commits_of(note.get("line"), undone / "entry.json")
-        plan = self._plan("undo", entry, entry / "base", line, self._brought_back(line))
+        plan = self._plan("undo", entry, entry / "base", line, quiet, self._brought_back(line))
         gone = self.files.layout.pool.doomed / f"{entry.name}-undone"
         last = ["move", self.files.at(undone), self.files.at(gone)]
-        return self._staged(plan._replace(steps=[*plan.steps, last]), "undo")
+        return plan._replace(steps=[*plan.steps, last])
 
-    def take(self, plan: Plan) -> None:
-        """Make it so, all or nothing, once what was staged is durable."""
-        if plan.steps:
-            self.files.journal.run(plan.steps)
-        # also where nothing had to change: what was compared need not be again
+    def remember(self, plan: Plan) -> None:
+        """Once its steps are taken; also where nothing had to change, since what was compared
+        need not be again."""
         with suppress(OSError):  # it has happened, and only speed is lost
             memory = plan.replacement.remember()
             if is_directory(plan.base):  # not if an undo had nothing to change
@@ -73,13 +80,26 @@ class Resets:
         """Those that are more than are kept."""
         return entries(self.files.layout.undo(self.branch))[:-KEPT]
 
+    def _undone(self) -> tuple[Path, dict[str, Any]]:
+        """What was discarded last, and its note."""
+        found = entries(self.files.layout.undo(self.branch))
+        if not found:
+            raise NothingToUndo(self.branch)
+        return found[-1], described(found[-1])
+
     def _plan(
-        self, verb: str, entry: Path, frozen: Path, line: Line, before: list[Step] | None = None
+        self,
+        verb: str,
+        entry: Path,
+        frozen: Path,
+        line: Line,
+        quiet: Quiet,
+        before: list[Step] | None = None,
     ) -> Plan:
         files, layout = self.files, self.files.layout
         history = files.history
         old = history[self.branch]
-        past = files.past(self.branch, old, self.quiet)
+        past = files.past(self.branch, old, quiet)
         replacement = files.backend.replace(frozen, layout.tree(self.branch), entry, past)
         target = layout.undo(self.branch) / next_number(layout.undo(self.branch))
         base = target / "base" if frozen == entry / "base" else frozen
@@ -96,11 +116,6 @@ class Resets:
             steps += files.drop(files.dropped(gone, self.branch, history), entry)
         steps.append(["move", files.at(entry), files.at(target)])
         return Plan(steps, replacement, base, line)
-
-    def _staged(self, plan: Plan, verb: str) -> Plan:
-        if plan.steps:
-            self.files.journal.stage(verb, plan.steps)
-        return plan
 
     def _describe(
         self, verb: str, entry: Path, base: Path, replacement: Replacement, old: Line

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from dvol.atomic import exchange, filesystem, named
+from dvol.atomic import ONE_LOG, exchange, filesystem, named
 from dvol.backends import Backend, Step
 from dvol.backends.entries import copy_attributes
 from dvol.beneath import Beneath, is_beneath
@@ -22,9 +22,6 @@ from dvol.documents import is_number, is_word
 from dvol.errors import BadDocument, Corrupt
 from dvol.layout import OWN
 
-# An fsync writes the log up to the last change of that directory, all earlier ones included:
-# jbd2 commits whole transactions (ext4_fsync_journal), and so does XFS (xfs_log_force_seq).
-_ONE_LOG = frozenset({"ext4", "xfs"})
 _ATTRIBUTES = ("dress", "times")
 _SHAPES: dict[str, tuple[type, ...]] = {
     "exchange": (str, str, int, int),
@@ -72,7 +69,7 @@ class Taker:
         """Make all steps durable. Only names have changed, and attributes: syncing the whole
         file system would write out what was just discarded."""
         if self._kind:
-            self._sync(steps[-1:] if self._kind in _ONE_LOG else steps)
+            self._sync(steps[-1:] if self._kind in ONE_LOG else steps)
 
     def left(self, steps: list[Step]) -> list[Step]:
         """The steps that may still have to be taken: those after the last one that certainly

@@ -11,6 +11,8 @@ from contextlib import suppress
 
 from dvol.errors import InvalidRequest, disk_failed
 
+_quiet = False
+
 
 def show(text: str) -> None:
     """Results go to stdout, at once, so that a failure to write them is told."""
@@ -34,6 +36,18 @@ def say(text: str) -> None:
         print(f"dvol: {text}", file=sys.stderr, flush=True)
 
 
+def hear(text: str) -> None:
+    """What a keeper tells while it works: its steps are talk."""
+    if text.startswith("warning: ") or not _quiet:
+        say(text)
+
+
+def be_quiet() -> None:
+    """From now on say only what is wrong."""
+    global _quiet
+    _quiet = True
+
+
 def drop_output() -> None:
     """Keep Python from trying again to write it when it ends."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -47,6 +61,8 @@ def survive_odd_text() -> None:
 
 def talk(text: str) -> None:
     """What went well, for whoever looks on; a closed stderr is no reason to fail."""
+    if _quiet:
+        return
     with suppress(OSError):
         print(text, file=sys.stderr, flush=True)
 

@@ -75,10 +75,11 @@ class VolumeFiles:
                     self.backend.delete(self.layout.commit(name + ".links"))
                 self.backend.delete(self.layout.staging / name)
 
-    def durably(self) -> AbstractContextManager[None]:
-        """What is staged within it is durable after it."""
+    def durably(self, *staged: Path) -> AbstractContextManager[None]:
+        """What is staged within it is durable after it; all of it lies in `staged`, if that is
+        said."""
         durable = self.backend.durable
-        return nullcontext() if durable else durably(self.layout.root)
+        return nullcontext() if durable else durably(self.layout.root, *staged)
 
     def write(self, path: Path, document: Any) -> None:
         """Stage a document; to be called within `durably`."""
@@ -113,6 +114,12 @@ class VolumeFiles:
         with suppress(OSError):  # the next verb deletes it
             self.remember(branch, memory, self.layout.commit(commit.id))
             self.backend.delete(staged)
+
+    def publishing(self, branch: str, commit: Commit) -> list[Step]:
+        """Steps that make a staged commit real, for one that is made with others."""
+        staged = self.layout.staging / commit.id
+        put = self.put(staged / "line.json", self.layout.line(branch))
+        return [*put, ["discard", self.at(staged)]]
 
     def past(self, branch: str, line: Line, quiet: Quiet = _ASSUMED) -> Past:
         """What is known of the live tree of a branch."""

@@ -19,6 +19,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -26,15 +27,18 @@ from typing import Any
 from docopt import docopt
 
 from dvol import __version__, mark
-from dvol.containers import Containers, Docker, NoContainers
+from dvol.containers import Containers, NoContainers
+from dvol.containers.docker import Docker
 from dvol.door import MOUNT_PATIENCE
 from dvol.errors import DvolError
 from dvol.layout import PoolLayout
+from dvol.model import Wishes
 from dvol.pool import Pool
 from plugin import control, propagated, sockets, volumedriver, wire
 from plugin.wire import log
 
 _DOCKER_GIVES_UP = 60.0  # seconds, at the latest; it dials for 12.5 s
+_SOON, _NOW_AND_THEN, _LONG = 0.3, 3.0, 15.0  # seconds between two looks for stopped containers
 _LAST_WORDS = 1.5  # seconds for verbs under way; Docker kills 10 s after SIGTERM
 
 
@@ -90,12 +94,12 @@ def _serve(root: Path, socket: Path, run: Path) -> None:
 
     sweep = _sweeper(root)
 
-    def open_engine(docker: bool, tell: control.Tell) -> Pool:
-        return Pool(
-            root, containers() if docker else NoContainers(certain=True), tell, start_sweep=sweep
-        )
+    def open_engine(docker: bool, wishes: Wishes, tell: control.Tell) -> Pool:
+        asked = containers() if docker else NoContainers(certain=True)
+        return Pool(root, asked, tell, start_sweep=sweep, wishes=wishes)
 
     sweep()
+    _start(lambda: _bring_back_for_ever(root, containers), "bring back")
     driver = volumedriver.VolumeDriver(Pool(root, patience=MOUNT_PATIENCE), sweep)
     people = control.Control(open_engine)
     address = run / "dvol" / "control.sock"
@@ -131,10 +135,26 @@ def _sweeper(root: Path) -> Callable[[], None]:
         except DvolError as error:
             log.error("not swept: %s", error)
 
-    def start() -> None:
-        threading.Thread(target=sweep, name="sweep", daemon=True).start()
+    return lambda: _start(sweep, "sweep")
 
-    return start
+
+def _bring_back_for_ever(root: Path, containers: Callable[[], Containers]) -> None:
+    """Containers that verbs have left stopped. Docker serves nobody before its plugins have
+    started, so a first try may be too early."""
+    pause = _SOON
+    while True:
+        time.sleep(pause)
+        try:
+            done = Pool(root, containers(), log.warning).bring_back()
+        except DvolError as error:
+            log.error("containers not brought back: %s", error)
+            done = False
+        pause = _NOW_AND_THEN if done else min(2 * pause, _LONG)
+
+
+def _start(work: Callable[[], None], name: str) -> None:
+    """In the background."""
+    threading.Thread(target=work, name=name, daemon=True).start()
 
 
 def _group_of_docker(run: Path) -> int:

@@ -19,12 +19,14 @@ from bottle import Bottle, response
 
 from dvol.engine import PROTOCOL, Engine
 from dvol.errors import Bug, DvolError, InvalidRequest, NewerProtocol, UnknownVerb
+from dvol.model import AS_USUAL, Wishes
 from plugin import wire
 
 THREADS = 32
 
 Tell = Callable[[str], None]
-OpenEngine = Callable[[bool, Tell], Engine]  # whether Docker may be asked, who hears of waiting
+# whether Docker may be asked, what is wished of containers, who hears of it
+OpenEngine = Callable[[bool, Wishes, Tell], Engine]
 
 VERBS = {
     name: inspect.signature(verb)
@@ -96,7 +98,8 @@ class Control:
             raise NewerProtocol(str(protocol), str(PROTOCOL))
         arguments = question.setdefault("arguments", {})
         _require_fitting(verb, arguments)
-        engine = self._open(question.get("docker") is not False, tell)
+        wishes = _wishes(question.get("wishes", {}))
+        engine = self._open(question.get("docker") is not False, wishes, tell)
         return lambda: getattr(engine, verb)(**arguments)
 
     def _start(self, call: Call, words: queue.SimpleQueue[dict[str, Any]]) -> None:
@@ -151,5 +154,21 @@ def _require_fitting(verb: str, arguments: Any) -> None:
         raise InvalidRequest(f"'{verb}': {error}") from error
     for name, value in arguments.items():
         kind = VERBS[verb].parameters[name].annotation
-        if type(value).__name__ != kind:
+        if _kind(value) != kind:
             raise InvalidRequest(f"'{verb}': the argument '{name}' is no {kind}")
+
+
+def _kind(value: Any) -> str:
+    """As the signatures name it."""
+    texts = isinstance(value, list) and all(isinstance(each, str) for each in value)
+    return "list[str]" if texts else type(value).__name__
+
+
+def _wishes(asked: Any) -> Wishes:
+    """What a client that knows of fewer does not say is as if nothing were wished."""
+    if not isinstance(asked, dict):
+        raise InvalidRequest("the wishes are no JSON object")
+    for name, usual in AS_USUAL._asdict().items():
+        if type(asked.get(name, usual)) is not type(usual):
+            raise InvalidRequest(f"the wish '{name}' is no {type(usual).__name__}")
+    return Wishes(**{name: value for name, value in asked.items() if name in Wishes._fields})

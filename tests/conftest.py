@@ -23,6 +23,9 @@ _HOMES: list[Path] = []
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     tally.add_option(parser)
+    parser.addoption(
+        "--rounds", type=int, default=0, help="docker ring: how often, where it counts"
+    )
 
 
 def pytest_terminal_summary(

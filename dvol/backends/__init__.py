@@ -60,8 +60,15 @@ class Backend(Protocol):
     def create(self, tree: Path) -> None:
         """Make an empty tree, `root:root 0755`, which Docker's copy-up then fills as it likes."""
 
+    def atomic(self, tree: Path) -> bool:
+        """Whether `freeze` gives this tree as it was at one instant, whoever writes to it."""
+
     def require_space(self, tree: Path, past: Past) -> None:
         """Raise NoSpace if freezing the tree has to copy more than fits."""
+
+    def require_space_to_replace(self, frozen: Path, tree: Path, past: Past) -> None:
+        """Raise NoSpace if `replace` would, as far as that can be told while others write to the
+        tree."""
 
     def freeze(self, tree: Path, into: Path, past: Past) -> Memory | None:
         """Make `into` equal to `tree`, for good.

@@ -45,6 +45,13 @@ class Btrfs:
             if not subvolumes.is_subvolume(source):
                 self._copy.require_space(tree, past)
 
+    def atomic(self, tree: Path) -> bool:
+        with _tree(tree) as source:
+            return subvolumes.is_subvolume(source)
+
+    def require_space_to_replace(self, frozen: Path, tree: Path, past: Past) -> None:
+        """A snapshot takes next to none, and a plain tree is cloned."""
+
     def freeze(self, tree: Path, into: Path, past: Past) -> Memory | None:
         """NestedSubvolumes names the subvolumes in the tree, which would be empty in `into`.
 

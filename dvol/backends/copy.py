@@ -39,6 +39,14 @@ class Copy:
         finally:
             os.close(fd)
 
+    def atomic(self, tree: Path) -> bool:
+        return False
+
+    def require_space_to_replace(self, frozen: Path, tree: Path, past: Past) -> None:
+        from dvol.backends.replacing import require_space
+
+        require_space(frozen, tree, past)
+
     def freeze(self, tree: Path, into: Path, past: Past) -> Index:
         with _copying(tree, into) as (source, target, groups):
             index = Index(moment(source))

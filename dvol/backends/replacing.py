@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 import stat
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ from dvol.backends.restoring import Linker, Restorer
 from dvol.backends.walk import fill
 from dvol.beneath import DIRECTORY, Beneath, is_beneath
 from dvol.documents import is_number, is_word
-from dvol.errors import BadDocument, InTheWay, disk_failed
+from dvol.errors import BadDocument, DiskFailed, InTheWay, disk_failed
 
 
 class InPlace(Replacement):
@@ -192,6 +193,14 @@ def replace(frozen: Path, tree: Path, entry: Path, past: Past) -> InPlace:
     if not wait_until_after(restorer.newest):  # before anybody else can reach what was staged
         comparison.index.directories.clear()
     return InPlace(stager, past.ended)
+
+
+def require_space(frozen: Path, tree: Path, past: Past) -> None:
+    """See `Backend.require_space_to_replace`. What vanishes meanwhile is found out later."""
+    with Beneath(frozen) as source, Beneath(tree) as live:
+        with suppress(DiskFailed, OSError):
+            comparison = _compared(source, live, tree, past)
+            space.require(live.directory(""), tree, lambda: _to_copy(comparison, source))
 
 
 def _compared(frozen: Beneath, live: Beneath, tree: Path, past: Past) -> Comparison:

@@ -20,8 +20,8 @@ from dvol.layout import OWN
 from dvol.model import Finding
 from dvol.pool_files import PoolFiles
 
-_OWN = {"pool.json", "locks", "journal.json", "staging", "trash", "doomed"}
-_LOCKS = {"pool", "sweep", "volumes", "gates"}
+_OWN = {"pool.json", "config.json", "locks", "journal.json", "staging", "trash", "doomed"}
+_LOCKS = {"pool", "sweep", "volumes", "gates", "waiting", "containers"}
 _AT_ONCE = 0.3  # seconds to wait for a volume among many
 
 

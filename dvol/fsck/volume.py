@@ -27,7 +27,7 @@ from dvol.revisions import Line
 from dvol.volume_files import VolumeFiles
 
 _KNOWN = {"current_branch.json", "branches", "commits", ".dvol", "running_point"}  # the Go original
-_OWN = {"volume.json", "journal.json", "staging", "index", "undo"}
+_OWN = {"volume.json", "config.json", "journal.json", "ended.json", "staging", "index", "undo"}
 _LINKS = ".links"
 _DIFFERS = "; the index is gone: the next commit will keep the live one, a reset the committed"
 

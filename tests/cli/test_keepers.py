@@ -185,8 +185,11 @@ def test_a_docker_that_does_not_answer_is_refused_unless_it_is_not_to_be_asked(
     for argv in (COMMIT, ["reset", "--hard", "HEAD", "v"], ["rm", "-f", "v"], ["checkout", "side"]):
         text = run("-p", str(volume.pool), *argv, DOCKER_HOST=host).refused(6)
         assert "--disable-docker-integration" in text
-    for argv in (["list"], ["log", "v"], ["branch", "v"]):
+    for argv in (["log", "v"], ["branch", "v"]):
         run("-p", str(volume.pool), *argv, DOCKER_HOST=host).well()
+    listed = run("-p", str(volume.pool), "list", DOCKER_HOST=host)
+    assert (listed.code, listed.out.split()[-3:]) == (0, ["*", "v", "master"])
+    assert "warning: cannot ask Docker" in listed.err
     off = "--disable-docker-integration"
     run(off, "-p", str(volume.pool), *COMMIT, DOCKER_HOST=host).well()
     assert os.path.lexists(path)

@@ -3,13 +3,14 @@ gate while no container may start. What was true before the lock was had is look
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from dvol.containers import NoContainers
+from dvol.containers.facts import Container
 from dvol.errors import PoolBusy, VolumeBusy, VolumeNotFound
 from dvol.layout import PoolLayout
 from dvol.locks import shared
@@ -126,12 +127,17 @@ class Asked(NoContainers):
         self.gate = gate
         self.open: list[bool] = []
 
-    def using(self, volume: str) -> list[str]:
-        with shared(self.gate, 0.0) as had:
-            self.open.append(had)
+    def using(self, volumes: Collection[str], at_gate: Callable[[], bool]) -> list[Container]:
+        self._look()
         return []
 
-    referring = using
+    def referring(self, volume: str) -> list[str]:
+        self._look()
+        return []
+
+    def _look(self) -> None:
+        with shared(self.gate, 0.0) as had:
+            self.open.append(had)
 
 
 OF_A_VOLUME: dict[str, Verb] = {
@@ -155,7 +161,7 @@ def test_who_uses_a_volume_is_asked_once_its_gate_is_closed(volume: Keeper, verb
 def test_where_the_gate_cannot_be_closed_nothing_happens(
     volume: Keeper, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("dvol.pool.MOUNT_PATIENCE", 0.2)
+    monkeypatch.setattr("dvol.quiescence.MOUNT_PATIENCE", 0.2)
     with shared(gate(volume), 0.0), pytest.raises(VolumeBusy, match="being started"):
         volume.engine.commit("v", "x", ANN)
     assert len(volume.engine.log("v")) == 1

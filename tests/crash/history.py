@@ -65,6 +65,20 @@ def build_and_delete(root: Path) -> None:
     _sync(root)
 
 
+def build_together(root: Path) -> None:
+    """The same, after both volumes were committed as one, and changed since."""
+    build(root)
+    Pool(root).commit_together(["other", "v"], "", "4", ANN)
+    trees = [root / volume / "branches" / "master" for volume in ("other", "v")]
+    for tree in trees:
+        _put(tree / "file", "after the fourth")
+        _put(tree / "later" / "in" / "it", "new")
+        _set_times(tree)
+    _sync(root)
+    for tree in trees:
+        _loosen(tree, "after the fourth")
+
+
 def build_and_forget(root: Path) -> None:
     """The same, with a commit that no list names."""
     build(root)

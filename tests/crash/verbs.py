@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from dvol import atomic
 from dvol.cli import main
 from dvol.errors import BackendFailed, Corrupt
 from dvol.pool import Pool
@@ -35,6 +36,7 @@ class Verb:
     journalled: bool = False
     without: tuple[str, ...] = ()
     refused: tuple[int, ...] = (DISK_FAILED,)  # the exit codes with which it says so
+    among_dirt: bool = False  # others have much in memory that is not written yet
     frees: bool = False  # it makes room, so a full disk must not stop it
     build: Callable[[Path], None] = history.build
 
@@ -52,7 +54,12 @@ class Verb:
         def decided(call: Call) -> Decision:
             return -errno.EINVAL if call.name in self.without else decide(call)
 
-        return traced(lambda: main(argv), str(root), decided)
+        def run() -> int:
+            # as if others had written a terabyte that is not on disk yet, or nothing at all
+            atomic.dirty = lambda: 1 << 40 if self.among_dirt else 0
+            return main(argv)
+
+        return traced(run, str(root), decided)
 
 
 def _ids(root: Path) -> list[str]:
@@ -83,6 +90,16 @@ VERBS = {
     "reset to side": Verb("reset --hard {3} v", settles=True, journalled=True),
     "reset without exchange": Verb(
         "reset --hard {1} v", settles=True, journalled=True, without=("renameat2",)
+    ),
+    "reset among dirt": Verb("reset --hard {1} v", settles=True, journalled=True, among_dirt=True),
+    "commit together": Verb(
+        f"commit --author '{ANN}' -m new --volume v --volume other", repeats=True, journalled=True
+    ),
+    "reset together": Verb(
+        "reset --hard {4} --volume v --volume other",
+        settles=True,
+        journalled=True,
+        build=history.build_together,
     ),
     "undo": Verb(
         "undo v", settles=True, repeats=True, journalled=True, build=history.build_and_reset

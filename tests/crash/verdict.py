@@ -25,6 +25,7 @@ from tests.crash.picture import (
 from tests.crash.verbs import VERBS, Verb
 
 SAID_SO_ALREADY = (NotFound.exit_code, Conflict.exit_code)
+COMMITS = {"commit": ["v"], "commit together": ["v", "other"]}  # and the volumes of each
 ENOUGH = 8  # complaints about one pool
 
 
@@ -116,9 +117,11 @@ class Judge:
         now, wanted = picture(self.root), self.lesson.after
         if again:  # on btrfs a reset sets its tree aside, whatever is in it
             now, wanted = ({**one, "discarded": []} for one in (now, wanted))
-        if self.cut and self.name == "commit":
-            found = unfaithful(self.root, "v") + differences(firm(now), firm(wanted), "next try")
-            self.wrong += found[:4]
+        if self.cut and self.name in COMMITS:
+            found = [
+                each for volume in COMMITS[self.name] for each in unfaithful(self.root, volume)
+            ]
+            self.wrong += (found + differences(firm(now), firm(wanted), "next try"))[:4]
         else:
             self.tell(now, wanted, "next try")
 

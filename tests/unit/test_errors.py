@@ -126,7 +126,7 @@ def test_printable_text_is_left_alone() -> None:
             "Active volume foo does not exist: use dvol switch to choose another",
         ),
         (
-            errors.VolumeInUse("remove", "foo", "/a,/b"),
+            errors.VolumeInUse("foo", "/a,/b"),
             "Cannot remove 'foo' while it is in use by '/a,/b'",
         ),
     ],

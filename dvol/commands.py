@@ -1,0 +1,204 @@
+"""What each command does with the engine and shows of it: a function a command.
+
+How a command line is read is `arguments`' and `cli`'s, how things look is `render`'s.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from dvol import __version__, render
+from dvol.arguments import Arguments
+from dvol.config import VALUES
+from dvol.errors import Busy, Corrupt, InvalidRequest, RevisionNotFound
+from dvol.terminal import say, show, sure, talk
+
+if TYPE_CHECKING:
+    from dvol.engine import Engine
+
+_HARD = (
+    "Please specify --hard to confirm you intend to lose data "
+    "(to save your state, commit and branch, then come back to reset)"
+)
+
+
+def _list(engine: Engine, arguments: Arguments) -> int:
+    volumes = engine.volumes()
+    show(render.volumes(volumes))
+    problems = [volume.problem for volume in volumes if volume.problem]
+    for problem in problems:
+        say(problem)
+    return Corrupt.exit_code if problems else 0
+
+
+def _init(engine: Engine, arguments: Arguments) -> None:
+    volume = engine.init(_named(arguments["VOLUME"]))
+    show(f"Created volume {volume.name}\nCreated branch {volume.name}/{volume.branch}\n")
+
+
+def _switch(engine: Engine, arguments: Arguments) -> None:
+    volume = engine.switch(_named(arguments["VOLUME"]))
+    talk(f"Active volume: {volume.name}, on branch '{volume.branch}'")
+
+
+def _rm(engine: Engine, arguments: Arguments) -> int:
+    volume = _named(arguments["VOLUME"])
+    if not arguments["--force"] and not sure(f"This moves volume '{volume}' to the trash"):
+        say("Aborting.")
+        return 1
+    engine.rm(volume)
+    show(f"Deleting volume '{volume}'\n")
+    talk("'dvol restore' can bring it back")
+    return 0
+
+
+def _commit(engine: Engine, arguments: Arguments) -> None:
+    from dvol.identity import date
+
+    message, project = arguments["--message"] or "", arguments["--project"] or ""
+    words = (message, arguments["author"](), date(), arguments["--full"])
+    if project or arguments["--volume"]:
+        done = engine.commit_together(_together(arguments), project, *words)
+    else:
+        done = [engine.commit(_volume(engine, arguments), *words)]
+    show("".join(f"{commit.id}\n" for commit in done))
+
+
+def _log(engine: Engine, arguments: Arguments) -> None:
+    show(render.log(engine.log(_volume(engine, arguments))))
+
+
+def _reset(engine: Engine, arguments: Arguments) -> None:
+    if not arguments["--hard"]:
+        raise InvalidRequest(_HARD)
+    revision = "HEAD" if arguments["REVISION"] is None else arguments["REVISION"]
+    project = arguments["--project"] or ""
+    if project or arguments["--volume"]:
+        for commit in engine.reset_together(_together(arguments), project, revision):
+            talk(render.head(commit))
+        return
+    try:
+        commit = engine.reset(_volume(engine, arguments), revision)
+    except RevisionNotFound:
+        if arguments["VOLUME"] is None and revision in [one.name for one in engine.volumes()]:
+            hint = f"'{revision}' is a volume: dvol reset --hard HEAD {revision}"
+            raise InvalidRequest(hint) from None
+        raise
+    talk(render.head(commit))  # the original printed nothing, and scripts may count on that
+
+
+def _undo(engine: Engine, arguments: Arguments) -> None:
+    commit = engine.undo(_volume(engine, arguments))
+    talk(f"{render.head(commit)}, with what the last reset or undo discarded")
+
+
+def _branch(engine: Engine, arguments: Arguments) -> None:
+    volume, name = _volume(engine, arguments), arguments["--delete"]
+    if name is None:
+        show(render.branches(engine.branches(volume)))
+    else:
+        engine.delete_branch(volume, name)
+        show(f"Deleting branch '{name}'\n")
+
+
+def _checkout(engine: Engine, arguments: Arguments) -> None:
+    name = arguments["BRANCH"]
+    if name is None:
+        raise InvalidRequest("Must specify a branch name.")
+    volume = _volume(engine, arguments)
+    if arguments["--branch"]:
+        engine.branch(volume, name)
+        talk(f"Switched to a new branch '{name}', made from the last commit")
+    else:
+        engine.checkout(volume, name)
+        talk(f"Switched to branch '{name}'")
+
+
+def _restore(engine: Engine, arguments: Arguments) -> None:
+    entry, name = arguments["ENTRY"], arguments["NAME"]
+    if entry is None:
+        show(render.discarded(engine.discarded()))
+    else:
+        show(render.restored(engine.restore(entry, name or "")))
+
+
+def _gc(engine: Engine, arguments: Arguments) -> None:
+    dry_run = arguments["--dry-run"]
+    freed = engine.gc(arguments["--now"], dry_run)
+    show(render.freed(freed, dry_run))
+    if arguments["--now"]:
+        return
+    gone = {one.entry for one in freed}  # of a dry run, still there
+    kept = [one for one in engine.discarded() if one.entry not in gone]
+    if kept:
+        talk(f"{len(kept)} kept, since no week has passed or others need them; --now deletes all")
+
+
+def _fsck(engine: Engine, arguments: Arguments) -> int:
+    """8 if anything is broken, else 5 if anything could not be looked at."""
+    found = engine.fsck(arguments["VOLUME"] or "", arguments["--repair"])
+    show(render.findings(found))
+    say(render.summary(found))
+    states = {finding.state for finding in found}
+    return Corrupt.exit_code if "broken" in states else Busy.exit_code if "busy" in states else 0
+
+
+def _config(engine: Engine, arguments: Arguments) -> None:
+    words = [word for name in ("VOLUME", "KEY", "VALUE") if (word := arguments[name]) is not None]
+    named = not arguments["--global"] and len(words) > 1 and words[0] not in VALUES
+    volume = words.pop(0) if named else ""
+    key, value, *more = (*words, "", "")
+    if not key or any(more) or (arguments["--unset"] and value):
+        raise InvalidRequest("Wrong number of arguments.")
+    if not volume and not arguments["--global"]:
+        volume = os.environ.get("DVOL_VOLUME") or engine.active()
+    show(f"{engine.config(volume, key, value, arguments['--unset'])}\n")
+
+
+def _version(engine: Engine, arguments: Arguments) -> None:
+    show(f"dvol {__version__}\n")
+    answer = engine.version()
+    show(f"pool {answer.pool}, kept by dvol {answer.dvol} (protocol {answer.protocol})\n")
+
+
+COMMANDS: dict[str, Callable[[Engine, Arguments], int | None]] = {
+    "list": _list,
+    "ls": _list,
+    "init": _init,
+    "switch": _switch,
+    "rm": _rm,
+    "commit": _commit,
+    "log": _log,
+    "reset": _reset,
+    "undo": _undo,
+    "branch": _branch,
+    "checkout": _checkout,
+    "restore": _restore,
+    "gc": _gc,
+    "fsck": _fsck,
+    "config": _config,
+    "version": _version,
+}
+
+
+def _named(volume: str | None) -> str:
+    """For the verbs that act on the volume they name, and on no other."""
+    if volume is None:
+        raise InvalidRequest("Please specify a volume name.")
+    return volume
+
+
+def _volume(engine: Engine, arguments: Arguments) -> str:
+    """The volume the command names, or DVOL_VOLUME does, or the active one."""
+    if arguments["VOLUME"] is not None:
+        return str(arguments["VOLUME"])
+    return os.environ.get("DVOL_VOLUME") or engine.active()
+
+
+def _together(arguments: Arguments) -> list[str]:
+    """The volumes that are named for a verb about several."""
+    if arguments["VOLUME"] is not None:
+        raise InvalidRequest("name all volumes by --volume, or a project by --project")
+    return list(arguments["--volume"])

@@ -1,0 +1,88 @@
+"""Containers, as the engine sees them: who uses a volume, and is ended and started around a verb.
+
+`docker` asks Docker and has it done; `treatment` says what is done to whom, and `order` in which
+order. Nothing here knows a disk. Counting `Mount` calls instead of asking would be wrong: `docker
+cp` repeats a running container's id, and a daemon that dies sends no `Unmount`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from typing import TYPE_CHECKING, Protocol
+
+from dvol.errors import DockerUnusable
+
+if TYPE_CHECKING:
+    from dvol.containers.facts import Container, Ended
+
+
+DISCARD = "discard"  # a verb's purpose: the trees are put back, and what they hold is set aside
+SWITCH = "switch"  # other trees are mounted from now on, these stay as they are
+LIVE, STOP, PAUSE, KILL = "live", "stop", "pause", "kill"
+GONE = "it is gone"  # why a container can't be brought back, ever
+
+
+class Containers(Protocol):
+    """What the engine asks of containers, and has done to them.
+
+    Every call raises DockerUnusable where Docker can't be asked.
+    """
+
+    certain: bool  # whether "nobody" means that no container writes
+
+    def using(self, volumes: Collection[str], at_gate: Callable[[], int]) -> list[Container]:
+        """Those that are alive (running, paused, restarting) and have one of `volumes`, in the
+        order of their start.
+
+        One whose start is under way is waited for, unless as many wait at the gate (`at_gate`) as
+        have not come up: these it does not count. ContainerStarting if that stays unclear.
+        """
+
+    def running(self) -> dict[str, list[str]]:
+        """The names of the running containers of each volume that has some."""
+
+    def referring(self, volume: str) -> list[str]:
+        """Names of all containers that have `volume`, also stopped ones."""
+
+    def volumes_of(self, project: str) -> list[str]:
+        """The volumes that containers of a project of Compose have."""
+
+    def end(self, one: Ended, patience: float) -> bool:
+        """Stop, kill or pause a container, as it says; whether it had to be killed after
+        `patience` seconds. What is done already is no error."""
+
+    def bring_back(self, one: Ended, later: bool = False) -> str:
+        """Make a container again what it was; "" or why that is not possible. `later`: nothing is
+        done to one that somebody has started since it was noted."""
+
+    def await_health(self, one: Ended) -> str:
+        """Wait until a container that defines a health check passes it; "" or why it does not."""
+
+
+class NoContainers:
+    """Nobody to ask: there is no Docker, or, which is `certain`, the user has said that nothing
+    uses the volume."""
+
+    def __init__(self, certain: bool = False) -> None:
+        self.certain = certain
+
+    def using(self, volumes: Collection[str], at_gate: Callable[[], int]) -> list[Container]:
+        return []
+
+    def running(self) -> dict[str, list[str]]:
+        return {}
+
+    def referring(self, volume: str) -> list[str]:
+        return []
+
+    def volumes_of(self, project: str) -> list[str]:
+        return []
+
+    def end(self, one: Ended, patience: float) -> bool:
+        return False
+
+    def bring_back(self, one: Ended, later: bool = False) -> str:
+        raise DockerUnusable("the volume", "nobody is to be asked")
+
+    def await_health(self, one: Ended) -> str:
+        return ""

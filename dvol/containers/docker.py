@@ -1,0 +1,243 @@
+"""Docker itself: who uses a volume, and having containers ended and started.
+
+The only module of the engine that knows the Docker SDK, which it imports late: that costs a
+quarter of a second.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Collection, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any
+
+from dvol.containers import GONE, KILL, PAUSE, STOP
+from dvol.containers.facts import ALIVE, PAUSED, RUNNING, Container, Ended, described, mounted
+from dvol.containers.order import in_order
+from dvol.errors import ContainerStarting, DockerUnusable
+
+_PATIENCE = 10  # seconds for an answer
+_DOING = 90  # seconds for what Docker does, besides the time that a container takes to stop
+_START = 3.0  # seconds that a start takes which has passed the gate
+_START_PATIENCE = 15.0  # seconds for one that has; less than those at the gate wait
+_ATTEMPTS = 4  # a start may find another volume's gate closed
+_PROBE = 0.1  # seconds between two questions for health
+_LOOK = 0.005  # seconds between two looks whether one is answered
+_KILLED = 137  # exit code
+_HEALTH_PATIENCE = 60.0  # seconds
+_AT_ONCE = 8  # questions
+_STARTING = object()
+_LABEL = "com.docker.compose.project"
+
+
+class Docker:
+    """The Docker Engine at `url` (`unix:///...`). DockerUnusable if that can't be asked."""
+
+    certain = True
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self._clients = threading.local()  # the SDK's are for one thread each
+
+    # -- asking --------------------------------------------------------------------------------
+
+    def using(self, volumes: Collection[str], at_gate: Callable[[], int]) -> list[Container]:
+        with self._asking(", ".join(volumes)):
+            found = {one["Id"]: one for volume in volumes for one in self._having(volume)}
+            alive, starting = self._looked_at(list(found))
+            deadline = time.monotonic() + _START_PATIENCE
+            while len(starting) > at_gate() or any(_runs(found[id]) for id in starting):
+                if time.monotonic() > deadline:
+                    raise ContainerStarting(_name(found[starting[0]]))
+                more, starting = self._looked_at(starting)
+                alive += more
+        return in_order(alive)
+
+    def running(self) -> dict[str, list[str]]:
+        users: dict[str, list[str]] = {}
+        with self._asking("the volumes"):
+            for one in self._api().containers(filters={"status": ["running", "paused"]}):
+                for volume in {mount.volume for mount in map(mounted, one["Mounts"])} - {""}:
+                    users.setdefault(volume, []).append(_name(one))
+        return {volume: sorted(names) for volume, names in users.items()}
+
+    def referring(self, volume: str) -> list[str]:
+        with self._asking(volume):
+            return sorted(map(_name, self._having(volume)))
+
+    def volumes_of(self, project: str) -> list[str]:
+        with self._asking(f"the project {project}"):
+            label = [f"{_LABEL}={project}"]
+            found = self._api().containers(all=True, filters={"label": label})
+            mounts = [mounted(mount) for one in found for mount in one["Mounts"]]
+        return sorted({mount.volume for mount in mounts} - {""})
+
+    def _having(self, volume: str) -> list[dict[str, Any]]:
+        """Each container that has the volume. Docker's own filter also matches a bind mount's
+        source or a target of that text, so look again."""
+        found = self._api().containers(all=True, filters={"volume": [volume]})
+        return [one for one in found if volume in {mounted(each).volume for each in one["Mounts"]}]
+
+    def _looked_at(self, ids: list[str]) -> tuple[list[Container], list[str]]:
+        """Those that are alive, and the ids of those that have not come up yet: `inspect` waits
+        for a start, which holds the container's lock. All are asked at the same time."""
+        if not ids:
+            return [], []
+        with ThreadPoolExecutor(min(len(ids), _AT_ONCE)) as pool:
+            found = list(pool.map(self._alive, ids))
+        alive = [one for one in found if isinstance(one, Container)]
+        starting = [id for id, one in zip(ids, found, strict=True) if one is _STARTING]
+        return [one for one in alive if one.state in ALIVE], starting
+
+    def _alive(self, id: str) -> Container | object | None:
+        import requests
+
+        try:
+            inspected = self._inspected(id, _START)
+        except requests.exceptions.Timeout:
+            return _STARTING
+        return described(inspected) if inspected else None
+
+    def _inspected(self, id: str, patience: float = _PATIENCE) -> dict[str, Any] | None:
+        """None if it is gone."""
+        api = self._api()
+        answer = api.get(api._url("/containers/{0}/json", id), timeout=patience)
+        if answer.status_code == 404:
+            return None
+        answer.raise_for_status()
+        found: dict[str, Any] = answer.json()
+        return found
+
+    # -- doing ---------------------------------------------------------------------------------
+
+    def end(self, one: Ended, patience: float) -> bool:
+        from docker.errors import APIError
+
+        began = time.monotonic()
+        api = self._api(_DOING)
+        with self._asking(one.name):
+            try:
+                if one.how == PAUSE:
+                    api.pause(one.id)
+                elif one.how == KILL:
+                    api.kill(one.id)
+                else:
+                    api.stop(one.id, timeout=int(patience))
+            except APIError as error:
+                if error.status_code not in (404, 409):  # it has ended by itself
+                    raise
+            late = one.how == STOP and time.monotonic() - began >= patience
+            state = (self._inspected(one.id) or {}).get("State", {}) if late else {}
+        return bool(state.get("ExitCode") == _KILLED)
+
+    def bring_back(self, one: Ended, later: bool = False) -> str:
+        from docker.errors import APIError
+
+        reason = ""
+        with self._asking(one.name):
+            for attempt in range(_ATTEMPTS):
+                found = self._inspected(one.id, _DOING)
+                if found is None:
+                    return GONE
+                if later and found["State"]["StartedAt"] != one.started:
+                    return ""
+                try:
+                    self._bring_back(one, found["State"])
+                    return ""
+                except APIError as error:
+                    reason = str(error.explanation or error)
+                time.sleep(attempt)
+        return reason
+
+    def _bring_back(self, one: Ended, state: dict[str, Any]) -> None:
+        api = self._api(_DOING)
+        if one.how == PAUSE:
+            if state["Paused"]:
+                api.unpause(one.id)
+            return
+        if not state["Running"]:
+            api.start(one.id)
+        if one.was == PAUSED and not state["Paused"]:
+            api.pause(one.id)
+
+    def await_health(self, one: Ended) -> str:
+        """By running the check itself every 100 ms: Docker's own first probe comes only after
+        its whole interval."""
+        deadline = time.monotonic() + _HEALTH_PATIENCE
+        with self._asking(one.name):
+            check = _health_check(self._inspected(one.id) or {})
+            if one.how == PAUSE or one.was == PAUSED or not check:
+                return ""
+            while time.monotonic() < deadline:
+                state = (self._inspected(one.id) or {}).get("State", {})
+                if not state.get("Running"):
+                    return f"it has exited ({state.get('ExitCode', 'and is gone')})"
+                if self._passes(one.id, check, deadline):
+                    return ""
+                time.sleep(_PROBE)
+        return f"its health check has not passed for {_HEALTH_PATIENCE:.0f} s"
+
+    def _passes(self, id: str, check: list[str], deadline: float) -> bool:
+        from docker.errors import APIError
+
+        api = self._api()
+        try:
+            execution = api.exec_create(id, check)["Id"]
+            api.exec_start(execution, detach=True)  # else a check that hangs would hang us
+            while (seen := api.exec_inspect(execution))["Running"]:
+                if time.monotonic() > deadline:
+                    return False
+                time.sleep(_LOOK)
+            return bool(seen["ExitCode"] == 0)
+        except APIError:  # it restarts, or has just ended
+            return False
+
+    # ------------------------------------------------------------------------------------------
+
+    def _api(self, patience: int = _PATIENCE) -> Any:
+        clients, name = vars(self._clients), f"within {patience} s"
+        if name not in clients:
+            import docker
+
+            clients[name] = docker.APIClient(self.url, version="auto", timeout=patience)
+        return clients[name]
+
+    @contextmanager
+    def _asking(self, subject: str) -> Iterator[None]:
+        """Whatever goes wrong between Docker and us is one refusal."""
+        import docker
+        import requests
+
+        odd_answer = (KeyError, TypeError, AttributeError, ValueError)  # or an odd DOCKER_HOST
+        refused = (docker.errors.DockerException, requests.exceptions.RequestException, OSError)
+        try:
+            yield
+        except (*refused, *odd_answer) as error:
+            raise DockerUnusable(subject, _reason(error)) from error
+
+
+def _runs(listed: dict[str, Any]) -> bool:
+    """One that restarts may wait at the gate; one that runs does not."""
+    return listed["State"] in (RUNNING, PAUSED)
+
+
+def _name(listed: dict[str, Any]) -> str:
+    return str((listed.get("Names") or [listed["Id"][:12]])[0])
+
+
+def _health_check(inspected: dict[str, Any]) -> list[str]:
+    """The command, [] if there is none."""
+    test = (inspected.get("Config", {}).get("Healthcheck") or {}).get("Test") or ["NONE"]
+    if test[0] == "CMD":
+        return list(test[1:])
+    return ["/bin/sh", "-c", test[1]] if test[0] == "CMD-SHELL" else []
+
+
+def _reason(error: BaseException) -> str:
+    """The innermost cause: the SDK wraps a refused connection four times over."""
+    cause: BaseException = error
+    while cause.__cause__ or cause.__context__:
+        cause = cause.__cause__ or cause.__context__ or cause
+    return getattr(cause, "strerror", None) or str(cause)

@@ -1,0 +1,55 @@
+"""The note of the containers that a verb has ended: `ended.json` in each of its volumes.
+
+It is durable before anything is done to them, and goes when they run again, so that whoever comes
+after a death can bring them back. Whoever changes it holds the volume's lock.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection
+from contextlib import suppress
+from typing import Any
+
+from dvol.atomic import read_json, replace_json, sync_directory
+from dvol.containers.facts import Ended
+from dvol.errors import BadDocument
+from dvol.layout import VolumeLayout
+
+
+def noted(volume: VolumeLayout) -> list[Ended]:
+    """Those that are noted, in the order of their start."""
+    try:
+        document = read_json(volume.ended)
+    except FileNotFoundError:
+        return []
+    listed = document.get("containers") if isinstance(document, dict) else None
+    if not isinstance(listed, list) or not all(isinstance(one, dict) for one in listed):
+        raise BadDocument(str(volume.ended), "it names no containers")
+    return [_read(one) for one in listed]
+
+
+def note(volume: VolumeLayout, ended: list[Ended]) -> None:
+    """Add to those that are noted already and were not brought back."""
+    ids = {one.id for one in ended}
+    _write(volume, [one for one in noted(volume) if one.id not in ids] + ended)
+
+
+def forget(volume: VolumeLayout, ids: Collection[str]) -> None:
+    """These run again, or are gone."""
+    with suppress(OSError):  # else whoever comes next finds that they run
+        left = [one for one in noted(volume) if one.id not in ids]
+        if left:
+            _write(volume, left)
+        else:
+            os.unlink(volume.ended)
+            sync_directory(volume.own)
+
+
+def _write(volume: VolumeLayout, ended: list[Ended]) -> None:
+    document = {"containers": [one._asdict() for one in ended]}
+    replace_json(volume.ended, document, volume.staging)
+
+
+def _read(facts: dict[str, Any]) -> Ended:
+    return Ended(*(str(facts.get(field, "")) for field in Ended._fields))

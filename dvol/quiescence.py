@@ -1,0 +1,297 @@
+"""The quiet part of a verb: its gates closed, its containers ended, and all of it undone again.
+
+The one place that composes containers and volumes. Whom a verb ends is noted on disk first, so
+that whoever comes after a crash can bring them back; the gates open before that, since a
+container's start passes them.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from typing import TYPE_CHECKING
+
+from dvol.containers import GONE, Containers
+from dvol.door import MOUNT_PATIENCE
+from dvol.errors import (
+    BadDocument,
+    ContainerBusy,
+    ContainerStarting,
+    DvolError,
+    NotBroughtBack,
+    VolumeBusy,
+)
+from dvol.layout import VolumeLayout
+from dvol.locks import held, slots_held
+from dvol.model import Wishes
+
+if TYPE_CHECKING:
+    from dvol.containers.facts import Container, Ended
+
+_PATIENCE = 60.0  # seconds for a container to end by itself; ten are too few for databases
+_ATTEMPTS = 5
+_OTHERS_PATIENCE = 60.0  # seconds for another verb that has ended one of our containers
+
+
+class Quiescence:
+    """The quiet part of `verb` on some volumes, whose locks are held; `tell` hears each step.
+
+    `purpose` is as in `containers.treatment`. `before_end` is called when it is clear that
+    containers will be ended, and none is yet: what it refuses has no consequences.
+    """
+
+    def __init__(
+        self,
+        containers: Containers,
+        volumes: Sequence[VolumeLayout],
+        verb: str,
+        purpose: str,
+        wishes: Wishes,
+        tell: Callable[[str], None],
+        before_end: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.containers = containers
+        self.volumes = volumes
+        self.verb = verb
+        self.purpose = purpose
+        self.wishes = wishes
+        self.tell = tell
+        self.before_end = before_end
+        self.state = ""  # of what is frozen: "", or how the last of its writers was quieted
+        self._names = frozenset(volume.name for volume in volumes)
+        self._ended: list[Ended] = []
+        self._known: list[Container] = []
+        self._in_doubt = False
+        self._failed = ""
+
+    def require_possible(self) -> None:
+        """Raise now what `quiet` would, as far as that can be told before the gates are closed."""
+        self._treated(self._using())
+
+    @contextmanager
+    def quiet(self) -> Iterator[bool]:
+        """Yields whether it is certain that every writer has ended. Afterwards the gates are open
+        again and what ran before runs, or `finish` will say what does not."""
+        with ExitStack() as locks:
+            try:
+                with ExitStack() as gates:
+                    self._known = self._hold(locks, gates)
+                    yield self._end_containers()
+            finally:
+                self._bring_back()
+
+    def refuse_latecomers(self) -> None:
+        """To be called while it is quiet, before anything happens that can't be taken back: where
+        somebody waited at the gate another container may have been starting."""
+        if self._in_doubt:
+            running = self.containers.running()
+            names = {name for volume in self._names for name in running.get(volume, [])}
+            for name in names - {one.name for one in self._known}:
+                raise ContainerStarting(name)
+
+    def finish(self) -> None:
+        """Once the verb is done: wait for health; NotBroughtBack if a container is missing."""
+        if self._failed:
+            raise NotBroughtBack(self.verb, self._failed)
+        for one in self._ended if self.wishes.wait else []:
+            try:
+                reason = self.containers.await_health(one)
+            except DvolError as error:
+                reason = f"it is not known to be well: {error}"
+            if reason:
+                self.tell(f"warning: {one.name} runs again, but {reason}")
+
+    def _hold(self, locks: ExitStack, gates: ExitStack) -> list[Container]:
+        """Lock the containers that use the volumes, close the gates, and ask again: one that
+        passed a gate before it closed is found by that. All of them are returned."""
+        for _ in range(_ATTEMPTS):
+            expected = self._claim(locks)
+            gates.enter_context(gates_closed(self.volumes, self.verb))
+            found = self._using()
+            new = [one.name for one in found if one.id not in expected]
+            if not new:
+                return found
+            gates.close()
+            locks.close()
+        raise ContainerStarting(new[0])
+
+    def _claim(self, locks: ExitStack) -> set[str]:
+        """The ids of the containers that use the volumes, once no other verb is at work on one.
+
+        It may have ended one for another of its volumes, and will start it again. The gates are
+        still open meanwhile, since that start has to pass them.
+        """
+        found = self._using()
+        if any(one.how for one in self._treated(found)):
+            self.before_end()
+        pool = self.volumes[0].pool
+        names = {pool.container_lock(one.id): one.name for one in found}
+        for lock in sorted(names):
+            if not locks.enter_context(held(lock, self.verb, _OTHERS_PATIENCE)):
+                raise ContainerBusy(names[lock])
+        return {one.id for one in found}
+
+    def _using(self) -> list[Container]:
+        return self.containers.using(sorted(self._names), self._waiting_at_gate)
+
+    def _waiting_at_gate(self) -> int:
+        waiting = sum(slots_held(volume.waiting) for volume in self.volumes)
+        self._in_doubt |= waiting > 0
+        return waiting
+
+    def _end_containers(self) -> bool:
+        """Whether it is certain that all writers have ended."""
+        found = self._known
+        if not found:
+            return self.containers.certain
+        treated = self._treated(found)
+        wanted = [one for one in treated if one.how]
+        by_id = {one.id: one for one in found}
+        self._note([one for one in wanted if _comes_back(one, by_id[one.id])])
+        killed = self._end_all(found, {one.id: one for one in wanted})
+        writers = {one.id for one in found if one.writes_to(self._names)}
+        self.state = _state([one for one in treated if one.id in writers], killed)
+        return self.state in ("", "stopped", "killed")
+
+    def _treated(self, found: list[Container]) -> list[Ended]:
+        """What is to be done to each, in the order of their start; those that are left alone have
+        no `how`."""
+        if not found:
+            return []
+        from dvol.containers.facts import Ended
+        from dvol.containers.treatment import treatment
+
+        how = partial(treatment, volumes=self._names, purpose=self.purpose, force=self.wishes.force)
+        return [Ended(one.id, one.name, how(one), one.state, one.started) for one in found]
+
+    def _note(self, wanted: list[Ended]) -> None:
+        if wanted:
+            from dvol.ended import note
+
+            for volume in self.volumes:
+                note(volume, wanted)
+
+    def _end_all(self, found: list[Container], wanted: dict[str, Ended]) -> bool:
+        """Whether any had to be killed. Those that need no other of them end at the same time."""
+        from dvol.containers.order import waves
+
+        killed: list[bool] = []
+        for wave in reversed(waves(found)):
+            ends = [partial(self._end, wanted[one.id], one) for one in wave if one.id in wanted]
+            killed += _together(ends)
+        return any(killed)
+
+    def _end(self, one: Ended, container: Container) -> bool:
+        """Whether it had to be killed."""
+        wanted = (self.wishes.patience, container.stop_timeout, _PATIENCE)
+        patience = next(seconds for seconds in wanted if seconds >= 0)
+        began = time.monotonic()
+        if _comes_back(one, container):
+            self._ended.append(one)  # before: what was asked may happen, whatever is answered
+        killed = self.containers.end(one, patience)
+        self._told(_DONE[one.how], one.name, began)
+        if killed:
+            self.tell(f"warning: {one.name} was killed, since it did not stop in {patience:.0f} s")
+        return killed
+
+    def _bring_back(self) -> None:
+        """In the order of their start. Those that do not come back stay noted."""
+        order = [one.id for one in self._known]
+        self._ended.sort(key=lambda one: order.index(one.id))
+        back = {one.id for one in self._ended if self._is_back(one)}
+        if self._ended:
+            from dvol.ended import forget
+
+            for volume in self.volumes:
+                forget(volume, back)
+
+    def _is_back(self, one: Ended) -> bool:
+        began = time.monotonic()
+        reason = _brought_back(self.containers, one)
+        if reason:
+            self._failed = self._failed or f"{one.name} ({reason})"
+            self.tell(f"warning: {one.name} could not be started again: {reason}")
+        else:
+            self._told(_UNDONE[one.how], one.name, began)
+        return reason in ("", GONE)
+
+    def _told(self, what: str, name: str, began: float) -> None:
+        self.tell(f"{what} {name} ({time.monotonic() - began:.1f} s)")
+
+
+_DONE = {"stop": "stopped", "kill": "killed", "pause": "paused"}
+_UNDONE = {"stop": "started", "kill": "started", "pause": "unpaused"}
+
+
+@contextmanager
+def gates_closed(volumes: Sequence[VolumeLayout], verb: str) -> Iterator[None]:
+    """Nobody mounts them meanwhile."""
+    with ExitStack() as gates:
+        for volume in volumes:
+            if not gates.enter_context(held(volume.gate, verb, MOUNT_PATIENCE)):
+                raise VolumeBusy(volume.name, ": a container is being started on it")
+        yield
+
+
+def recover(containers: Containers, volume: VolumeLayout, tell: Callable[[str], None]) -> bool:
+    """Bring back what a dead verb has ended; the volume's lock is held. False if something does not
+    come back: it stays noted."""
+    if not volume.ended.exists():
+        return True
+    from dvol.ended import forget, noted
+
+    back = set()
+    try:
+        left = noted(volume)
+    except BadDocument as error:
+        tell(f"warning: {error}")
+        return False
+    for one in left:
+        reason = _brought_back(containers, one, later=True)
+        if reason:
+            tell(f"warning: {one.name}, which a verb had stopped, does not run: {reason}")
+        else:
+            tell(f"{one.name}, which a verb that died had stopped, runs again")
+        if reason in ("", GONE):
+            back.add(one.id)
+    forget(volume, back)
+    return len(back) == len(left)
+
+
+def _brought_back(containers: Containers, one: Ended, later: bool = False) -> str:
+    """As `Containers.bring_back`; that Docker can't be asked is a reason as well."""
+    try:
+        return containers.bring_back(one, later)
+    except DvolError as error:
+        return str(error)
+
+
+def _comes_back(one: Ended, container: Container) -> bool:
+    """Not one that removes itself when it ends."""
+    return one.how == "pause" or not container.removes_itself
+
+
+def left_stopped(volume: VolumeLayout) -> bool:
+    """Whether a verb has ended something there that is not known to run again."""
+    return volume.ended.exists()
+
+
+def _together(works: Sequence[Callable[[], bool]]) -> list[bool]:
+    """Do them at the same time; the first failure is raised when all have ended."""
+    if len(works) < 2:
+        return [work() for work in works]
+    from concurrent.futures import ThreadPoolExecutor  # late: one container is the rule
+
+    with ThreadPoolExecutor(len(works)) as pool:
+        return [future.result() for future in [pool.submit(work) for work in works]]
+
+
+def _state(writers: list[Ended], killed: bool) -> str:
+    """How those that write to a tree were quieted: the weakest counts."""
+    if any(not one.how and one.was != "paused" for one in writers):
+        return "live"
+    if any(one.how in ("", "pause") for one in writers):
+        return "paused"
+    return "" if not writers else "killed" if killed else "stopped"
