@@ -27,7 +27,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]):
     """What the daemon and the plugin said stands beside a failure."""
     report = yield
     engine = getattr(item, "funcargs", {}).get("engine")
-    if report.failed and engine is not None:
+    if report.failed and engine is not None and engine.root.exists():
         report.sections.append(("log of the Engine", "\n".join(engine.logs().splitlines()[-40:])))
     return report
 

@@ -82,6 +82,26 @@ class Installed:
             self.engine.docker("volume", "rm", volume)
 
 
+@dataclass
+class InstalledAt(Installed):
+    """dvol with its data in `place`, and not where the Engine's own are."""
+
+    place: Path = Path()
+
+    @property
+    def env(self) -> dict[str, str]:
+        return super().env | {"DATA": str(self.place)}
+
+    @property
+    def pool(self) -> Path:
+        return self.place / "dvol" / "volumes"
+
+    def leave(self) -> None:
+        """Let go of the disk."""
+        self.clear()
+        self.make("uninstall")
+
+
 def run(
     command: list[str], env: dict[str, str], check: bool = True
 ) -> subprocess.CompletedProcess[str]:
@@ -100,3 +120,11 @@ def wait_for(what: Callable[[], bool], told: str) -> None:
     while not what():
         assert time.monotonic() < deadline, f"never came about: {told}"
         time.sleep(0.1)
+
+
+def server_pid(installed: Installed) -> int:
+    """The server's process, as the runtime knows it."""
+    id = installed.engine.docker("plugin", "inspect", "-f", "{{.Id}}", "dvol").stdout.strip()
+    root = installed.engine.exec_root / "runtime-runc" / "plugins.moby"
+    state = run(["runc", "--root", str(root), "state", id], installed.env).stdout
+    return int(json.loads(state)["pid"])

@@ -8,12 +8,10 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 
-from tests.docker.installed import Installed
+from tests.docker.installed import InstalledAt
 from tests.lab import Unavailable, images
 from tests.lab.engine import Engine
 from tests.lab.filesystems import mounted
@@ -21,23 +19,8 @@ from tests.lab.filesystems import mounted
 SUBVOLUME = 256  # the inode of every subvolume's root
 
 
-@dataclass
-class OnBtrfs(Installed):
-    """dvol with its data in `place`, and not where the Engine's own are."""
-
-    place: Path = Path()
-
-    @property
-    def env(self) -> dict[str, str]:
-        return super().env | {"DATA": str(self.place)}
-
-    @property
-    def pool(self) -> Path:
-        return self.place / "dvol" / "volumes"
-
-
 @pytest.fixture
-def on_btrfs() -> Iterator[OnBtrfs]:
+def on_btrfs() -> Iterator[InstalledAt]:
     with ExitStack() as undo:
         try:
             engine = undo.enter_context(Engine())
@@ -45,14 +28,13 @@ def on_btrfs() -> Iterator[OnBtrfs]:
         except Unavailable as reason:
             pytest.skip(str(reason))
         images.busybox(engine)
-        plugin = OnBtrfs(engine, place=place)
+        plugin = InstalledAt(engine, place=place)
         plugin.make("install")
         yield plugin
-        plugin.clear()
-        plugin.make("uninstall")  # which lets go of the disk
+        plugin.leave()
 
 
-def test_commit_reset_and_undo_are_snapshots(on_btrfs: OnBtrfs) -> None:
+def test_commit_reset_and_undo_are_snapshots(on_btrfs: InstalledAt) -> None:
     on_btrfs.dvol("init", "shop_db")
     on_btrfs.container("shop_db", "echo hello > /data/file")
     commit = on_btrfs.dvol("commit", "-m", "Hello", "shop_db").stdout.strip()

@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from tests.docker.installed import Installed, run, wait_for
+from tests.docker.installed import Installed, run, server_pid, wait_for
 from tests.lab import Unavailable
 from tests.lab.registry import Registry
 
@@ -35,14 +35,6 @@ def all_there(installed: Installed, volume: str) -> bool:
 def running(installed: Installed, name: str) -> bool:
     shown = installed.engine.docker("inspect", "-f", "{{.State.Running}}", name, check=False)
     return shown.stdout.strip() == "true"
-
-
-def pid(installed: Installed) -> int:
-    """The server's process, as the runtime knows it."""
-    id = installed.engine.docker("plugin", "inspect", "-f", "{{.Id}}", "dvol").stdout.strip()
-    root = installed.engine.exec_root / "runtime-runc" / "plugins.moby"
-    state = run(["runc", "--root", str(root), "state", id], installed.env).stdout
-    return int(json.loads(state)["pid"])
 
 
 def log_since(installed: Installed, mark: int) -> str:
@@ -78,7 +70,7 @@ def test_disabling_and_enabling_loses_nothing(installed: Installed, precious: st
 
 def test_a_killed_server_comes_back_by_itself(installed: Installed, precious: str) -> None:
     installed.start(precious, "app")
-    os.kill(pid(installed), 9)
+    os.kill(server_pid(installed), 9)
     wait_for(lambda: installed.dvol("list", check=False).returncode == 0, "the server is back")
     assert installed.engine.docker("exec", "app", "cat", "/data/file").stdout == "uncommitted\n"
     installed.engine.docker("rm", "-f", "app")

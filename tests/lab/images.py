@@ -3,6 +3,7 @@
 Each builder returns the tag it made. What runs in them, and on which volumes, is the tests' own.
 """
 
+import hashlib
 import io
 import os
 import re
@@ -15,6 +16,7 @@ from tests.lab import Unavailable
 from tests.lab.engine import Engine
 
 SHELL = "busybox:latest"
+BUILD = Path(__file__).parents[2] / "build"
 
 
 def busybox(engine: Engine, tag: str = SHELL) -> str:
@@ -37,6 +39,37 @@ def with_content(engine: Engine, tag: str = "with-content:latest") -> str:
         "RUN mkdir -p /data/sub && echo seed > /data/seed && chmod 0640 /data/seed"
         " && chown -R 999:999 /data && chmod 0700 /data",
     )
+
+
+def debian(engine: Engine, tag: str, packages: tuple[str, ...], *options: str) -> str:
+    """An image of Debian's own packages, made by mmdebstrap; its archive is kept in build/."""
+    if engine.docker("image", "inspect", tag, check=False).returncode:
+        archive = _bootstrapped(tag, packages, options)
+        subprocess.run(
+            ["docker", "import", str(archive), tag], env=engine.env, check=True, capture_output=True
+        )
+    return tag
+
+
+def _bootstrapped(tag: str, packages: tuple[str, ...], options: tuple[str, ...]) -> Path:
+    """Named by what it was made from, so that a change makes a new one."""
+    command = [
+        *("mmdebstrap", "--quiet", "--format=tar", "--variant=minbase", "--skip=output/dev"),
+        *(f"--dpkgopt=path-exclude=/usr/share/{part}/*" for part in ("doc", "man", "locale")),
+        *(f"--include={','.join(packages)}", *options, "trixie"),
+    ]
+    if shutil.which("mmdebstrap") is None:
+        raise Unavailable("mmdebstrap is not installed")
+    made_from = hashlib.sha256("\0".join(command).encode()).hexdigest()[:12]
+    archive = BUILD / f"{tag.partition(':')[0]}-{os.uname().machine}-{made_from}.tar"
+    if not archive.exists():
+        BUILD.mkdir(exist_ok=True)
+        part = archive.with_suffix(".part")
+        done = subprocess.run([*command, str(part)], capture_output=True, text=True)
+        if done.returncode:
+            raise Unavailable(f"mmdebstrap: {done.stderr[-600:]}")
+        part.rename(archive)
+    return archive
 
 
 def _build(engine: Engine, tag: str, *lines: str) -> str:

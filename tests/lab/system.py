@@ -47,6 +47,7 @@ NEEDS = (
     Need(KEYRING, "debian-archive-keyring", "make plugin where no registry answers"),
     Need("busybox", "busybox-static", "demo on a real Engine, docker ring"),
     Need("docker-registry", "docker-registry", "push and install in the docker ring"),
+    Need("docker-compose", "docker-compose", "Compose in the docker ring"),
     *FILE_SYSTEMS,
     Need("setfacl", "acl", "fidelity of ACLs"),
     Need("setfattr", "attr", "fidelity of extended attributes"),

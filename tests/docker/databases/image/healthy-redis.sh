@@ -1,0 +1,2 @@
+#!/bin/sh
+test "$(redis-cli -p "$PORT" ping)" = PONG
