@@ -1,0 +1,168 @@
+"""For pytest: volumes that are put back to a commit before each test, module or session.
+
+    # conftest.py
+    from dvol.pytest_plugin import volumes
+
+    database = volumes("shop_db", to="seed", ready=("127.0.0.1", 5432))
+
+    # test_orders.py
+    def test_an_order_can_be_cancelled(database): ...
+
+pytest loads this for whoever has dvol installed, so nothing that takes time is imported before a
+fixture of it is used.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, Literal
+
+import pytest
+
+if TYPE_CHECKING:
+    from dvol.engine import Engine
+    from dvol.model import Commit
+
+_PAUSE = 0.02  # seconds between two tries to connect
+_HANGS_UP = 0.05  # seconds in which a proxy does, if it does
+_FAILED = pytest.StashKey[list[str]]()
+
+Ready = Callable[[], object] | tuple[str, int] | None
+Scope = Literal["function", "class", "module", "package", "session"]
+
+
+class Volumes:
+    """Some volumes that tests may do anything to, and the engine that keeps them."""
+
+    def __init__(self, engine: Engine, names: tuple[str, ...], to: str, ready: Ready) -> None:
+        self.engine = engine
+        self.names = names
+        self.ready = ready
+        self._commits = [self._resolved(name, to) for name in names]
+
+    def reset(self) -> None:
+        """Put them all back, as one if they were committed so; returns when the service answers."""
+        groups = {commit.group for commit in self._commits}
+        if len(self.names) > 1 and len(groups) == 1 and groups != {""}:
+            self.engine.reset_together(list(self.names), "", self._commits[0].id)
+        else:
+            for name, commit in zip(self.names, self._commits, strict=True):
+                self.engine.reset(name, commit.id)
+        if self.ready is not None:
+            await_ready(self.ready)
+
+    def keep(self, name: str) -> list[str]:
+        """Commit the volumes as they are, on a branch of its own, and go back to the one before;
+        returns the branches."""
+        return [self._keep(volume, name) for volume in self.names]
+
+    def _keep(self, volume: str, name: str) -> str:
+        branches = self.engine.branches(volume)
+        [current] = [one.name for one in branches if one.current]
+        branch = _free(re.sub(r"[^\w.-]+", "-", name)[:100], {one.name for one in branches})
+        [head] = [one.head for one in branches if one.current]
+        self.engine.commit(volume, name, "dvol's pytest plugin <pytest@localhost>")
+        self.engine.branch(volume, branch)
+        self.engine.checkout(volume, current)
+        self.engine.reset(volume, head)  # the branch is what it was
+        return branch
+
+    def _resolved(self, volume: str, to: str) -> Commit:
+        """A revision, or else the newest commit whose message begins with that line."""
+        from dvol.errors import InvalidRequest, NotFound
+
+        try:
+            return self.engine.log(volume, to)[0]
+        except (NotFound, InvalidRequest, IndexError):
+            for commit in self.engine.log(volume):
+                if commit.message.split("\n")[0] == to:
+                    return commit
+            raise
+
+
+def volumes(
+    *names: str,
+    to: str = "HEAD",
+    scope: Scope = "function",
+    ready: Ready = None,
+    keep_failed: bool = False,
+    pool: str = "",
+    host: str = "",
+) -> Any:
+    """A fixture that puts the volumes back before each test (or module, or session: `scope`).
+
+    `to` is a revision, or the first line of a commit's message. `ready` is waited for: a host and
+    a port, or a function that raises until all is well. With `keep_failed`, or `--dvol-keep`, what
+    a failed test has left is committed on a branch named after it. The fixture's value is the
+    `Volumes`.
+    """
+
+    @pytest.fixture(scope=scope)
+    def fixture(request: pytest.FixtureRequest) -> Iterator[Volumes]:
+        import dvol
+
+        own = host or ("" if pool else os.environ.get("DVOL_HOST", ""))
+        engine = dvol.open(pool, own, os.environ.get("DOCKER_HOST", ""))
+        found = Volumes(engine, names, to, ready)
+        found.reset()
+        yield found
+        failed = request.node.stash.get(_FAILED, [])
+        if failed and (keep_failed or request.config.getoption("--dvol-keep")):
+            for branch in found.keep(f"failed-{failed[-1]}"):
+                print(f"dvol: what it left is on branch '{branch}'")  # noqa: T201  pytest shows it
+
+    return fixture
+
+
+def await_ready(ready: Callable[[], object] | tuple[str, int], patience: float = 60.0) -> None:
+    """Return when the service answers; what it said last is raised after `patience` seconds."""
+    deadline = time.monotonic() + patience
+    while True:
+        try:
+            _connect(*ready) if isinstance(ready, tuple) else ready()
+            return
+        except Exception:
+            if time.monotonic() > deadline:
+                raise
+        time.sleep(_PAUSE)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.getgroup("dvol").addoption(
+        "--dvol-keep",
+        action="store_true",
+        help="commit what failed tests leave in their volumes, each on a branch of its own",
+    )
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Any:
+    """Fixtures learn whether a test of theirs has failed."""
+    report = yield
+    if report.when == "call" and report.failed:
+        for node in item.listchain():
+            node.stash.setdefault(_FAILED, []).append(item.name)
+    return report
+
+
+def _connect(host: str, port: int) -> None:
+    """Docker's proxy takes connections for a service that is not there yet, and hangs up."""
+    import socket
+
+    with socket.create_connection((host, port), timeout=1.0) as connection:
+        connection.settimeout(_HANGS_UP)
+        try:
+            if not connection.recv(1):
+                raise ConnectionResetError(f"{host}:{port} hung up")
+        except TimeoutError:  # it waits for us to speak
+            return
+
+
+def _free(name: str, taken: set[str]) -> str:
+    number = 1
+    while (found := name if number == 1 else f"{name}-{number}") in taken:
+        number += 1
+    return found

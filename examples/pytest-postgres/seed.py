@@ -1,0 +1,18 @@
+"""What every test begins with: three customers and a hundred orders."""
+
+import os
+
+import psycopg
+
+ADDRESS = f"host=127.0.0.1 port={os.environ.get('PGPORT', '5432')} user=postgres"
+
+if __name__ == "__main__":
+    with psycopg.connect(ADDRESS) as connection:
+        connection.execute("CREATE TABLE customers (id int PRIMARY KEY, name text NOT NULL)")
+        connection.execute(
+            "CREATE TABLE orders (id int PRIMARY KEY, customer int REFERENCES customers, total int)"
+        )
+        connection.execute("INSERT INTO customers VALUES (1, 'Ann'), (2, 'Bob'), (3, 'Eve')")
+        connection.execute(
+            "INSERT INTO orders SELECT n, n % 3 + 1, n * 10 FROM generate_series(1, 100) n"
+        )
