@@ -48,6 +48,8 @@ test-crash: setup                       ## Every point of the crash rings; count
 bench: .venv/.ready                     ## Times beside cp, rsync, restic, btrfs; BENCH="ext4:database" for a part
 	@$(PYTHON) tests/lab/system.py bench
 	$(BIN)/python -m tests.bench $(BENCH)
+bench-docker: setup                     ## A running PostgreSQL: put back, frozen, at work
+	$(BIN)/python -m tests.bench.databases
 lint: .venv/.ready                      ## Style
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -117,5 +119,5 @@ build/sources: FORCE
 	@mkdir -p build && printf '%s\n' $(SOURCES) | cmp -s - $@ || printf '%s\n' $(SOURCES) > $@
 FORCE:
 
-.PHONY: help setup demo test test-quick test-crash bench lint types check plugin cli install uninstall push exec \
+.PHONY: help setup demo test test-quick test-crash bench bench-docker lint types check plugin cli install uninstall push exec \
   clean system FORCE

@@ -10,6 +10,7 @@ from tests.bench.results import Case, Results
 from tests.bench.rounds import SLOW
 from tests.bench.workloads import GIB, MIB, WORKLOADS
 
+BEGIN = "<!-- make bench-docker -->"  # from here on another benchmark writes
 KINDS = {"ext4": "ext4", "xfs": "XFS (reflink)", "btrfs": "btrfs"}
 INTRODUCTION = """\
 # Performance
@@ -40,7 +41,8 @@ def write(results: Results, path: Path) -> None:
     """The page, and the picture beside it."""
     picture = path.with_suffix(".svg")
     picture.write_text(plot.svg(results))
-    path.write_text("\n".join(_sections(results, picture.name)))
+    others = path.read_text().partition(BEGIN)[1:] if path.exists() else ()
+    path.write_text("\n".join(_sections(results, picture.name)) + "\n" + "".join(others))
 
 
 def _sections(results: Results, picture: str) -> Iterator[str]:

@@ -1,0 +1,371 @@
+"""`python -m tests.bench.databases`: a running PostgreSQL of 1 GiB, put back, frozen, at work.
+
+Writes its section of docs/performance.md. Real Engine, real pgbench; each peer has its turn in
+every round on the same data. A reset counts from the start of the command until the server that
+was started after it has answered a query.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psycopg
+
+from tests.bench.page import BEGIN
+from tests.bench.subject import ROOT
+from tests.bench.tables import seconds, table
+from tests.docker.databases.engines import POSTGRES, free_port, image
+from tests.docker.installed import Installed, InstalledAt
+from tests.lab.engine import Engine
+from tests.lab.filesystems import mounted
+
+KEPT = ROOT / "build" / "bench" / "databases.json"
+DOCUMENT = ROOT / "docs" / "performance.md"
+SIZE = 12 << 30  # bytes of the disk
+SCALE = 68  # of pgbench: 1 GiB
+WORK = 3  # seconds of pgbench before each reset
+RATES = 10  # pairs of runs
+RATE_TIME = 10  # seconds of each
+NAME = "shop_db"
+
+
+@dataclass
+class Database:
+    """PostgreSQL in a container, on a volume of dvol's or of Docker's own driver."""
+
+    installed: Installed
+    name: str = NAME
+    driver: str = "dvol"
+    port: int = field(default_factory=free_port)
+
+    def run(self) -> None:
+        options = ("-d", "--name", self.name, "--network", "host", "-e", f"PORT={self.port}")
+        volume = ("--volume-driver", self.driver, "-v", f"{self.name}:/data")
+        tag = image(self.installed, POSTGRES)
+        self.installed.engine.docker("run", *options, *volume, tag)
+        self.await_answer("")
+
+    def sh(self, command: str, check: bool = True) -> str:
+        words = ("exec", "-u", "postgres", "-e", "PGUSER=postgres", "-e", "PGHOST=/tmp")
+        place = ("-e", f"PGPORT={self.port}", self.name, "sh", "-c")
+        found = self.installed.engine.docker(*words, *place, f"cd /tmp; {command}", check=check)
+        return found.stdout
+
+    def pgbench(self, time: int) -> float:
+        """Transactions per second."""
+        told = self.sh(f"pgbench -n -c 4 -j 2 -T {time} postgres")
+        [line] = [line for line in told.splitlines() if line.startswith("tps")]
+        return float(line.split()[2])
+
+    def born(self) -> str:
+        """When the server that answers was started."""
+        address = f"host=127.0.0.1 port={self.port} user=postgres connect_timeout=2"
+        with psycopg.connect(address) as connection:
+            connection.execute("SELECT count(*) FROM pg_class")
+            return str(connection.execute("SELECT pg_postmaster_start_time()").fetchone())
+
+    def await_answer(self, before: str) -> None:
+        """Until a server answers that was not there `before`."""
+        deadline = time.monotonic() + 120
+        while time.monotonic() < deadline:
+            try:
+                if self.born() != before:
+                    return
+            except psycopg.Error:
+                pass
+            time.sleep(0.005)
+        raise TimeoutError("PostgreSQL does not answer")
+
+
+def back(database: Database, *words: str) -> float:
+    """Seconds from the start of a command until a new server has answered."""
+    before = database.born()
+    start = time.perf_counter()
+    process = subprocess.Popen(
+        words, env=database.installed.env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    database.await_answer(before)
+    taken = time.perf_counter() - start
+    if process.wait():
+        raise RuntimeError(f"{words} failed")
+    return taken
+
+
+def resets(database: Database, rounds: int, kind: str, place: Path) -> dict[str, list[float]]:
+    """Each way back, after real work, in turns."""
+    bare = f"docker kill {NAME} && docker start {NAME}"
+    ways: dict[str, Callable[[], float]] = {
+        "dvol reset": lambda: back(database, "dvol", "reset", "--hard", "--no-wait", "HEAD", NAME),
+        "docker kill, start": lambda: back(database, "sh", "-c", bare),
+    }
+    if kind == "ext4":
+        ways["cp of what changed"] = lambda: copy_changed(database, place)
+    found: dict[str, list[float]] = {}
+    for number in range(rounds + 1):
+        for name, way in ways.items():
+            database.pgbench(WORK)
+            taken = way()
+            if number:
+                found.setdefault(name, []).append(taken)
+    return found
+
+
+def copy_changed(database: Database, place: Path) -> float:
+    """A durable cp of the files that differ from the last commit."""
+    volume = database.installed.pool / NAME
+    lines = json.loads((volume / "branches" / "master.json").read_text())
+    frozen, live = volume / "commits" / lines[-1]["id"], volume / "branches" / "master"
+    changed = [
+        path
+        for path in live.rglob("*")
+        if path.is_file()
+        and not path.is_symlink()
+        and differs(path, frozen / path.relative_to(live))
+    ]
+    target = place / "copy"
+    subprocess.run(["rm", "-rf", target], check=True)
+    target.mkdir()
+    subprocess.run(["sync", "-f", target], check=True)
+    start = time.perf_counter()
+    sources = [str(frozen / path.relative_to(live)) for path in changed]
+    kept = [path for path in sources if Path(path).exists()]
+    subprocess.run(["cp", "-a", "--parents", *kept, str(target)], check=True)
+    subprocess.run(["sync", "-f", target], check=True)
+    taken = time.perf_counter() - start
+    subprocess.run(["rm", "-r", target], check=True)
+    return taken
+
+
+def differs(one: Path, other: Path) -> bool:
+    try:
+        status, frozen = one.stat(), other.stat()
+    except FileNotFoundError:
+        return True
+    return (status.st_size, status.st_mtime_ns) != (frozen.st_size, frozen.st_mtime_ns)
+
+
+def others(database: Database) -> dict[str, list[float]]:
+    """What people do without dvol: a dump, and a template database; once each, they are slow."""
+    database.sh("createdb -T postgres shop; pg_dump -Fc -f /data/dump shop")
+
+    def timed(command: str) -> float:
+        start = time.perf_counter()
+        database.sh(command)
+        return time.perf_counter() - start
+
+    restore = "dropdb shop; createdb shop; pg_restore -j 2 -d shop /data/dump"
+    template = "dropdb shop; createdb -T pattern shop"
+    found = {"dropdb, pg_restore -j 2": [timed(restore) for _ in range(2)][1:]}
+    database.sh("createdb -T postgres pattern")
+    found["dropdb, createdb -T"] = [timed(template) for _ in range(3)][1:]
+    database.sh("dropdb shop; dropdb pattern; rm /data/dump")
+    return found
+
+
+GAP = """\
+import time
+last, longest, end = time.monotonic(), 0.0, time.monotonic() + 4
+while last < end:
+    time.sleep(0.0005)
+    now = time.monotonic()
+    longest, last = max(longest, now - last), now
+print(longest)
+"""
+
+
+def freezes(database: Database, rounds: int) -> dict[str, list[float]]:
+    """The longest that a process in the container stood still, with a paused commit and without."""
+    found: dict[str, list[float]] = {}
+    for number in range(rounds + 1):
+        for name in ("commit --pause", "no commit"):
+            with working(database):
+                watch = subprocess.Popen(
+                    ["docker", "exec", NAME, "python3", "-c", GAP],
+                    env=database.installed.env,
+                    stdout=subprocess.PIPE,
+                    text=True,
+                )
+                time.sleep(1.5)
+                if name != "no commit":
+                    database.installed.dvol("commit", "-m", "x", "--pause", NAME)
+                gap = float(watch.communicate()[0])
+            if number:
+                found.setdefault(name, []).append(gap)
+    return found
+
+
+@contextmanager
+def working(database: Database) -> Iterator[None]:
+    """pgbench at work meanwhile."""
+    command = f"PGHOST=/tmp PGPORT={database.port} pgbench -U postgres -n -c 4 -j 2 -T 6 postgres"
+    process = subprocess.Popen(
+        ["docker", "exec", "-u", "postgres", NAME, "sh", "-c", f"cd /tmp; {command}"],
+        env=database.installed.env,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        yield
+    finally:
+        process.wait()
+
+
+def many_tables(database: Database, rounds: int) -> dict[str, list[float]]:
+    """A schema of two hundred tables of which a test touches three."""
+    script = "".join(
+        f"CREATE TABLE t{number} AS SELECT n, repeat('x', 500) AS text"
+        " FROM generate_series(1, 8000) n;"
+        for number in range(200)
+    )
+    database.sh("createdb many")
+    database.sh(f"cat > script.sql << 'END'\n{script}\nEND\npsql -q -f script.sql many")
+    database.sh("psql -qc CHECKPOINT many")
+    database.installed.dvol("commit", "-m", "many", NAME)
+    found: dict[str, list[float]] = {}
+    touch = "; ".join(f"UPDATE t{number} SET n = n + 1 WHERE n < 500" for number in (3, 50, 120))
+    bare = f"docker kill {NAME} && docker start {NAME}"
+    words = ("dvol", "reset", "--hard", "--no-wait", "HEAD", NAME)
+    for number in range(rounds + 1):
+        for name, command in (("dvol reset", words), ("docker kill, start", ("sh", "-c", bare))):
+            database.sh(f"psql -qc '{touch}' many")
+            taken = back(database, *command)
+            if number:
+                found.setdefault(f"{name}, many tables", []).append(taken)
+    return found
+
+
+def rates(installed: Installed) -> dict[str, list[float]]:
+    """Transactions per second on either kind of volume, in pairs."""
+    found: dict[str, list[float]] = {"dvol volume": [], "local volume": []}
+    databases = {
+        "dvol volume": Database(installed, "on_dvol"),
+        "local volume": Database(installed, "on_local", "local"),
+    }
+    for database in databases.values():
+        database.run()
+        database.sh(f"pgbench -q -i -s {SCALE // 4} postgres 2> /dev/null")
+        database.sh("psql -qc CHECKPOINT")
+        installed.engine.docker("stop", database.name)
+    for number in range(RATES + 1):
+        order = list(databases)[:: 1 if number % 2 else -1]
+        for name in order:
+            database = databases[name]
+            before = ""
+            installed.engine.docker("start", database.name)
+            database.await_answer(before)
+            rate = database.pgbench(RATE_TIME)
+            installed.engine.docker("stop", "-t", "60", database.name)
+            if number:
+                found[name].append(rate)
+    return found
+
+
+def measure(kind: str, rounds: int) -> dict[str, dict[str, list[float]]]:
+    """All of it on one file system."""
+    with ExitStack() as undo:
+        engine = undo.enter_context(Engine())
+        place = undo.enter_context(mounted(kind, SIZE))
+        installed = InstalledAt(engine, place=place)
+        installed.make("install")
+        undo.callback(installed.leave)
+        database = Database(installed)
+        database.run()
+        database.sh(f"pgbench -q -i -s {SCALE} postgres 2> /dev/null")
+        database.sh("psql -qc CHECKPOINT")
+        installed.dvol("commit", "-m", "seed", NAME)
+        found = {"back": resets(database, rounds, kind, place)}
+        if kind == "ext4":
+            found["back"] |= others(database)
+        found["frozen"] = freezes(database, rounds)
+        found["many"] = many_tables(database, rounds)
+        return found
+
+
+def measure_rates() -> dict[str, list[float]]:
+    """Both volumes on the file system that Docker's own data lies on."""
+    with Engine() as engine:
+        installed = Installed(engine)
+        installed.make("install")
+        return rates(installed)
+
+
+def page(found: dict[str, dict[str, dict[str, list[float]]]]) -> str:
+    """The section: medians, how many timings, and what each ratio is."""
+    kinds = [kind for kind in found if kind != "rate"]
+    lines = []
+    for part in ("back", "many", "frozen"):
+        names = dict.fromkeys(name for kind in kinds for name in found[kind].get(part, {}))
+        for name in names:
+            cells = (found[kind].get(part, {}).get(name, []) for kind in kinds)
+            lines.append(
+                [name, *(f"{median(cell)} ({len(cell)})" if cell else "" for cell in cells)]
+            )
+    text = f"{table(['', *kinds], lines)}\n"
+    for kind in kinds:
+        own, bare = (found[kind]["back"][name] for name in ("dvol reset", "docker kill, start"))
+        ratio = statistics.median(own) / statistics.median(bare)
+        text += f"\n- {kind}: a reset takes {ratio:.2f} times what a bare kill and start takes."
+    if "rate" in found:
+        rate = interval(found["rate"]["pgbench"])
+        text += f"\n- pgbench on a dvol volume beside a local one: {rate}."
+    return text + "\n"
+
+
+def median(values: list[float]) -> str:
+    return seconds(statistics.median(values))
+
+
+def interval(rate: dict[str, list[float]]) -> str:
+    """The mean ratio of the pairs, and where it lies with 95 % (Student's t for nine)."""
+    pairs = zip(rate["dvol volume"], rate["local volume"], strict=True)
+    ratios = [one / other for one, other in pairs]
+    mean = statistics.mean(ratios)
+    half = 2.262 * statistics.stdev(ratios) / len(ratios) ** 0.5
+    return f"{mean:.3f} times the transactions ({mean - half:.3f} to {mean + half:.3f})"
+
+
+def put_in(section: str, document: Path) -> None:
+    """Replace the section at the end, or append it."""
+    head = document.read_text().partition(BEGIN)[0].rstrip()
+    own = f"{BEGIN}\n\n## A running PostgreSQL\n\n{INTRODUCTION}\n{section}"
+    document.write_text(f"{head}\n\n{own}")
+
+
+INTRODUCTION = """\
+`make bench-docker` wrote this section. PostgreSQL 17 in a container, 1 GiB of pgbench tables.
+Before each timing pgbench works for 3 s with four clients. A way back is timed from the start of
+its command until the new server has answered a query; a freeze is the longest that a process in
+the container stood still. Medians; in brackets, of how many.
+"""
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.databases")
+    parser.add_argument("kinds", nargs="*", default=["ext4", "xfs", "btrfs"])
+    parser.add_argument("--rounds", type=int, default=7)
+    asked = parser.parse_args()
+    found = {}
+    for kind in asked.kinds:
+        found[kind] = measure(kind, asked.rounds)
+        KEPT.parent.mkdir(parents=True, exist_ok=True)
+        KEPT.write_text(json.dumps(found, indent=1))
+    found["rate"] = {"pgbench": measure_rates()}
+    KEPT.write_text(json.dumps(found, indent=1))
+    section = page(found)
+    print(section)
+    if set(asked.kinds) == {"ext4", "xfs", "btrfs"}:
+        put_in(section, DOCUMENT)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
