@@ -49,8 +49,9 @@ class Resets:
         files.backend.require_space_to_replace(files.frozen(line), tree, past)
 
     def require_undo(self) -> None:
-        """Raise now what `prepare_undo` would, but for space."""
+        """Raise now what `prepare_undo` would, as far as that can be told."""
         undone, note = self._undone()
+        self.files.backend.require_space_to_rebuild(undone)
         self._brought_back(commits_of(note.get("line"), undone / "entry.json"))
 
     def prepare(self, line: Line, quiet: Quiet) -> Plan:

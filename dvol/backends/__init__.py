@@ -70,6 +70,9 @@ class Backend(Protocol):
         """Raise NoSpace if `replace` would, as far as that can be told while others write to the
         tree."""
 
+    def require_space_to_rebuild(self, entry: Path) -> None:
+        """Raise NoSpace if `rebuild` from that entry, and a replacement by it, would not fit."""
+
     def freeze(self, tree: Path, into: Path, past: Past) -> Memory | None:
         """Make `into` equal to `tree`, for good.
 

@@ -52,6 +52,9 @@ class Btrfs:
     def require_space_to_replace(self, frozen: Path, tree: Path, past: Past) -> None:
         """A snapshot takes next to none, and a plain tree is cloned."""
 
+    def require_space_to_rebuild(self, entry: Path) -> None:
+        """The same."""
+
     def freeze(self, tree: Path, into: Path, past: Past) -> Memory | None:
         """NestedSubvolumes names the subvolumes in the tree, which would be empty in `into`.
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +47,15 @@ class Copy:
 
         require_space(frozen, tree, past)
 
+    def require_space_to_rebuild(self, entry: Path) -> None:
+        """What was set aside is copied, and then staged from that copy."""
+        with suppress(OSError):  # which whoever rebuilds will tell
+            fd = os.open(entry / "files", DIRECTORY)
+            try:
+                space.require(fd, entry, lambda: 2 * space.total(fd, _whole))
+            finally:
+                os.close(fd)
+
     def freeze(self, tree: Path, into: Path, past: Past) -> Index:
         with _copying(tree, into) as (source, target, groups):
             index = Index(moment(source))
@@ -74,9 +83,7 @@ class Copy:
         from dvol.backends.restoring import Restorer
 
         with _copying(frozen, into) as (source, target, groups):
-            space.require(
-                target, into, lambda: space.total(source, lambda _, __, status: space.size(status))
-            )
+            space.require(target, into, lambda: space.total(source, _whole))
             restorer = Restorer(names_of_files(source), groups, Index(moment(target)))
             fill(source, target, None, str(frozen), restorer)
         return restorer.index if wait_until_after(restorer.newest) else Index()
@@ -103,6 +110,10 @@ class Copy:
 
 def _known(now: Moment | None, past: Past) -> Known:
     return NOTHING if past.full else load(past.memory, now)
+
+
+def _whole(path: str, name: str, status: os.stat_result) -> int:
+    return space.size(status)
 
 
 def _to_copy(tree: int, past: Past) -> int:

@@ -196,11 +196,15 @@ def replace(frozen: Path, tree: Path, entry: Path, past: Past) -> InPlace:
 
 
 def require_space(frozen: Path, tree: Path, past: Past) -> None:
-    """See `Backend.require_space_to_replace`. What vanishes meanwhile is found out later."""
+    """See `Backend.require_space_to_replace`. Compared is only where room may be short; what
+    vanishes meanwhile is found out later."""
     with Beneath(frozen) as source, Beneath(tree) as live:
+
+        def needed() -> int:
+            return _to_copy(_compared(source, live, tree, past), source)
+
         with suppress(DiskFailed, OSError):
-            comparison = _compared(source, live, tree, past)
-            space.require(live.directory(""), tree, lambda: _to_copy(comparison, source))
+            space.require(live.directory(""), tree, needed)
 
 
 def _compared(frozen: Beneath, live: Beneath, tree: Path, past: Past) -> Comparison:

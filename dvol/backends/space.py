@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from dvol.backends.content import can_clone
@@ -36,11 +37,12 @@ def total(tree: int, visit: Visit) -> int:
 
     Of what goes away meanwhile nothing is counted: whoever copies it will see that.
     """
-    return sum(
-        visit(path, entry.name, entry.stat(follow_symlinks=False))
-        for path, inner, files in directories(tree, tolerant=True)
-        for entry in (*inner, *files)
-    )
+    found = 0
+    for path, inner, files in directories(tree, tolerant=True):
+        for entry in (*inner, *files):
+            with suppress(FileNotFoundError):
+                found += visit(path, entry.name, entry.stat(follow_symlinks=False))
+    return found
 
 
 def size(status: os.stat_result) -> int:
