@@ -66,6 +66,9 @@ class Journal:
             self._take(wanted)
         except BadDocument as error:
             raise TreeChanged(error.subject[0]) from error
+        except KeyboardInterrupt:
+            self.complete()  # before the verb opens its gates, behind which nobody could mount
+            raise
 
     def complete(self) -> None:
         """Take the steps that a dead process left, if it left any."""

@@ -67,6 +67,34 @@ def test_an_exchange_not_yet_begun_is_completed(exchanging) -> None:
     assert_exchanged(journal)
 
 
+class Interrupted(Copy):
+    """Ctrl-C comes at the second look at an inode."""
+
+    looks = 0
+
+    def identity(self, path: Path) -> int:
+        self.looks += 1
+        if self.looks == 2:
+            raise KeyboardInterrupt
+        return super().identity(path)
+
+
+def test_a_verb_that_is_interrupted_among_its_steps_is_completed_first(journal: Journal) -> None:
+    """It happens all the same, and its containers could not be started before it has."""
+    journal.backend = Interrupted()
+    steps = []
+    for name in ("one", "two"):
+        staged = tree(journal.staging / "reset" / name, "new")
+        live = tree(journal.root / name, "old")
+        inodes = (os.lstat(staged).st_ino, os.lstat(live).st_ino)
+        steps.append(["exchange", f".dvol/staging/reset/{name}", name, *inodes])
+    steps.append(["move", ".dvol/staging/reset", "trash"])
+    with pytest.raises(KeyboardInterrupt):
+        run(journal, steps)
+    assert not journal.pending()
+    assert [content(journal.root / name) for name in ("one", "two")] == ["new", "new"]
+
+
 def test_an_exchange_already_made_is_not_undone(exchanging) -> None:
     journal, staged, live = exchanging
     live.rename(journal.root / "swap")
