@@ -110,7 +110,8 @@ def commits_of(document: Any, path: Path) -> Line:
 
 
 def as_document(line: Line) -> list[dict[str, str]]:
-    """What the list of a branch holds on disk: the original's two fields, and two more."""
+    """What the list of a branch holds on disk: the original's two fields, and those of
+    ours that say something."""
     return [
         {key: value for key, value in commit._asdict().items() if value or key in ("id", "message")}
         for commit in line

@@ -32,8 +32,7 @@ def show(text: str) -> None:
 
 def say(text: str) -> None:
     """Talk goes to stderr; a closed one is no reason to fail."""
-    with suppress(OSError):
-        print(f"dvol: {text}", file=sys.stderr, flush=True)
+    _to_stderr(f"dvol: {text}")
 
 
 def hear(text: str) -> None:
@@ -61,10 +60,14 @@ def survive_odd_text() -> None:
 
 def talk(text: str) -> None:
     """What went well, for whoever looks on; a closed stderr is no reason to fail."""
-    if _quiet:
-        return
-    with suppress(OSError):
-        print(text, file=sys.stderr, flush=True)
+    if not _quiet:
+        _to_stderr(text)
+
+
+def _to_stderr(text: str) -> None:
+    if sys.stderr is not None:  # print would take None for stdout
+        with suppress(OSError):
+            print(text, file=sys.stderr, flush=True)
 
 
 def sure(what: str) -> bool:
