@@ -11,15 +11,16 @@ from contextlib import ExitStack, contextmanager, suppress
 from typing import NamedTuple
 
 from dvol import quiescence
-from dvol.atomic import durably
 from dvol.authorship import new_id
 from dvol.backends import Memory, Step
 from dvol.config import COMMIT_MODE, VALUES, check, effective
-from dvol.containers import DISCARD, LIVE, SWITCH, Containers
+from dvol.containers import DISCARD, LIVE, PAUSE, SWITCH, Containers
 from dvol.errors import (
+    AmbiguousRevision,
     BranchExists,
     CannotSwitchToMissing,
     DvolError,
+    NoInstantForSeveral,
     NotAtOnce,
     NothingCommitted,
     RevisionNotFound,
@@ -66,7 +67,7 @@ class Changes:
             mode = self._mode(held)
             for files in held:
                 files.require_space(*files.history.current_line())
-            calm = self._calm(held, "commit", mode, before_end=lambda: _write_back(held))
+            calm = self._calm(held, "commit", mode, before_end=held[0].write_back)
             with held[0].durably():  # while the gates are open again
                 with calm.quiet() as ended:
                     words = words._replace(state=calm.state)
@@ -151,7 +152,8 @@ class Changes:
             ordered = sorted(set(volumes))
             held = [stack.enter_context(self._files.changing(one, verb)) for one in ordered]
             for files in held:
-                quiescence.recover(self._containers, files.layout, self._tell)
+                patience = quiescence.OTHERS_PATIENCE
+                quiescence.recover(self._containers, files.layout, self._tell, patience)
             yield held
 
     def _calm(
@@ -173,9 +175,13 @@ class Changes:
             said = [effective(COMMIT_MODE, one.config, one.pool.config) for one in layouts]
             wanted = min(said, key=VALUES[COMMIT_MODE].index)
         check(COMMIT_MODE, wanted)
+        if wanted == LIVE and len(held) > 1:
+            if self._wishes.mode:
+                raise NoInstantForSeveral()
+            return PAUSE  # the setting speaks of each alone
         for files in held:
             tree = files.layout.tree(files.history.current())
-            if wanted == LIVE and (len(held) > 1 or not files.backend.atomic(tree)):
+            if wanted == LIVE and not files.backend.atomic(tree):
                 raise NotAtOnce(files.layout.name)
         return wanted
 
@@ -240,12 +246,6 @@ def _freeze(files: VolumeFiles, words: Commit, quiet: Quiet) -> Frozen:
     return Frozen(files, branch, commit, files.freeze(branch, line, commit, quiet))
 
 
-def _write_back(held: list[VolumeFiles]) -> None:
-    """While the containers still run, so that little is left to write while they don't."""
-    with durably(held[0].layout.root):
-        """Nothing but what others have written."""
-
-
 def _resolved(held: list[VolumeFiles], revision: str) -> dict[str, Line]:
     """The history that each volume is to go back to, by its name. A commit that one of them has
     means, in the others, the one that was made with it."""
@@ -256,6 +256,9 @@ def _resolved(held: list[VolumeFiles], revision: str) -> dict[str, Line]:
             lines[files.layout.name] = files.history.resolve(revision)
         except RevisionNotFound:
             missing.append(files)
+    ids = [line[-1].id for line in lines.values() if line[-1].id.startswith(revision)]
+    if len(ids) > 1:  # no two volumes share a commit
+        raise AmbiguousRevision(revision, ", ".join(id[:12] for id in ids))
     groups = {line[-1].group for line in lines.values()}
     for files in missing:
         made = [one.id for one in files.history.all_commits() if {one.group} == groups - {""}]

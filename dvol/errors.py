@@ -197,7 +197,8 @@ class InTheWay(Conflict):
 
 
 class WouldVanish(Conflict):
-    """{0} was started with --rm and would be gone if it were ended; --force does it all the same"""
+    """{0} was started with --rm, or by Swarm, and would be gone if it were ended; --force does it
+    all the same"""
 
 
 class VolumeInUse(Conflict):
@@ -266,6 +267,11 @@ class NotAtOnce(Unsupported):
     --pause or --stop"""
 
 
+class NoInstantForSeveral(Unsupported):
+    """several volumes can't be committed --live: they have no instant in common; take --pause or
+    --stop"""
+
+
 class NestedSubvolumes(Unsupported):
     """{0} holds btrfs subvolumes, which a commit would leave empty: {1}; make plain directories
     of them"""
@@ -283,6 +289,10 @@ class DiskFailed(BackendFailed):
 
 class NoSpace(BackendFailed):
     """no space for {0}: it needs {1}, {2} are free; 'dvol gc --now' would free {3}"""
+
+
+class CannotEnd(BackendFailed):
+    """cannot {0} the container {1} ({2}); nothing was done to the volume"""
 
 
 class NotBroughtBack(BackendFailed):

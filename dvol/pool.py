@@ -139,9 +139,9 @@ class Pool:
         try:
             with self._files.changing(volume, "rm", tolerant=True) as files:
                 with gates_closed([files.layout], "rm"):
-                    referring = self.containers.referring(volume)
+                    referring = self.containers.having([volume])
                     if referring:
-                        raise VolumeInUse(volume, ",".join(referring))
+                        raise VolumeInUse(volume, ",".join(sorted(referring.values())))
                     with self._files.changing_pool("rm"):
                         self._files.discard(volume, self._files.layout.trash)
         except VolumeNotFound:
@@ -251,17 +251,19 @@ class Pool:
         server does unasked, now and then. Whether all of it runs."""
         from dvol import quiescence
 
-        done = True
-        for volume in map(self._files.layout.volume, self._files.names()):
-            if quiescence.left_stopped(volume):
-                try:
-                    with self._files.changing(
-                        volume.name, "recovery", tolerant=True, patience=0.0
-                    ) as files:
-                        done &= quiescence.recover(self.containers, files.layout, self.tell)
-                except DvolError:  # a verb is at work, and will see to it
-                    done = False
-        return done
+        with self._files.reading():
+            volumes = list(map(self._files.layout.volume, self._files.names()))
+            left = [volume.name for volume in volumes if quiescence.left_stopped(volume)]
+        return False not in [self._brought_back(volume) for volume in left]  # each is tried
+
+    def _brought_back(self, volume: str) -> bool:
+        from dvol import quiescence
+
+        try:
+            with self._files.changing(volume, "recovery", tolerant=True, patience=0.0) as files:
+                return quiescence.recover(self.containers, files.layout, self.tell, patience=0.0)
+        except DvolError:  # a verb is at work, and will see to it
+            return False
 
     @cached_property
     def _collector(self) -> Collector:

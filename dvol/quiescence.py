@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 _PATIENCE = 60.0  # seconds for a container to end by itself; ten are too few for databases
 _ATTEMPTS = 5
-_OTHERS_PATIENCE = 60.0  # seconds for another verb that has ended one of our containers
+OTHERS_PATIENCE = 60.0  # seconds for another verb that has ended one of our containers
 
 
 class Quiescence:
@@ -61,6 +61,7 @@ class Quiescence:
         self.before_end = before_end
         self.state = ""  # of what is frozen: "", or how the last of its writers was quieted
         self._names = frozenset(volume.name for volume in volumes)
+        self._noted: set[str] = set()  # ids
         self._ended: list[Ended] = []
         self._known: list[Container] = []
         self._in_doubt = False
@@ -86,10 +87,9 @@ class Quiescence:
         """To be called while it is quiet, before anything happens that can't be taken back: where
         somebody waited at the gate another container may have been starting."""
         if self._in_doubt:
-            running = self.containers.running()
-            names = {name for volume in self._names for name in running.get(volume, [])}
-            for name in names - {one.name for one in self._known}:
-                raise ContainerStarting(name)
+            running = self.containers.having(self._names, running=True)
+            for id in running.keys() - {one.id for one in self._known}:
+                raise ContainerStarting(running[id])
 
     def finish(self) -> None:
         """Once the verb is done: wait for health; NotBroughtBack if a container is missing."""
@@ -101,7 +101,7 @@ class Quiescence:
             except DvolError as error:
                 reason = f"it is not known to be well: {error}"
             if reason:
-                self.tell(f"warning: {one.name} runs again, but {reason}")
+                self.tell(f"warning: {one.name} was started again, but {reason}")
 
     def _hold(self, locks: ExitStack, gates: ExitStack) -> list[Container]:
         """Lock the containers that use the volumes, close the gates, and ask again: one that
@@ -118,20 +118,20 @@ class Quiescence:
         raise ContainerStarting(new[0])
 
     def _claim(self, locks: ExitStack) -> set[str]:
-        """The ids of the containers that use the volumes, once no other verb is at work on one.
+        """The ids of the containers that have the volumes, once no other verb is at work on one.
 
-        It may have ended one for another of its volumes, and will start it again. The gates are
-        still open meanwhile, since that start has to pass them.
+        It may have ended one for another of its volumes, which does not run now, and will start it
+        again. The gates are still open meanwhile, since that start has to pass them.
         """
-        found = self._using()
-        if any(one.how for one in self._treated(found)):
+        if any(one.how for one in self._treated(self._using())):
             self.before_end()
+        found = self.containers.having(self._names)
         pool = self.volumes[0].pool
-        names = {pool.container_lock(one.id): one.name for one in found}
+        names = {pool.container_lock(id): name for id, name in found.items()}
         for lock in sorted(names):
-            if not locks.enter_context(held(lock, self.verb, _OTHERS_PATIENCE)):
+            if not locks.enter_context(held(lock, self.verb, OTHERS_PATIENCE)):
                 raise ContainerBusy(names[lock])
-        return {one.id for one in found}
+        return {*found}
 
     def _using(self) -> list[Container]:
         return self.containers.using(sorted(self._names), self._waiting_at_gate)
@@ -170,6 +170,7 @@ class Quiescence:
         if wanted:
             from dvol.ended import note
 
+            self._noted = {one.id for one in wanted}
             for volume in self.volumes:
                 note(volume, wanted)
 
@@ -198,16 +199,17 @@ class Quiescence:
 
     def _bring_back(self) -> None:
         """In the order of their start. Those that do not come back stay noted."""
-        order = [one.id for one in self._known]
-        self._ended.sort(key=lambda one: order.index(one.id))
-        back = {one.id for one in self._ended if self._is_back(one)}
-        if self._ended:
+        ended = {one.id: one for one in self._ended}
+        self._ended = [ended[one.id] for one in self._known if one.id in ended]
+        missing = {one.id for one in self._ended if not self._is_back(one)}
+        if self._noted:
             from dvol.ended import forget
 
             for volume in self.volumes:
-                forget(volume, back)
+                forget(volume, self._noted - missing)
 
     def _is_back(self, one: Ended) -> bool:
+        self._await_needed(one)
         began = time.monotonic()
         reason = _brought_back(self.containers, one)
         if reason:
@@ -216,6 +218,18 @@ class Quiescence:
         else:
             self._told(_UNDONE[one.how], one.name, began)
         return reason in ("", GONE)
+
+    def _await_needed(self, one: Ended) -> None:
+        """Compose's `service_healthy`: else it might give up at once. What is not well in the end
+        is told by `finish`."""
+        from dvol.containers.order import to_be_well
+
+        [container] = [each for each in self._known if each.id == one.id]
+        needed = {each.id for each in to_be_well(container, self._known)}
+        for each in self._ended:
+            if each.id in needed:
+                with suppress(DvolError):
+                    self.containers.await_health(each)
 
     def _told(self, what: str, name: str, began: float) -> None:
         self.tell(f"{what} {name} ({time.monotonic() - began:.1f} s)")
@@ -235,9 +249,12 @@ def gates_closed(volumes: Sequence[VolumeLayout], verb: str) -> Iterator[None]:
         yield
 
 
-def recover(containers: Containers, volume: VolumeLayout, tell: Callable[[str], None]) -> bool:
+def recover(
+    containers: Containers, volume: VolumeLayout, tell: Callable[[str], None], patience: float
+) -> bool:
     """Bring back what a dead verb has ended; the volume's lock is held. False if something does not
-    come back: it stays noted."""
+    come back: it stays noted. One that another verb is at work on is waited for, `patience` seconds
+    long: until then it must be as that verb has left it. Raises ContainerBusy."""
     if not volume.ended.exists():
         return True
     from dvol.ended import forget, noted
@@ -249,7 +266,10 @@ def recover(containers: Containers, volume: VolumeLayout, tell: Callable[[str], 
         tell(f"warning: {error}")
         return False
     for one in left:
-        reason = _brought_back(containers, one, later=True)
+        with held(volume.pool.container_lock(one.id), "recovery", patience) as had:
+            if not had:
+                raise ContainerBusy(one.name)
+            reason = _brought_back(containers, one, later=True)
         if reason:
             tell(f"warning: {one.name}, which a verb had stopped, does not run: {reason}")
         else:

@@ -19,9 +19,11 @@ from dvol.atomic import (
     read_json,
     replace_json,
     sync_directory,
+    sync_filesystem,
     write_json,
 )
 from dvol.backends import Backend, Memory, Past, Step
+from dvol.beneath import DIRECTORY
 from dvol.directories import is_directory
 from dvol.errors import BadDocument, Corrupt, InTheWay, TreeMissing
 from dvol.history import ID, History, as_document
@@ -80,6 +82,14 @@ class VolumeFiles:
         said."""
         durable = self.backend.durable
         return nullcontext() if durable else durably(self.layout.root, *staged)
+
+    def write_back(self) -> None:
+        """Have written what others have, while that still holds up nobody."""
+        fd = os.open(self.layout.root, DIRECTORY)
+        try:
+            sync_filesystem(fd)
+        finally:
+            os.close(fd)
 
     def write(self, path: Path, document: Any) -> None:
         """Stage a document; to be called within `durably`."""

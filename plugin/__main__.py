@@ -146,7 +146,7 @@ def _bring_back_for_ever(root: Path, containers: Callable[[], Containers]) -> No
         time.sleep(pause)
         try:
             done = Pool(root, containers(), log.warning).bring_back()
-        except DvolError as error:
+        except (DvolError, OSError) as error:
             log.error("containers not brought back: %s", error)
             done = False
         pause = _NOW_AND_THEN if done else min(2 * pause, _LONG)

@@ -10,8 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Protocol
 
-from dvol.errors import DockerUnusable
-
 if TYPE_CHECKING:
     from dvol.containers.facts import Container, Ended
 
@@ -41,22 +39,25 @@ class Containers(Protocol):
     def running(self) -> dict[str, list[str]]:
         """The names of the running containers of each volume that has some."""
 
-    def referring(self, volume: str) -> list[str]:
-        """Names of all containers that have `volume`, also stopped ones."""
+    def having(self, volumes: Collection[str], running: bool = False) -> dict[str, str]:
+        """Ids and names of all containers that have one of `volumes`, or only of those that run or
+        are paused. Nobody is waited for."""
 
     def volumes_of(self, project: str) -> list[str]:
         """The volumes that containers of a project of Compose have."""
 
     def end(self, one: Ended, patience: float) -> bool:
         """Stop, kill or pause a container, as it says; whether it had to be killed after
-        `patience` seconds. What is done already is no error."""
+        `patience` seconds. What is done already is no error; CannotEnd if Docker refuses."""
 
     def bring_back(self, one: Ended, later: bool = False) -> str:
-        """Make a container again what it was; "" or why that is not possible. `later`: nothing is
-        done to one that somebody has started since it was noted."""
+        """Make a container again what it was; "" or why that is not possible. One that still runs
+        is restarted: what ended it may be under way. `later`: nothing is done to one that
+        somebody has started since it was noted, and one try is enough."""
 
     def await_health(self, one: Ended) -> str:
-        """Wait until a container that defines a health check passes it; "" or why it does not."""
+        """Wait until a container that defines a health check passes it; "" or why it does not,
+        also of one without a check that has ended again."""
 
 
 class NoContainers:
@@ -72,8 +73,8 @@ class NoContainers:
     def running(self) -> dict[str, list[str]]:
         return {}
 
-    def referring(self, volume: str) -> list[str]:
-        return []
+    def having(self, volumes: Collection[str], running: bool = False) -> dict[str, str]:
+        return {}
 
     def volumes_of(self, project: str) -> list[str]:
         return []
@@ -82,7 +83,7 @@ class NoContainers:
         return False
 
     def bring_back(self, one: Ended, later: bool = False) -> str:
-        raise DockerUnusable("the volume", "nobody is to be asked")
+        return "Docker is not to be asked, or not there"
 
     def await_health(self, one: Ended) -> str:
         return ""

@@ -14,18 +14,28 @@ from contextlib import contextmanager
 from typing import Any
 
 from dvol.containers import GONE, KILL, PAUSE, STOP
-from dvol.containers.facts import ALIVE, PAUSED, RUNNING, Container, Ended, described, mounted
+from dvol.containers.facts import (
+    ALIVE,
+    PAUSED,
+    RESTARTING,
+    RUNNING,
+    Container,
+    Ended,
+    described,
+    mounted,
+)
 from dvol.containers.order import in_order
-from dvol.errors import ContainerStarting, DockerUnusable
+from dvol.errors import CannotEnd, ContainerStarting, DockerUnusable
 
 _PATIENCE = 10  # seconds for an answer
 _DOING = 90  # seconds for what Docker does, besides the time that a container takes to stop
 _START = 3.0  # seconds that a start takes which has passed the gate
 _START_PATIENCE = 15.0  # seconds for one that has; less than those at the gate wait
-_ATTEMPTS = 4  # a start may find another volume's gate closed
+_PAUSES = (0, 1, 2, 3)  # seconds before each try: a start may find another volume's gate closed
 _PROBE = 0.1  # seconds between two questions for health
 _LOOK = 0.005  # seconds between two looks whether one is answered
 _KILLED = 137  # exit code
+_RESTART = 60  # seconds for one whose end may be under way
 _HEALTH_PATIENCE = 60.0  # seconds
 _AT_ONCE = 8  # questions
 _STARTING = object()
@@ -40,12 +50,13 @@ class Docker:
     def __init__(self, url: str) -> None:
         self.url = url
         self._clients = threading.local()  # the SDK's are for one thread each
+        self._version = "auto"
 
     # -- asking --------------------------------------------------------------------------------
 
     def using(self, volumes: Collection[str], at_gate: Callable[[], int]) -> list[Container]:
         with self._asking(", ".join(volumes)):
-            found = {one["Id"]: one for volume in volumes for one in self._having(volume)}
+            found = {one["Id"]: one for one in self._having(volumes)}
             alive, starting = self._looked_at(list(found))
             deadline = time.monotonic() + _START_PATIENCE
             while len(starting) > at_gate() or any(_runs(found[id]) for id in starting):
@@ -63,9 +74,10 @@ class Docker:
                     users.setdefault(volume, []).append(_name(one))
         return {volume: sorted(names) for volume, names in users.items()}
 
-    def referring(self, volume: str) -> list[str]:
-        with self._asking(volume):
-            return sorted(map(_name, self._having(volume)))
+    def having(self, volumes: Collection[str], running: bool = False) -> dict[str, str]:
+        with self._asking(", ".join(volumes)):
+            found = self._having(volumes)
+        return {one["Id"]: _name(one) for one in found if not running or _runs(one)}
 
     def volumes_of(self, project: str) -> list[str]:
         with self._asking(f"the project {project}"):
@@ -74,19 +86,21 @@ class Docker:
             mounts = [mounted(mount) for one in found for mount in one["Mounts"]]
         return sorted({mount.volume for mount in mounts} - {""})
 
-    def _having(self, volume: str) -> list[dict[str, Any]]:
-        """Each container that has the volume. Docker's own filter also matches a bind mount's
-        source or a target of that text, so look again."""
-        found = self._api().containers(all=True, filters={"volume": [volume]})
-        return [one for one in found if volume in {mounted(each).volume for each in one["Mounts"]}]
+    def _having(self, volumes: Collection[str]) -> list[dict[str, Any]]:
+        """Each container that has one of the volumes. Docker's own filter also matches a bind
+        mount's source or a target of that text, so look again."""
+        found = self._api().containers(all=True, filters={"volume": list(volumes)})
+        wanted = set(volumes)
+        return [one for one in found if wanted & {mounted(each).volume for each in one["Mounts"]}]
 
     def _looked_at(self, ids: list[str]) -> tuple[list[Container], list[str]]:
         """Those that are alive, and the ids of those that have not come up yet: `inspect` waits
         for a start, which holds the container's lock. All are asked at the same time."""
-        if not ids:
-            return [], []
-        with ThreadPoolExecutor(min(len(ids), _AT_ONCE)) as pool:
-            found = list(pool.map(self._alive, ids))
+        if len(ids) < 2:  # mostly there is one, which needs no thread and no client of its own
+            found = list(map(self._alive, ids))
+        else:
+            with ThreadPoolExecutor(min(len(ids), _AT_ONCE)) as pool:
+                found = list(pool.map(self._alive, ids))
         alive = [one for one in found if isinstance(one, Container)]
         starting = [id for id, one in zip(ids, found, strict=True) if one is _STARTING]
         return [one for one in alive if one.state in ALIVE], starting
@@ -127,7 +141,8 @@ class Docker:
                     api.stop(one.id, timeout=int(patience))
             except APIError as error:
                 if error.status_code not in (404, 409):  # it has ended by itself
-                    raise
+                    reason = str(error.explanation or error)
+                    raise CannotEnd(one.how, one.name, reason) from error
             late = one.how == STOP and time.monotonic() - began >= patience
             state = (self._inspected(one.id) or {}).get("State", {}) if late else {}
         return bool(state.get("ExitCode") == _KILLED)
@@ -137,18 +152,18 @@ class Docker:
 
         reason = ""
         with self._asking(one.name):
-            for attempt in range(_ATTEMPTS):
+            for pause in (0,) if later else _PAUSES:
+                time.sleep(pause)
                 found = self._inspected(one.id, _DOING)
                 if found is None:
                     return GONE
-                if later and found["State"]["StartedAt"] != one.started:
+                if later and _is_anothers(one, found["State"]):
                     return ""
                 try:
                     self._bring_back(one, found["State"])
                     return ""
                 except APIError as error:
                     reason = str(error.explanation or error)
-                time.sleep(attempt)
         return reason
 
     def _bring_back(self, one: Ended, state: dict[str, Any]) -> None:
@@ -157,9 +172,13 @@ class Docker:
             if state["Paused"]:
                 api.unpause(one.id)
             return
+        paused = state["Paused"]
         if not state["Running"]:
             api.start(one.id)
-        if one.was == PAUSED and not state["Paused"]:
+        elif state["StartedAt"] == one.started:  # it was asked to end, and may yet
+            api.restart(one.id, timeout=0 if one.how == KILL else _RESTART)
+            paused = False
+        if one.was == PAUSED and not paused:
             api.pause(one.id)
 
     def await_health(self, one: Ended) -> str:
@@ -167,13 +186,13 @@ class Docker:
         its whole interval."""
         deadline = time.monotonic() + _HEALTH_PATIENCE
         with self._asking(one.name):
-            check = _health_check(self._inspected(one.id) or {})
-            if one.how == PAUSE or one.was == PAUSED or not check:
-                return ""
             while time.monotonic() < deadline:
-                state = (self._inspected(one.id) or {}).get("State", {})
+                found = self._inspected(one.id) or {}
+                state, check = found.get("State", {}), _health_check(found)
                 if not state.get("Running"):
                     return f"it has exited ({state.get('ExitCode', 'and is gone')})"
+                if one.how == PAUSE or one.was == PAUSED or not check:
+                    return ""
                 if self._passes(one.id, check, deadline):
                     return ""
                 time.sleep(_PROBE)
@@ -201,7 +220,8 @@ class Docker:
         if name not in clients:
             import docker
 
-            clients[name] = docker.APIClient(self.url, version="auto", timeout=patience)
+            clients[name] = docker.APIClient(self.url, version=self._version, timeout=patience)
+            self._version = clients[name].api_version  # so that only the first one has to ask
         return clients[name]
 
     @contextmanager
@@ -216,6 +236,13 @@ class Docker:
             yield
         except (*refused, *odd_answer) as error:
             raise DockerUnusable(subject, _reason(error)) from error
+
+
+def _is_anothers(one: Ended, state: dict[str, Any]) -> bool:
+    """Somebody has started it since it was noted, or it has itself, unless it is in a restart loop
+    that was ended: then it had, just before."""
+    since = state["StartedAt"] != one.started
+    return since and not (one.was == RESTARTING and not state["Running"])
 
 
 def _runs(listed: dict[str, Any]) -> bool:

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 RUNNING, PAUSED, RESTARTING = "running", "paused", "restarting"
 ALIVE = (RUNNING, PAUSED, RESTARTING)
+_SWARM = "com.docker.swarm.task.id"
 
 
 class Mounted(NamedTuple):
@@ -22,7 +23,9 @@ class Container(NamedTuple):
     """A container that lives, as far as it matters for ending it and starting it again.
 
     `needs` are the names of services of its project and the ids of containers that must run
-    before it; `stop_timeout` is what its own definition says in seconds, -1 if nothing.
+    before it, `healthy` those of the services that must be well; `stop_timeout` is what its own
+    definition says in seconds, -1 if nothing. One that `removes_itself` is not there to be started
+    again: it was made with --rm, or belongs to Swarm, which puts another in its place.
     """
 
     id: str
@@ -35,6 +38,7 @@ class Container(NamedTuple):
     project: str = ""
     service: str = ""
     needs: tuple[str, ...] = ()
+    healthy: tuple[str, ...] = ()
 
     def writes_to(self, volumes: frozenset[str]) -> bool:
         """Whether it has one of them writable."""
@@ -71,11 +75,12 @@ def described(inspected: dict[str, Any]) -> Container:
         state=_state(inspected["State"]),
         started=inspected["State"]["StartedAt"],
         mounts=tuple(map(mounted, inspected["Mounts"])),
-        removes_itself=bool(host.get("AutoRemove")),
+        removes_itself=bool(host.get("AutoRemove")) or _SWARM in labels,
         stop_timeout=-1 if timeout is None else timeout,
         project=labels.get("com.docker.compose.project", ""),
         service=labels.get("com.docker.compose.service", ""),
         needs=(*_services(labels), *_shared(host)),
+        healthy=tuple(_services(labels, ":service_healthy")),
     )
 
 
@@ -94,10 +99,10 @@ def _state(state: dict[str, Any]) -> str:
     return str(state.get("Status", ""))
 
 
-def _services(labels: dict[str, str]) -> list[str]:
+def _services(labels: dict[str, str], condition: str = "") -> list[str]:
     """Compose writes `db:service_healthy:false,cache:service_started:false`."""
     listed = labels.get("com.docker.compose.depends_on", "").split(",")
-    return [name for one in listed if (name := one.partition(":")[0])]
+    return [name for one in listed if condition in one and (name := one.partition(":")[0])]
 
 
 def _shared(host: dict[str, Any]) -> list[str]:

@@ -37,8 +37,16 @@ def waves(containers: Iterable[Container]) -> list[list[Container]]:
     return [[one for one in ordered if wave[one.id] == number] for number in range(last + 1)]
 
 
+def to_be_well(one: Container, found: Iterable[Container]) -> list[Container]:
+    """Those that must pass their health checks before it is started."""
+    return [other for other in found if _is_service(other, one.project, one.healthy)]
+
+
 def _needed(one: Container, found: list[Container]) -> Iterator[Container]:
     for other in found:
-        same = one.project == other.project != ""
-        if other.id in one.needs or (same and other.service in one.needs):
+        if other.id in one.needs or _is_service(other, one.project, one.needs):
             yield other
+
+
+def _is_service(one: Container, project: str, services: tuple[str, ...]) -> bool:
+    return one.project == project != "" and one.service in services

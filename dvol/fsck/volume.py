@@ -17,6 +17,7 @@ from dvol.backends.replacing import require_changes
 from dvol.directories import is_directory, names_in
 from dvol.discarded import Entry, base_of, brought_back, in_trash, in_volume
 from dvol.documents import is_word
+from dvol.ended import noted
 from dvol.errors import Corrupt, DvolError
 from dvol.fsck import repair
 from dvol.fsck.index import wrongly_vouched
@@ -58,6 +59,7 @@ class VolumeChecks:
     def run(self) -> Iterator[Problem]:
         """All of them. The leavings of dead verbs come first: they explain the rest."""
         yield from self._leavings()
+        yield from self._ended()
         yield from self._branches()
         yield from self._lists()
         yield from self._commits()
@@ -69,6 +71,13 @@ class VolumeChecks:
         for name in self._staged:
             text = f".dvol/staging/{name} was left by a dead verb"
             yield Problem(text, partial(repair.delete_leaving, self.files, name))
+
+    def _ended(self) -> Iterator[Problem]:
+        try:
+            noted(self._layout)
+        except Corrupt as error:
+            text = f"{error}; look at 'docker ps -a' for containers that a verb had stopped"
+            yield Problem(text, partial(os.unlink, self._layout.ended))
 
     def _branches(self) -> Iterator[Problem]:
         try:

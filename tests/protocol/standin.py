@@ -1,6 +1,7 @@
 """A stand-in for the Docker Engine: answers the few questions that dvol asks of it.
 
-The docker ring asks a real one; this shows what dvol does with each answer, anywhere.
+The docker ring asks a real one; this shows what dvol does with each answer, anywhere. A container
+here is stopped, started, paused at once; what it was asked is kept in `done`.
 """
 
 import json
@@ -15,6 +16,8 @@ from typing import Any
 from urllib.parse import parse_qs, unquote, urlparse
 
 Container = dict[str, Any]
+FIRST = "2026-01-01T00:00:01Z"
+ALIVE = ("running", "paused", "restarting")
 
 
 def container(name: str, volume: str, state: str = "running", **mount: object) -> Container:
@@ -23,6 +26,7 @@ def container(name: str, volume: str, state: str = "running", **mount: object) -
         "Id": name.encode().hex().ljust(64, "0"),
         "Names": [f"/{name}"],
         "State": state,
+        "StartedAt": FIRST,
         "Mounts": [{"Type": "volume", "Name": volume, "Driver": "dvol:latest", "RW": True} | mount],
     }
 
@@ -36,6 +40,9 @@ class Engine(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
     def __init__(self, path: Path) -> None:
         self.containers: list[Container] = []
         self.asked: list[str] = []
+        self.done: list[str] = []  # "stop db"
+        self.refuses: set[str] = set()  # the same words, answered by 500
+        self.deaf: set[str] = set()  # the same words, of what takes its time
         self.hangs = False
         self.free = threading.Event()
         super().__init__(str(path), Handler)
@@ -55,23 +62,53 @@ class Handler(BaseHTTPRequestHandler):
         elif path == "/containers/json":
             query = parse_qs(address.query)
             self._answer(self._listed(query.get("all") == ["1"], json.loads(query["filters"][0])))
+        elif path.startswith("/exec/"):
+            self._answer({"Running": False, "ExitCode": 0})
         else:
             self._inspected(path.split("/")[2])
 
     def _listed(self, all_states: bool, filters: dict[str, Any]) -> list[Container]:
         """Docker's filter also finds a bind mount's source of that name."""
-        wanted = filters["volume"][0]
+        wanted = set(filters.get("volume", ()))
         return [
             one
             for one in self.server.containers
-            if (all_states or one["State"] in ("running", "paused", "restarting"))
-            and any(wanted in (m.get("Name"), m.get("Source")) for m in one["Mounts"])
+            if (all_states or one["State"] in ALIVE)
+            and any(not wanted or wanted & {m.get("Name"), m.get("Source")} for m in one["Mounts"])
         ]
+
+    def do_POST(self) -> None:
+        path = re.sub(r"^/v[\d.]+", "", urlparse(self.path).path)
+        _, kind, id, verb = path.split("/")
+        if kind == "exec":
+            self._answer({})
+            return
+        for one in self.server.containers:
+            if one["Id"] == id:
+                self._act(one, verb)
+                return
+        self._answer({"message": f"No such container: {id}"}, 404)
+
+    def _act(self, one: Container, verb: str) -> None:
+        told = f"{verb} {one['Names'][0][1:]}"
+        self.server.done.append(told)
+        if told in self.server.refuses:
+            self._answer({"message": "it cannot be done"}, 500)
+            return
+        if verb == "exec":
+            self._answer({"Id": id}, 201)
+            return
+        if told not in self.server.deaf:
+            one["State"] = BECOMES[verb]
+        if verb in ("start", "restart"):
+            one["StartedAt"] = one["StartedAt"][:-2] + f"{int(one['StartedAt'][-2]) + 1}Z"
+        self.send_response(204)
+        self.end_headers()
 
     def _inspected(self, id: str) -> None:
         for one in self.server.containers:
             if one["Id"] == id:
-                self._answer({**one, "State": {"Running": one["State"] == "running"}})
+                self._answer(inspected(one))
                 return
         self._answer({"message": f"No such container: {id}"}, 404)
 
@@ -88,6 +125,25 @@ class Handler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: object) -> None:
         pass
+
+
+BECOMES = {"stop": "exited", "kill": "exited", "pause": "paused"} | dict.fromkeys(
+    ("start", "restart", "unpause"), "running"
+)
+
+
+def inspected(one: Container) -> dict[str, Any]:
+    """The same container, as `GET /containers/ID/json` tells of it."""
+    state = {
+        "Running": one["State"] in ALIVE,
+        "Paused": one["State"] == "paused",
+        "Restarting": one["State"] == "restarting",
+        "StartedAt": one["StartedAt"],
+        "ExitCode": 0,
+    }
+    labels = {"Labels": one.get("Labels"), "Healthcheck": one.get("Healthcheck")}
+    host = {"HostConfig": {"AutoRemove": one.get("AutoRemove", False)}}
+    return {**one, "Name": one["Names"][0], "State": state, "Config": labels, **host}
 
 
 @contextmanager

@@ -1,0 +1,247 @@
+"""What a verb has done to containers, told by a stand-in for Docker: whatever is in the way, what
+ran before runs again, and nothing else does. The docker ring does the same on a real Engine.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from dvol.containers.docker import Docker
+from dvol.errors import AmbiguousRevision, CannotEnd, ContainerBusy, NoInstantForSeveral
+from dvol.locks import held
+from dvol.model import AS_USUAL, Wishes
+from dvol.pool import Pool
+from tests.contract.places import eventually
+from tests.protocol.standin import FIRST, Container, Engine, container, standing_in
+
+ANN = "Ann <ann@example.org>"
+LATER = "2026-01-01T00:00:05Z"
+
+
+@pytest.fixture
+def docker(short_dir: Path) -> Iterator[Engine]:
+    with standing_in(short_dir / "docker.sock") as engine:
+        yield engine
+
+
+Open = Callable[..., Pool]
+
+
+@pytest.fixture
+def told() -> list[str]:
+    return []
+
+
+@pytest.fixture
+def open_pool(docker: Engine, tmp_path: Path, told: list[str]) -> Open:
+    """A pool in this process with a volume `v`, and Docker beside it."""
+
+    def opened(wishes: Wishes = AS_USUAL) -> Pool:
+        asked = Docker(f"unix://{docker.server_address}")
+        return Pool(tmp_path / "pool", asked, told.append, wishes=wishes)
+
+    opened().init("v")
+    opened().init("w")
+    return opened
+
+
+def noted(pool: Pool, volume: str = "v") -> list[str]:
+    """Who is noted as ended."""
+    path = pool.root / volume / ".dvol/ended.json"
+    if not path.exists():
+        return []
+    return [one["name"] for one in json.loads(path.read_text())["containers"]]
+
+
+def note(pool: Pool, one: Container, volume: str = "v", **facts: str) -> None:
+    """As a verb leaves it that died."""
+    usual = {"id": one["Id"], "name": one["Names"][0], "how": "stop", "was": "running"}
+    document = {"containers": [usual | {"started": FIRST} | facts]}
+    (pool.root / volume / ".dvol/ended.json").write_text(json.dumps(document))
+
+
+def test_what_a_verb_ends_it_starts_again(open_pool: Open, docker: Engine) -> None:
+    docker.containers = [container("db", "v"), container("other", "w")]
+    pool = open_pool()
+    pool.commit("v", "x", ANN)
+    pool.reset("v")
+    assert docker.done == ["stop db", "start db", "kill db", "start db"]
+    assert noted(pool) == []
+
+
+def test_a_stop_that_docker_refuses_ends_the_verb_and_nobody_is_left_behind(
+    open_pool: Open, docker: Engine
+) -> None:
+    """Whoever was to be ended later was noted, and is not started by the next verb."""
+    label = {"com.docker.compose.project": "p", "com.docker.compose.service": "web"}
+    label["com.docker.compose.depends_on"] = "db:service_started:false"
+    docker.containers = [container("db", "v"), container("web", "v") | {"Labels": label}]
+    docker.containers[0]["Labels"] = {**label, "com.docker.compose.service": "db"}
+    docker.containers[0]["Labels"].pop("com.docker.compose.depends_on")
+    docker.refuses = {"stop web", "restart web"}
+    pool = open_pool()
+    with pytest.raises(CannotEnd, match=r"cannot stop the container /web \(it cannot be done\)"):
+        pool.commit("v", "x", ANN)
+    assert "stop db" not in docker.done
+    assert pool.log("v") == []
+    assert "/db" not in noted(pool)
+
+
+@pytest.mark.parametrize(
+    ("state", "since", "how", "was", "wanted"),
+    [
+        ("exited", FIRST, "stop", "running", ["start db"]),
+        ("exited", FIRST, "kill", "running", ["start db"]),
+        ("running", FIRST, "stop", "running", ["restart db"]),  # its end may be under way
+        ("running", FIRST, "kill", "running", ["restart db"]),
+        ("running", LATER, "stop", "running", []),  # somebody was quicker
+        ("exited", LATER, "stop", "running", []),  # and has stopped it since
+        ("exited", LATER, "stop", "restarting", ["start db"]),
+        ("exited", FIRST, "stop", "paused", ["start db", "pause db"]),
+        ("paused", FIRST, "kill", "paused", ["restart db", "pause db"]),
+        ("paused", FIRST, "pause", "running", ["unpause db"]),
+        ("running", FIRST, "pause", "running", []),
+    ],
+)
+def test_after_a_death_each_is_made_what_it_was(
+    open_pool: Open, docker: Engine, state: str, since: str, how: str, was: str, wanted: list[str]
+) -> None:
+    one = container("db", "v", state) | {"StartedAt": since}
+    docker.containers = [one]
+    pool = open_pool()
+    note(pool, one, how=how, was=was)
+    assert pool.bring_back()
+    assert docker.done == wanted
+    assert noted(pool) == []
+
+
+def test_one_that_is_gone_is_forgotten(open_pool: Open, docker: Engine) -> None:
+    pool = open_pool()
+    note(pool, container("db", "v"))
+    assert pool.bring_back()
+    assert (docker.done, noted(pool)) == ([], [])
+
+
+def test_one_that_does_not_start_stays_noted_and_is_tried_once_each_time(
+    open_pool: Open, docker: Engine, told: list[str]
+) -> None:
+    """The volume's lock is held meanwhile: whoever waits for it must not wait for long."""
+    docker.containers = [container("db", "v", "exited")]
+    docker.refuses = {"start db"}
+    pool = open_pool()
+    note(pool, docker.containers[0])
+    assert not pool.bring_back()
+    assert (docker.done, noted(pool)) == (["start db"], ["/db"])
+    assert any("it cannot be done" in line for line in told)
+    docker.refuses = set()
+    assert pool.bring_back()
+    assert noted(pool) == []
+
+
+def test_one_that_another_verb_is_at_work_on_is_left_until_that_has_ended(
+    open_pool: Open, docker: Engine
+) -> None:
+    """It is as that verb has found it: paused, it does not write to the other volume."""
+    both = container("db", "v", "paused")
+    both["Mounts"].append({**both["Mounts"][0], "Name": "w"})
+    docker.containers = [both]
+    pool = open_pool()
+    note(pool, both, how="pause")
+    with held(pool._files.layout.container_lock(both["Id"]), "commit", 0.0):
+        assert not pool.bring_back()
+        assert (docker.done, noted(pool)) == ([], ["/db"])
+    assert pool.bring_back()
+    assert docker.done == ["unpause db"]
+
+
+def test_one_that_another_verb_has_stopped_is_waited_for(
+    open_pool: Open, docker: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It does not run, and will be started through this volume's gate."""
+    monkeypatch.setattr("dvol.quiescence.OTHERS_PATIENCE", 0.1)
+    docker.containers = [container("db", "v", "exited")]
+    pool = open_pool()
+    with held(pool._files.layout.container_lock(docker.containers[0]["Id"]), "commit", 0.0):
+        with pytest.raises(ContainerBusy, match="/db"):
+            pool.commit("v", "x", ANN)
+    pool.commit("v", "x", ANN)
+
+
+def test_a_dependent_is_started_once_what_it_needs_is_well(open_pool: Open, docker: Engine) -> None:
+    own = {"com.docker.compose.project": "p"}
+    needs = {"com.docker.compose.depends_on": "db:service_healthy:false"}
+    db = container("db", "v") | {"Labels": own | {"com.docker.compose.service": "db"}}
+    web = container("web", "v") | {"Labels": own | needs | {"com.docker.compose.service": "web"}}
+    db["Healthcheck"] = {"Test": ["CMD", "true"]}
+    docker.containers = [web, db]
+    open_pool(Wishes(wait=False)).commit("v", "x", ANN)
+    assert docker.done == ["stop web", "stop db", "start db", "exec db", "start web"]
+
+
+def test_one_that_ends_right_after_its_start_is_told(
+    open_pool: Open, docker: Engine, told: list[str]
+) -> None:
+    docker.containers = [container("db", "v")]
+    docker.deaf = {"start db"}
+    open_pool().commit("v", "x", ANN)
+    assert told[-1] == "warning: /db was started again, but it has exited (0)"
+
+
+def test_a_corrupt_note_is_found_and_mended_by_fsck(open_pool: Open, docker: Engine) -> None:
+    pool = open_pool()
+    (pool.root / "v/.dvol/ended.json").write_text("{")
+    [finding] = pool.fsck("v")
+    assert "ended.json is corrupt" in finding.problem
+    assert "docker ps -a" in finding.problem
+    assert [one.state for one in pool.fsck("v", repair=True)] == ["repaired"]
+    assert pool.fsck("v") == []
+
+
+def test_several_volumes_have_no_instant_in_common(open_pool: Open, docker: Engine) -> None:
+    """Said by the command it is refused; a setting means each volume alone."""
+    docker.containers = [container("db", "v")]
+    with pytest.raises(NoInstantForSeveral):
+        open_pool(Wishes(mode="live")).commit_together(["v", "w"], "", "x", ANN)
+    pool = open_pool()
+    pool.config("", "commit.mode", "live")
+    pool.commit_together(["v", "w"], "", "x", ANN)
+    assert docker.done == ["pause db", "unpause db"]
+
+
+def test_the_beginning_of_an_id_that_two_volumes_have_is_ambiguous(open_pool: Open) -> None:
+    pool = open_pool()
+    for volume, id in (("v", "abcd0"), ("w", "abcd1")):
+        pool.commit(volume, "x", ANN)
+        rename(pool, volume, id.ljust(40, "0"))
+    with pytest.raises(AmbiguousRevision, match="abcd0"):
+        pool.reset_together(["v", "w"], "", "abcd")
+
+
+def rename(pool: Pool, volume: str, id: str) -> None:
+    """Give the only commit of a volume that id."""
+    place = pool.root / volume
+    [commit] = json.loads((place / "branches/master.json").read_text())
+    (place / "commits" / commit["id"]).rename(place / "commits" / id)
+    (place / "branches/master.json").write_text(json.dumps([commit | {"id": id}]))
+
+
+def test_two_verbs_that_share_a_container_take_turns(open_pool: Open, docker: Engine) -> None:
+    both = container("db", "v")
+    both["Mounts"].append({**both["Mounts"][0], "Name": "w"})
+    docker.containers = [both]
+    pools = {volume: open_pool() for volume in ("v", "w")}
+    threads = [
+        threading.Thread(target=lambda v=v: [pools[v].commit(v, "x", ANN) for _ in range(5)])
+        for v in pools
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert docker.done == ["stop db", "start db"] * 10
+    eventually(lambda: both["State"] == "running")
