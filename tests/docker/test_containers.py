@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from typing import Any
 
 import pytest
 
-from tests.docker.installed import Installed
+from tests.docker.installed import Installed, wait_for
 
 
 def state(installed: Installed, name: str) -> dict[str, Any]:
@@ -206,16 +207,18 @@ def test_dependents_are_stopped_first_and_started_last(installed: Installed, vol
 
 
 def test_health_is_waited_for(installed: Installed, volume: str) -> None:
-    check = "test -e /tmp/ready"
+    born = "cut -d' ' -f22 /proc/1/stat"  # what an earlier process has left does not count
+    check = f'test "$(cat /tmp/well)" = "$({born})"'
     command = (
-        "trap 'exit 0' TERM; rm -f /tmp/ready; sleep 3; touch /tmp/ready; "
+        f"trap 'exit 0' TERM; sleep 1; test -e /tmp/ill || {born} > /tmp/well; "
         "while :; do sleep 0.1; done"
     )
     health = ("--health-cmd", check, "--health-interval", "30s")
     installed.start(volume, "app", *health, command=command)
     installed.dvol("commit", "-m", "x", volume)
     installed.engine.docker("exec", "app", "sh", "-c", check)
-    installed.dvol("reset", "--hard", "--no-wait", "HEAD", volume)
+    installed.engine.docker("exec", "app", "touch", "/tmp/ill")
+    assert "warning" not in installed.dvol("reset", "--hard", "--no-wait", "HEAD", volume).stderr
     late = installed.engine.docker("exec", "app", "sh", "-c", check, check=False)
     assert late.returncode == 1
 
@@ -226,16 +229,60 @@ def test_quiet_says_nothing(installed: Installed, volume: str) -> None:
     assert installed.dvol("reset", "--hard", "-q", "HEAD", volume).stderr == ""
 
 
-def test_the_mode_can_be_set(installed: Installed, volume: str) -> None:
+def test_the_mode_can_be_set(
+    installed: Installed, volume: str, request: pytest.FixtureRequest
+) -> None:
     installed.start(volume, "app")
     assert installed.dvol("config", "commit.mode").stdout == "stop\n"
+    request.addfinalizer(
+        lambda: installed.dvol("config", "--global", "--unset", "commit.mode", check=False)
+    )
     installed.dvol("config", "--global", "commit.mode", "pause")
     assert "paused" in installed.dvol("commit", "-m", "x", volume).stderr
     installed.dvol("config", volume, "commit.mode", "stop")
     assert "stopped" in installed.dvol("commit", "-m", "x", volume).stderr
     installed.dvol("config", "--unset", volume, "commit.mode")
     assert installed.dvol("config", volume, "commit.mode").stdout == "pause\n"
-    installed.dvol("config", "--global", "--unset", "commit.mode")
+
+
+def test_verbs_about_volumes_of_one_container_take_turns(installed: Installed, volume: str) -> None:
+    """Each finds it running, or waits for the other to start it again."""
+    installed.dvol("init", "other")
+    installed.start(volume, "app", "-v", "other:/other")
+    words = ["dvol", "commit", "-m", "x"]
+    both = [
+        subprocess.Popen([*words, name], env=installed.env, stderr=subprocess.PIPE, text=True)
+        for _ in range(3)
+        for name in (volume, "other")
+    ]
+    said = [process.communicate()[1] for process in both]
+    assert [process.returncode for process in both] == [0] * 6, said
+    assert all("stopped /app" in each and "started /app" in each for each in said), said
+    assert state(installed, "app")["Running"]
+
+
+def test_a_dependent_is_started_when_what_it_needs_is_well(
+    installed: Installed, volume: str
+) -> None:
+    """As Compose's `service_healthy`: the application gives up if its database does not answer."""
+    project = ("--label", "com.docker.compose.project=shop", "--label")
+    born = "cut -d' ' -f22 /proc/1/stat"
+    serve = (
+        f"trap 'exit 0' TERM; {born} > /data/born; sleep 1; "
+        "cp /data/born /data/well; while :; do sleep 0.1; done"
+    )
+    health = ("--health-cmd", f'test "$(cat /data/well)" = "$({born})"')
+    db = (*project, "com.docker.compose.service=db", *health)
+    installed.start(volume, "db", *db, command=serve)
+    needs = "com.docker.compose.depends_on=db:service_healthy:false"
+    web = (*project, "com.docker.compose.service=web", "--label", needs)
+    there = ("exec", "db", "test", "-e", "/data/well")
+    wait_for(lambda: not installed.engine.docker(*there, check=False).returncode, "it is well")
+    well = 'test "$(cat /data/well)" = "$(cat /data/born)"'
+    use = f"{well} || exit 1; trap 'exit 0' TERM; while :; do sleep 0.1; done"
+    installed.start(volume, "web", *web, command=use)
+    installed.dvol("commit", "-m", "x", volume)
+    assert state(installed, "web")["Running"]
 
 
 def test_several_volumes_are_committed_and_reset_as_one(installed: Installed, volume: str) -> None:

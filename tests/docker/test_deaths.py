@@ -6,24 +6,42 @@ import os
 import signal
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
 
 from tests.docker.installed import Installed, server_pid, wait_for
 
 WRITING = "trap 'exit 0' TERM; while :; do date +%s%N >> /data/log; sleep 0.01; done"
+# as a database: for a while after it was told to stop it is still there
+SLOW = "trap 'sleep 2; exit 0' TERM; while :; do sleep 0.1; done"
 VERBS = {
     "commit": ["commit", "-m", "x", "shop_db"],
     "commit --pause": ["commit", "--pause", "-m", "x", "shop_db"],
     "reset": ["reset", "--hard", "HEAD", "shop_db"],
     "checkout": ["checkout", "-b", "side", "shop_db"],
 }
-MOMENTS = [0.03, 0.1, 0.2, 0.3, 0.5]  # seconds; a verb with a container takes about half a one
+MOMENTS = [0.05, 0.15, 0.3, 0.5, 1.0]  # seconds; a verb with a container takes about half a one
+SETTLED = 4.0  # seconds; the Engine dials a plugin after 0.5 s, and after 3.5 if that was too early
 
 
 def begin(installed: Installed, words: list[str]) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         ["dvol", *words], env=installed.env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+
+
+def await_docker(installed: Installed) -> None:
+    """Until the Engine has reached the server it has started: 20.10 gives up a plugin that dies
+    before, and disables it."""
+    time.sleep(max(0.0, SETTLED - age(server_pid(installed))))
+
+
+def age(pid: int) -> float:
+    """Seconds that a process has run (proc_pid_stat(5))."""
+    started = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+    return float(Path("/proc/uptime").read_text().split()[0]) - int(started) / os.sysconf(
+        "SC_CLK_TCK"
     )
 
 
@@ -39,7 +57,8 @@ def answers(installed: Installed) -> bool:
 
 def all_is_well(installed: Installed, before: int) -> None:
     wait_for(lambda: answers(installed), "the server answers again")
-    wait_for(lambda: runs_freely(installed, "app"), "the container runs again")
+    for name in installed.engine.docker("ps", "-a", "--format", "{{.Names}}").stdout.split():
+        wait_for(lambda name=name: runs_freely(installed, name), f"{name} runs again")
     noted = installed.pool / "shop_db/.dvol/ended.json"
     wait_for(lambda: not noted.exists(), "nothing is noted as stopped")
     installed.dvol("fsck", "--repair", check=False)  # what was only staged, until a next verb
@@ -57,14 +76,37 @@ def test_a_server_killed_in_the_midst_brings_back_what_it_had_stopped(
 ) -> None:
     installed.start(volume, "app", command=WRITING)
     installed.dvol("commit", "-m", "first", volume)
+    interrupted = 0
     for count, moment in enumerate(MOMENTS):
         before = installed.dvol("log", volume).stdout.count("commit ")
         words = [f"side{count}" if word == "side" else word for word in VERBS[verb]]
+        await_docker(installed)
+        server = server_pid(installed)
         begun = begin(installed, words)
         time.sleep(moment)
-        os.kill(server_pid(installed), signal.SIGKILL)
-        begun.wait()
+        os.kill(server, signal.SIGKILL)
+        interrupted += begun.wait() != 0
         all_is_well(installed, before)
+    assert interrupted
+
+
+@pytest.mark.slow
+def test_one_that_was_still_stopping_when_the_server_died_runs_again(
+    installed: Installed, volume: str
+) -> None:
+    """It runs when the next server looks, and ends a second later."""
+    installed.start(volume, "slow", command=SLOW)
+    await_docker(installed)
+    server = server_pid(installed)
+    begun = begin(installed, VERBS["commit"])
+    noted = installed.pool / volume / ".dvol/ended.json"
+    wait_for(noted.exists, "it is noted")
+    time.sleep(0.3)
+    os.kill(server, signal.SIGKILL)
+    assert begun.wait() != 0
+    wait_for(lambda: not noted.exists(), "it was brought back")
+    time.sleep(3.0)  # more than it takes to stop
+    assert runs_freely(installed, "slow")
 
 
 @pytest.mark.slow

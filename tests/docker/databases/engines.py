@@ -70,7 +70,8 @@ REDIS_AOF = Kind(
     "redis",
     REDIS.rows,
     ("sh", "-c", "redis-cli -p $PORT save && redis-check-rdb /data/dump.rdb"),
-    ("--appendonly", "yes"),
+    # by its default what was acknowledged in the last two seconds may be in memory only
+    ("--appendonly", "yes", "--appendfsync", "always"),
 )
 SQLITE = Kind(
     "sqlite",
