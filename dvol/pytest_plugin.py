@@ -22,27 +22,31 @@ import os
 import re
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
+from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
 if TYPE_CHECKING:
     from dvol.engine import Engine
-    from dvol.model import Commit
+    from dvol.model import Branch, Commit
 
+_AUTHOR = "dvol's pytest plugin <pytest@localhost>"
 _PAUSE = 0.02  # seconds between two tries to connect
 # Seconds in which a proxy for a service that is not there hangs up. Docker's does when its own
 # connection is refused: within 0.003 s on an idle machine; of 300 with eight busy processes on
 # two cores, 3 took more than 0.1 s and none 0.2.
 _HANGS_UP = 0.3
-_FAILED = pytest.StashKey[list[str]]()
+_FAILED = pytest.StashKey[list[pytest.Item]]()
 
 Ready = Callable[[], object] | tuple[str, int] | None
 Scope = Literal["function", "class", "module", "package", "session"]
 
 
 class Volumes:
-    """Some volumes that tests may do anything to, and the engine that keeps them."""
+    """Some volumes that tests may do anything to, and the engine that keeps them. What `to` means
+    is settled here: a commit that a test makes does not change it."""
 
     def __init__(self, engine: Engine, names: tuple[str, ...], to: str, ready: Ready) -> None:
         self.engine = engine
@@ -62,32 +66,38 @@ class Volumes:
             await_ready(self.ready)
 
     def keep(self, name: str) -> list[str]:
-        """Commit the volumes as they are, on a branch of its own, and go back to the one before;
-        returns the branches."""
+        """Commit the volumes as they are, each on a new branch called after `name`; the branch it
+        was on is afterwards as before, whatever happens. Returns the branches."""
         return [self._keep(volume, name) for volume in self.names]
 
     def _keep(self, volume: str, name: str) -> str:
-        branches = self.engine.branches(volume)
-        [current] = [one.name for one in branches if one.current]
-        branch = _free(re.sub(r"[^\w.-]+", "-", name)[:100], {one.name for one in branches})
-        [head] = [one.head for one in branches if one.current]
-        self.engine.commit(volume, name, "dvol's pytest plugin <pytest@localhost>")
-        self.engine.branch(volume, branch)
-        self.engine.checkout(volume, current)
-        self.engine.reset(volume, head)  # the branch is what it was
+        branches = {one.name: one for one in self.engine.branches(volume)}
+        [current] = [one for one in branches.values() if one.current]
+        branch = _free(_branch_name(name), set(branches))
+        try:
+            self.engine.commit(volume, name, _AUTHOR)
+            self.engine.branch(volume, branch)
+        finally:
+            self._go_back(volume, current)
         return branch
+
+    def _go_back(self, volume: str, branch: Branch) -> None:
+        """Where it had no commit there is none to go back to, and it keeps the one it got."""
+        self.engine.checkout(volume, branch.name)
+        if branch.head:
+            self.engine.reset(volume, branch.head)
 
     def _resolved(self, volume: str, to: str) -> Commit:
         """A revision, or else the newest commit whose message begins with that line."""
-        from dvol.errors import InvalidRequest, NotFound
+        from dvol.errors import InvalidRequest, NotFound, RevisionNotFound
 
-        try:
-            return self.engine.log(volume, to)[0]
-        except (NotFound, InvalidRequest, IndexError):
-            for commit in self.engine.log(volume):
-                if commit.message.split("\n")[0] == to:
-                    return commit
-            raise
+        with suppress(NotFound, InvalidRequest):
+            for commit in self.engine.log(volume, to):
+                return commit
+        for commit in self.engine.log(volume):
+            if commit.message.split("\n")[0] == to:
+                return commit
+        raise RevisionNotFound(to)
 
 
 def volumes(
@@ -106,19 +116,16 @@ def volumes(
     database may do before it answers. With `keep_failed`, or `--dvol-keep`, what a failed test has
     left is committed on a branch named after it. The fixture's value is the `Volumes`.
     """
+    opened = cache(lambda: Volumes(_engine(pool, host), names, to, ready))
 
     @pytest.fixture(scope=scope)
     def fixture(request: pytest.FixtureRequest) -> Iterator[Volumes]:
-        import dvol
-
-        own = host or ("" if pool else os.environ.get("DVOL_HOST", ""))
-        engine = dvol.open(pool, own, os.environ.get("DOCKER_HOST", ""))
-        found = Volumes(engine, names, to, ready)
+        found = opened()
         found.reset()
         yield found
-        failed = request.node.stash.get(_FAILED, [])
+        failed = _failed_with(request)
         if failed and (keep_failed or request.config.getoption("--dvol-keep")):
-            for branch in found.keep(f"failed-{failed[-1]}"):
+            for branch in found.keep(f"failed-{failed[-1].name}"):
                 print(f"dvol: what it left is on branch '{branch}'")  # noqa: T201  pytest shows it
 
     return fixture
@@ -151,8 +158,25 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     report = yield
     if report.when == "call" and report.failed:
         for node in item.listchain():
-            node.stash.setdefault(_FAILED, []).append(item.name)
+            node.stash.setdefault(_FAILED, []).append(item)
     return report
+
+
+def _failed_with(request: pytest.FixtureRequest) -> list[pytest.Item]:
+    """The failed tests, so far, that use the fixture that asks."""
+    node = request.node  # the one test where it is for that alone: it may have asked late
+    return [
+        item
+        for item in node.stash.get(_FAILED, [])
+        if item is node or request.fixturename in getattr(item, "fixturenames", ())
+    ]
+
+
+def _engine(pool: str, host: str) -> Engine:
+    import dvol
+
+    own = host or ("" if pool else os.environ.get("DVOL_HOST", ""))
+    return dvol.open(pool, own, os.environ.get("DOCKER_HOST", ""))
 
 
 def _connect(host: str, port: int) -> None:
@@ -166,6 +190,11 @@ def _connect(host: str, port: int) -> None:
                 raise ConnectionResetError(f"{host}:{port} hung up")
         except TimeoutError:  # it waits for us to speak
             return
+
+
+def _branch_name(name: str) -> str:
+    """What a branch may be called (see `names`): parameters of a test may hold anything."""
+    return re.sub(r"[^a-zA-Z0-9_]+", "-", name)[:100].strip("-")
 
 
 def _free(name: str, taken: set[str]) -> str:

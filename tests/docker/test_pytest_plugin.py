@@ -1,0 +1,46 @@
+"""What the pytest plugin does to volumes that running containers use."""
+
+from __future__ import annotations
+
+import pytest
+
+import dvol
+from dvol.errors import WouldVanish
+from dvol.pytest_plugin import Volumes
+from tests.docker.installed import Installed
+
+
+@pytest.fixture
+def seeded(installed: Installed, volume: str) -> Volumes:
+    installed.container(volume, "echo seed > /data/file")
+    installed.dvol("commit", "-m", "seed", volume)
+    return Volumes(dvol.open(host=installed.env["DVOL_HOST"]), (volume,), "HEAD", None)
+
+
+def test_a_ruin_is_kept_while_a_container_runs(installed: Installed, seeded: Volumes) -> None:
+    [volume] = seeded.names
+    before = seeded.engine.log(volume)
+    installed.start(volume, "app")
+    ask = ("exec", "app", "cat", "/data/file")
+    installed.engine.docker("exec", "app", "sh", "-c", "echo ruin > /data/file")
+    assert seeded.keep("failed") == ["failed"]
+    assert seeded.engine.log(volume) == before
+    assert installed.engine.docker(*ask).stdout == "seed\n"
+    seeded.engine.checkout(volume, "failed")
+    assert installed.engine.docker(*ask).stdout == "ruin\n"
+
+
+def test_one_that_must_not_be_ended_does_not_spoil_the_tests_after_it(
+    installed: Installed, seeded: Volumes
+) -> None:
+    """Its end would remove it, so that neither a new branch nor a reset is possible before it."""
+    [volume] = seeded.names
+    before = seeded.engine.log(volume)
+    installed.start(volume, "app", "--rm")
+    installed.engine.docker("exec", "app", "sh", "-c", "echo ruin > /data/file")
+    with pytest.raises(WouldVanish):
+        seeded.keep("failed")
+    installed.engine.docker("rm", "-f", "app")
+    seeded.reset()
+    assert seeded.engine.log(volume) == before
+    assert installed.container(volume, "cat /data/file") == "seed\n"
