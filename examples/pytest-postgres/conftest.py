@@ -2,14 +2,9 @@ import os
 
 import psycopg
 import pytest
-from seed import ADDRESS
+from seed import ADDRESS, answers
 
 from dvol.pytest_plugin import volumes
-
-
-def answers() -> None:
-    psycopg.connect(ADDRESS).close()
-
 
 shop = volumes(os.environ.get("SHOP_VOLUME", "pytest-postgres_db"), to="seed", ready=answers)
 

@@ -4,9 +4,17 @@ import os
 
 import psycopg
 
+from dvol.pytest_plugin import await_ready
+
 ADDRESS = f"host=127.0.0.1 port={os.environ.get('PGPORT', '5432')} user=postgres"
 
+
+def answers() -> None:
+    psycopg.connect(ADDRESS).close()
+
+
 if __name__ == "__main__":
+    await_ready(answers, patience=60)  # seconds: at its first start it makes its files
     with psycopg.connect(ADDRESS) as connection:
         connection.execute("CREATE TABLE customers (id int PRIMARY KEY, name text NOT NULL)")
         connection.execute(

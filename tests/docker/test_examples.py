@@ -1,87 +1,80 @@
-"""The example project, run as its own README says."""
+"""The example projects, each walked as its own README says, line by line."""
 
 from __future__ import annotations
 
 import re
 import shutil
-import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.docker.databases.engines import POSTGRES, free_port, image
-from tests.docker.installed import SOURCE, Installed, run, wait_for
-
-EXAMPLE = SOURCE / "examples" / "pytest-postgres"
+from tests.docker.installed import SOURCE, Installed, run
+from tests.docker.readmes import block_with
 
 
 class Project:
-    """A copy of the example, in an Engine of the tests."""
+    """A copy of an example, in an Engine of the tests; its name is the directory's."""
 
     def __init__(self, installed: Installed, place: Path) -> None:
         self.installed = installed
-        self.place = place / "pytest-postgres"
-        shutil.copytree(EXAMPLE, self.place)
-        compose = self.place / "compose.yaml"
-        # Compose 1, which Debian 12 has, compares the driver's full name at the second `up`
-        compose.write_text(compose.read_text().replace("driver: dvol", "driver: dvol:latest"))
-        own = {"POSTGRES_IMAGE": image(installed, POSTGRES), "PGPORT": str(free_port())}
-        self.env = installed.env | own
+        self.place = place
+        self.readme = (place / "README.md").read_text()
+        own = {"PGPORT": str(free_port()), "POSTGRES_IMAGE": image(installed, POSTGRES)}
+        command, _, path = installed.env["PATH"].partition(":")
+        python = str(Path(sys.executable).parent)  # it has what `pip install` would bring
+        self.env = installed.env | own | {"PATH": f"{command}:{python}:{path}"}
 
-    def compose(self, *words: str) -> str:
-        return self._run(["docker-compose", "-f", "compose.yaml", *words])
+    def type(self, line: str) -> str:
+        """Type a line in a shell; what it printed."""
+        line = line.replace("docker compose", "docker-compose")  # as all versions have it
+        return run(["sh", "-c", f"cd {self.place}; {line}"], self.env).stdout
 
-    def seed(self) -> None:
-        self.compose("up", "-d")
-        wait_for(self._seeded, "the database is seeded")
-        self._run(["dvol", "commit", "-m", "seed", "pytest-postgres_db"])
+    def lines(self) -> list[str]:
+        """What the README tells to type, but for `pip install`."""
+        lines = block_with(self.readme, "docker compose up -d")
+        return [line for line in lines if not line.startswith("pip install")]
 
-    def pytest(self, *words: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *words]
-        return subprocess.run(
-            command, cwd=self.place, env=self.env, capture_output=True, text=True, timeout=300
-        )
 
-    def _seeded(self) -> bool:
-        command = [sys.executable, "seed.py"]
-        done = subprocess.run(command, cwd=self.place, env=self.env, capture_output=True)
-        return done.returncode == 0
+def copied(name: str, place: Path) -> Path:
+    return shutil.copytree(SOURCE / "examples" / name, place / name)
 
-    def _run(self, command: list[str]) -> str:
-        words = " ".join(f"'{word}'" for word in command)
-        return run(["sh", "-c", f"cd {self.place}; {words}"], self.env).stdout
+
+# -- pytest-postgres ---------------------------------------------------------------------------
 
 
 @pytest.fixture
-def project(installed: Installed, tmp_path: Path):
-    project = Project(installed, tmp_path)
+def shop(installed: Installed, tmp_path: Path) -> Iterator[Project]:
+    project = Project(installed, copied("pytest-postgres", tmp_path))
+    project.env["PYTEST_ADDOPTS"] = "-p no:cacheprovider"
     yield project
-    project.compose("down")
+    project.type("docker compose down")
 
 
 @pytest.mark.slow
-def test_ten_tests_that_ruin_the_data_all_find_the_seed(project: Project) -> None:
-    project.seed()
-    done = project.pytest()
-    assert "10 passed" in done.stdout, done.stdout + done.stderr
-    assert "10 passed" in project.pytest("-p", "no:randomly").stdout
+def test_ten_tests_that_ruin_the_data_all_find_the_seed(shop: Project) -> None:
+    printed = [shop.type(line) for line in shop.lines()]
+    assert "10 passed" in printed[-1]
+    assert "10 passed" in shop.type("pytest -p no:randomly")
 
 
 @pytest.mark.slow
-def test_what_a_failed_test_has_left_can_be_looked_at(project: Project) -> None:
-    project.seed()
+def test_what_a_failed_test_has_left_can_be_looked_at(shop: Project) -> None:
+    *lines, _ = shop.lines()
+    for line in lines:
+        shop.type(line)
     text = (
         "\n\ndef test_that_fails(db):\n    db.execute('DELETE FROM orders WHERE id < 51')\n"
         "    assert count(db) == 100\n"
     )
-    with (project.place / "test_orders.py").open("a") as file:
+    with (shop.place / "test_orders.py").open("a") as file:
         file.write(text)
-    done = project.pytest("--dvol-keep", "-k", "that_fails or dropped")
-    assert "1 failed, 3 passed" in done.stdout, done.stdout + done.stderr
-    branches = project.installed.dvol("branch", "pytest-postgres_db").stdout
+    done = shop.type("pytest --dvol-keep -k 'that_fails or dropped' || true")
+    assert "1 failed, 3 passed" in done
+    branches = shop.installed.dvol("branch", "pytest-postgres_db").stdout
     assert re.findall(r"failed-\S+", branches) == ["failed-test_that_fails"]
-    project.installed.dvol("checkout", "failed-test_that_fails", "pytest-postgres_db")
-    command = "psql -h /tmp -p $PGPORT -U postgres -Atc 'SELECT count(*) FROM orders'"
-    id = project.compose("ps", "-q", "db").strip()
-    assert project.installed.engine.docker("exec", id, "sh", "-c", command).stdout == "50\n"
+    shop.installed.dvol("checkout", "failed-test_that_fails", "pytest-postgres_db")
+    ask = "psql -h 127.0.0.1 -U postgres -Atc 'SELECT count(*) FROM orders'"
+    assert shop.type(f"docker compose exec -T db {ask}") == "50\n"

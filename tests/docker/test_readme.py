@@ -12,18 +12,9 @@ from pathlib import Path
 import pytest
 
 from tests.docker.installed import SOURCE, Installed, run
+from tests.docker.readmes import block_with
 
 README = (SOURCE / "README.md").read_text()
-
-
-def blocks() -> list[list[str]]:
-    """The indented blocks of the README, as lines."""
-    found = re.findall(r"(?:^    .*\n|^\n(?=    ))+", README, flags=re.MULTILINE)
-    return [[line.strip() for line in block.splitlines() if line.strip()] for block in found]
-
-
-def block_with(text: str) -> list[str]:
-    return next(block for block in blocks() if any(text in line for line in block))
 
 
 def shell(installed: Installed, line: str, cwd: Path) -> str:
@@ -40,7 +31,7 @@ def on_a_terminal(installed: Installed, line: str, answer: str) -> None:
 
 
 def test_the_first_steps_print_hello(installed: Installed, tmp_path: Path) -> None:
-    lines = block_with("dvol init frob_mysql")
+    lines = block_with(README, "dvol init frob_mysql")
     printed = [shell(installed, line, tmp_path) for line in lines]
     assert printed[-1] == "hello\n"
 
@@ -50,7 +41,7 @@ def test_each_everyday_command_works(installed: Installed, tmp_path: Path) -> No
     installed.dvol("init", "frob_mysql")
     for number in range(3):
         installed.dvol("commit", "-m", str(number))
-    commands = [re.split(r" {3,}", line)[0] for line in block_with("dvol checkout -b")]
+    commands = [re.split(r" {3,}", line)[0] for line in block_with(README, "dvol checkout -b")]
     assert len(commands) == 11
     for command in commands:
         if command.startswith("dvol rm"):
@@ -64,7 +55,7 @@ def test_the_line_that_runs_the_command_inside_the_plugin(
     installed: Installed, volume: str, tmp_path: Path
 ) -> None:
     """But for sudo and for where this Engine keeps its state."""
-    line = " ".join(block_with("runc --root")).replace("\\ ", "").removeprefix("sudo ")
+    line = " ".join(block_with(README, "runc --root")).replace("\\ ", "").removeprefix("sudo ")
     line = line.replace("/run/docker/", f"{installed.engine.exec_root}/")
     assert volume in shell(installed, line, tmp_path)
 
