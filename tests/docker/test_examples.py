@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.docker.databases.engines import POSTGRES, free_port, image
+from tests.docker.databases.engines import BASE, POSTGRES, free_port, image
 from tests.docker.installed import SOURCE, Installed, run
-from tests.docker.readmes import block_with
+from tests.docker.readmes import block_with, blocks
 
 
 class Project:
@@ -78,3 +78,63 @@ def test_what_a_failed_test_has_left_can_be_looked_at(shop: Project) -> None:
     shop.installed.dvol("checkout", "failed-test_that_fails", "pytest-postgres_db")
     ask = "psql -h 127.0.0.1 -U postgres -Atc 'SELECT count(*) FROM orders'"
     assert shop.type(f"docker compose exec -T db {ask}") == "50\n"
+
+
+# -- web-app -----------------------------------------------------------------------------------
+
+
+class GuestBook(Project):
+    """The web application, at a port of its own, from an image of the tests."""
+
+    def __init__(self, installed: Installed, place: Path) -> None:
+        super().__init__(installed, place)
+        self.port = free_port()
+        self.env["WEB_PORT"] = str(self.port)
+        self._build()
+
+    def type(self, line: str) -> str:
+        return super().type(line.replace("127.0.0.1:8000", f"127.0.0.1:{self.port}"))
+
+    def _build(self) -> None:
+        """From its own Dockerfile, but without a registry: what it installs is in the base."""
+        text = (self.place / "Dockerfile").read_text()
+        text = re.sub(r"^FROM .*", f"FROM {BASE}", text, flags=re.MULTILINE)
+        own = self.place / "Dockerfile.tests"
+        own.write_text(re.sub(r"^RUN pip install .*\n", "", text, flags=re.MULTILINE))
+        words = ("-q", "--network=none", "-t", "dvol-guest-book", "-f", str(own), str(self.place))
+        self.installed.engine.docker("build", *words)
+
+
+@pytest.fixture
+def book(installed: Installed, tmp_path: Path) -> Iterator[GuestBook]:
+    if shutil.which("curl") is None:
+        pytest.skip("curl is not installed")
+    project = GuestBook(installed, copied("web-app", tmp_path))
+    yield project
+    project.type("docker compose down")
+
+
+@pytest.mark.slow
+def test_a_web_application_gets_its_data_back(book: GuestBook) -> None:
+    id, shown = "", []
+    for line in book.lines():
+        printed = book.type(line.replace("ID", id))
+        if line == "dvol restore" or line.startswith("dvol restore  "):
+            id = next(one for one in printed.splitlines() if "web-app_db" in one).split()[0]
+        if line.endswith("# Ann"):
+            shown.append(printed)
+    assert shown == ["Ann\n"] * 3
+    assert "Ann was here" in book.type("dvol log web-app_db")
+
+
+@pytest.mark.slow
+def test_a_volume_of_ones_own_outlives_down_with_volumes(book: GuestBook) -> None:
+    compose = book.place / "compose.yaml"
+    services, _, _ = compose.read_text().partition("\nvolumes:\n")
+    compose.write_text("\n".join([services, blocks(book.readme)[-1], ""]))
+    book.type("dvol init guests")
+    up, greet, *_ = book.lines()
+    assert "Ann" in [book.type(line) for line in (up, greet)][-1]
+    book.type("docker compose down -v")
+    book.type(up)
+    assert book.type("curl --retry 9 --retry-connrefused 127.0.0.1:8000") == "Ann\n"

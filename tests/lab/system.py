@@ -48,6 +48,7 @@ NEEDS = (
     Need("busybox", "busybox-static", "demo on a real Engine, docker ring"),
     Need("docker-registry", "docker-registry", "push and install in the docker ring"),
     Need("docker-compose", "docker-compose", "Compose in the docker ring"),
+    Need("curl", "curl", "the web application among the examples"),
     *FILE_SYSTEMS,
     Need("setfacl", "acl", "fidelity of ACLs"),
     Need("setfattr", "attr", "fidelity of extended attributes"),
