@@ -6,11 +6,13 @@ In an Engine of its own, since Docker goes on asking for a plugin that it once h
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 
 import pytest
 
+from tests.docker.databases.engines import POSTGRES, Database, running
 from tests.docker.installed import InstalledAt
 from tests.lab import Unavailable, images
 from tests.lab.engine import Engine
@@ -49,3 +51,44 @@ def test_commit_reset_and_undo_are_snapshots(on_btrfs: InstalledAt) -> None:
     on_btrfs.dvol("rm", "-f", "shop_db")
     on_btrfs.dvol("gc", "--now")
     assert list((on_btrfs.pool / ".dvol/trash").iterdir()) == []
+
+
+def lives(database: Database) -> list[tuple[str, ...]]:
+    """When its container and the one that writes to it were started, and how they are."""
+    facts = "{{.State.StartedAt}} {{.State.Status}} {{.State.Pid}} {{.RestartCount}}"
+    names = (database.name, f"{database.name}-writer")
+    said = database.installed.engine.docker("inspect", "-f", facts, *names).stdout
+    return [tuple(line.split()) for line in said.splitlines()]
+
+
+def happened(database: Database, since: float) -> set[str]:
+    """What Docker has done to containers since then; not what a health check is."""
+    window = ("--since", f"{since:.6f}", "--until", f"{time.time():.6f}")
+    words = ("events", *window, "--filter", "type=container", "--format", "{{.Action}}")
+    said = database.installed.engine.docker(*words).stdout.splitlines()
+    return {line for line in said if not line.startswith(("exec_", "health_status"))}
+
+
+@pytest.mark.slow
+def test_a_live_commit_holds_what_was_acknowledged_and_leaves_the_database_alone(
+    on_btrfs: InstalledAt,
+) -> None:
+    with running(on_btrfs, POSTGRES) as database:
+        for _ in range(3):
+            before, since = database.rows(), max(database.tried())
+            database.await_writes()
+            before |= {number for number in database.acknowledged() if number > since}
+            alive, began = lives(database), time.time()
+            commit = database.dvol("commit", "-m", "live", "--live").strip()
+            tried = max(database.tried())
+            assert happened(database, began) == set()
+            assert lives(database) == alive
+            database.await_writes()
+            last = max(database.acknowledged())
+            database.dvol("reset", "--hard", commit)
+            assert lives(database) != alive  # so both would have seen it
+            assert happened(database, began) >= {"die", "start"}
+            rows = database.rows()
+            assert before - rows == set()
+            assert {row for row in rows if tried < row <= last} == set()
+            database.check()
