@@ -66,8 +66,9 @@ class Volumes:
             await_ready(self.ready)
 
     def keep(self, name: str) -> list[str]:
-        """Commit the volumes as they are, each on a new branch called after `name`; the branch it
-        was on is afterwards as before, whatever happens. Returns the branches."""
+        """Commit the volumes as they are, each on a new branch called after `name`, and put the
+        branch it was on back to its newest commit, also where that is refused. Returns the new
+        branches."""
         return [self._keep(volume, name) for volume in self.names]
 
     def _keep(self, volume: str, name: str) -> str:
