@@ -33,13 +33,25 @@ from dvol.revisions import Line
 from dvol.volume_files import Quiet, VolumeFiles
 
 
+def _nothing() -> None:
+    """Is to be done."""
+
+
 class Frozen(NamedTuple):
-    """A commit that is staged, but for being durable."""
+    """The next commit of a volume's branch, which has `line`; once it is frozen it is staged, but
+    for being durable."""
 
     files: VolumeFiles
     branch: str
+    line: Line
     commit: Commit
-    memory: Memory | None
+    memory: Memory | None = None
+
+    def frozen(self, state: str, quiet: Quiet) -> Frozen:
+        """Freeze the tree, which is quiet meanwhile."""
+        commit = self.commit._replace(state=state)
+        memory = self.files.freeze(self.branch, self.line, commit, quiet)
+        return self._replace(commit=commit, memory=memory)
 
 
 class Changes:
@@ -65,13 +77,21 @@ class Changes:
         """Commit one volume, or several as one; all of them get these words."""
         with self._changing(volumes, "commit") as held:
             mode = self._mode(held)
-            for files in held:
-                files.require_space(*files.history.current_line())
-            calm = self._calm(held, "commit", mode, before_end=held[0].write_back)
+            new = [Frozen(files, *files.history.current_line(), _new(words)) for files in held]
+            for one in new:
+                one.files.require_space(one.branch, one.line)
+
+            def work_ahead() -> None:
+                held[0].write_back()
+                for one in new:
+                    one.files.clone_ahead(one.branch, one.line, one.commit)
+
+            # the less is left to be written, the shorter those wait that are only paused
+            last = held[0].write_back_the_rest if mode == PAUSE else _nothing
+            calm = self._calm(held, "commit", mode, work_ahead, last)
             with held[0].durably():  # while the gates are open again
                 with calm.quiet() as ended:
-                    words = words._replace(state=calm.state)
-                    frozen = [_freeze(files, words, Quiet(ended, full)) for files in held]
+                    frozen = [one.frozen(calm.state, Quiet(ended, full)) for one in new]
                     calm.refuse_latecomers()
             self._publish(frozen)
         calm.finish()
@@ -161,10 +181,11 @@ class Changes:
         held: list[VolumeFiles],
         verb: str,
         purpose: str,
-        before_end: Callable[[], None] = lambda: None,
+        before_end: Callable[[], None] = _nothing,
+        last_moment: Callable[[], None] = _nothing,
     ) -> Quiescence:
         layouts = [files.layout for files in held]
-        words = (verb, purpose, self._wishes, self._tell, before_end)
+        words = (verb, purpose, self._wishes, self._tell, before_end, last_moment)
         return Quiescence(self._containers, layouts, *words)
 
     def _mode(self, held: list[VolumeFiles]) -> str:
@@ -240,10 +261,9 @@ class Changes:
                 self.doomed |= collector.doom_surplus(resets.files.layout, surplus)
 
 
-def _freeze(files: VolumeFiles, words: Commit, quiet: Quiet) -> Frozen:
-    branch, line = files.history.current_line()
-    commit = words._replace(id=new_id())
-    return Frozen(files, branch, commit, files.freeze(branch, line, commit, quiet))
+def _new(words: Commit) -> Commit:
+    """A commit of its own with these words."""
+    return words._replace(id=new_id())
 
 
 def _resolved(held: list[VolumeFiles], revision: str) -> dict[str, Line]:

@@ -39,7 +39,8 @@ class Quiescence:
     """The quiet part of `verb` on some volumes, whose locks are held; `tell` hears each step.
 
     `purpose` is as in `containers.treatment`. `before_end` is called when it is clear that
-    containers will be ended, and none is yet: what it refuses has no consequences.
+    containers will be ended, and none is yet: what it refuses has no consequences. `last_moment`
+    is called when all else is done, gates are closed, and the next thing is to end them.
     """
 
     def __init__(
@@ -51,6 +52,7 @@ class Quiescence:
         wishes: Wishes,
         tell: Callable[[str], None],
         before_end: Callable[[], None] = lambda: None,
+        last_moment: Callable[[], None] = lambda: None,
     ) -> None:
         self.containers = containers
         self.volumes = volumes
@@ -59,6 +61,7 @@ class Quiescence:
         self.wishes = wishes
         self.tell = tell
         self.before_end = before_end
+        self.last_moment = last_moment
         self.state = ""  # of what is frozen: "", or how the last of its writers was quieted
         self._names = frozenset(volume.name for volume in volumes)
         self._noted: set[str] = set()  # ids
@@ -178,6 +181,8 @@ class Quiescence:
         """Whether any had to be killed. Those that need no other of them end at the same time."""
         from dvol.containers.order import waves
 
+        if wanted:
+            self.last_moment()
         killed: list[bool] = []
         for wave in reversed(waves(found)):
             ends = [partial(self._end, wanted[one.id], one) for one in wave if one.id in wanted]

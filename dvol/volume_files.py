@@ -9,6 +9,7 @@ pool's business.
 from __future__ import annotations
 
 import os
+import time
 from contextlib import AbstractContextManager, nullcontext, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -33,6 +34,10 @@ from dvol.model import Commit
 from dvol.revisions import Line
 from dvol.steps import putting
 from dvol.trash import describe, new_entry
+
+_AHEAD = "ahead"  # in the staging of a commit
+_LITTLE = 0.03  # seconds of writing back that are no more worth another round
+_ROUNDS = 5
 
 
 class Quiet(NamedTuple):
@@ -91,6 +96,14 @@ class VolumeFiles:
         finally:
             os.close(fd)
 
+    def write_back_the_rest(self) -> None:
+        """Again and again while much has become dirty meanwhile, within reason."""
+        for _ in range(_ROUNDS):
+            began = time.monotonic()
+            self.write_back()
+            if time.monotonic() - began < _LITTLE:
+                return
+
     def write(self, path: Path, document: Any) -> None:
         """Stage a document; to be called within `durably`."""
         write_json(path, document, durable=self.backend.durable)
@@ -103,6 +116,11 @@ class VolumeFiles:
         """Raise NoSpace if the next commit of a branch certainly does not fit."""
         self.backend.require_space(self.layout.tree(branch), self.past(branch, line))
 
+    def clone_ahead(self, branch: str, line: Line, commit: Commit) -> None:
+        """Do what is possible of `freeze` while others may still write to the tree."""
+        past = self.past(branch, line)._replace(ahead=self._stage(commit.id) / _AHEAD)
+        self.backend.clone_ahead(self.layout.tree(branch), past)
+
     def freeze(self, branch: str, line: Line, commit: Commit, quiet: Quiet) -> Memory | None:
         """Stage the next commit of a branch; needs the tree to be quiet meanwhile.
 
@@ -110,7 +128,7 @@ class VolumeFiles:
         """
         staged = self._stage(commit.id)
         self.layout.commits.mkdir(exist_ok=True)
-        past = self.past(branch, line, quiet)
+        past = self.past(branch, line, quiet)._replace(ahead=staged / _AHEAD)
         memory = self.backend.freeze(self.layout.tree(branch), self.layout.commit(commit.id), past)
         self.write(staged / "line.json", as_document((*line, commit)))
         return memory
@@ -247,5 +265,5 @@ class VolumeFiles:
 
     def _stage(self, name: str) -> Path:
         staged = self.layout.staging / name
-        staged.mkdir(parents=True)
+        staged.mkdir(parents=True, exist_ok=True)
         return staged

@@ -19,13 +19,14 @@ class Past(NamedTuple):
     stale or garbage, and is believed only as far as it proves right. `likely` is the frozen tree
     that the live one most likely still resembles. `full` says to believe nothing and to compare
     every byte. `ended` says that every process that could write to the tree has ended, not only
-    paused.
+    paused. `ahead` is where `clone_ahead` puts its clones, and `freeze` looks for them.
     """
 
     memory: Path
     likely: Path | None = None
     full: bool = False
     ended: bool = False
+    ahead: Path | None = None
 
 
 class Memory(Protocol):
@@ -72,6 +73,10 @@ class Backend(Protocol):
 
     def require_space_to_rebuild(self, entry: Path) -> None:
         """Raise NoSpace if `rebuild` from that entry, and a replacement by it, would not fit."""
+
+    def clone_ahead(self, tree: Path, past: Past) -> None:
+        """Do now, while others may write to the tree, what makes a `freeze` shorter, in the new
+        directory `past.ahead`. It may be left undone, and what it leaves deleted."""
 
     def freeze(self, tree: Path, into: Path, past: Past) -> Memory | None:
         """Make `into` equal to `tree`, for good.

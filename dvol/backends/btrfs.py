@@ -55,6 +55,9 @@ class Btrfs:
     def require_space_to_rebuild(self, entry: Path) -> None:
         """The same."""
 
+    def clone_ahead(self, tree: Path, past: Past) -> None:
+        """There is nothing that a snapshot could use."""
+
     def freeze(self, tree: Path, into: Path, past: Past) -> Memory | None:
         """NestedSubvolumes names the subvolumes in the tree, which would be empty in `into`.
 

@@ -34,10 +34,15 @@ class ContentCopier:
     def __init__(self) -> None:
         self.clones = True
 
-    def copy(self, source: int, target: int, status: os.stat_result) -> None:
-        """Make the empty file `target` hold what `source` holds, which has `status`."""
+    def copy(self, source: int, target: int, status: os.stat_result, over: bool = False) -> None:
+        """Make the file `target` hold what `source` holds, which has `status`. It is empty, unless
+        this goes `over` an older copy."""
+        if over:
+            os.ftruncate(target, status.st_size)
         if status.st_size >= _CLONE_FROM and self._clone(source, target):
             return
+        if over:
+            os.ftruncate(target, 0)
         sparse = is_sparse(status)
         for start, end in _extents(source, status.st_size) if sparse else [(0, status.st_size)]:
             _copy_range(source, target, start, end)
@@ -49,13 +54,18 @@ class ContentCopier:
     def _clone(self, source: int, target: int) -> bool:
         if self.clones:
             try:
-                fcntl.ioctl(target, _FICLONE, source)
+                clone(source, target)
                 return True
             except OSError as error:
                 if error.errno not in _CANNOT_CLONE:
                     raise
                 self.clones = False
         return False
+
+
+def clone(source: int, target: int) -> None:
+    """Have the open `target` share all blocks of the open `source`; OSError where that can't be."""
+    fcntl.ioctl(target, _FICLONE, source)
 
 
 def can_clone(directory: int) -> bool:
@@ -68,7 +78,7 @@ def can_clone(directory: int) -> bool:
     try:
         other = os.open(".", flags, 0o600, dir_fd=directory)
         try:
-            fcntl.ioctl(other, _FICLONE, one)
+            clone(one, other)
             return True
         finally:
             os.close(other)

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from dvol.backends import Past, Replacement, space
-from dvol.backends.clean import Moment, live_signature
+from dvol.backends.ahead import Ahead, clone_ahead
+from dvol.backends.clean import Moment
 from dvol.backends.deletion import delete_tree
 from dvol.backends.freezing import Freezer, WriteBack
 from dvol.backends.index import NOTHING, Index, Known, load, moment, wait_until_after
@@ -56,6 +57,16 @@ class Copy:
             finally:
                 os.close(fd)
 
+    def clone_ahead(self, tree: Path, past: Past) -> None:
+        if past.ahead is None:
+            return
+        with suppress(OSError):  # which whoever freezes will tell
+            fd = os.open(tree, DIRECTORY)
+            try:
+                clone_ahead(tree, past.ahead, _known(moment(fd), past).is_clean)
+            finally:
+                os.close(fd)
+
     def freeze(self, tree: Path, into: Path, past: Past) -> Index:
         with _copying(tree, into) as (source, target, groups):
             index = Index(moment(source))
@@ -68,6 +79,7 @@ class Copy:
                 written_back=WriteBack(source, index.moment is not None),
                 groups=groups,
                 device=os.fstat(source).st_dev,
+                ahead=Ahead(past.ahead),
             )
             beside = _opened(known.base)
             try:
@@ -118,12 +130,10 @@ def _whole(path: str, name: str, status: os.stat_result) -> int:
 
 def _to_copy(tree: int, past: Past) -> int:
     """Bytes of the files that are not known to be unchanged."""
-    known = _known(moment(tree), past).directories
+    known = _known(moment(tree), past)
 
     def visit(path: str, name: str, status: os.stat_result) -> int:
-        old = known.get(path, {}).get(name)
-        clean = old is not None and old.startswith(live_signature(status))
-        return 0 if clean else space.size(status)
+        return 0 if known.is_clean(path, name, status) else space.size(status)
 
     return space.total(tree, visit)
 

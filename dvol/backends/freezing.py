@@ -11,6 +11,7 @@ import os
 import stat
 
 from dvol.atomic import sync_filesystem, write_back
+from dvol.backends.ahead import Ahead
 from dvol.backends.clean import live_signature, may_vouch, signature
 from dvol.backends.content import ContentCopier, same_content
 from dvol.backends.entries import (
@@ -67,6 +68,7 @@ class Freezer:
         written_back: WriteBack,
         groups: Groups,
         device: int,
+        ahead: Ahead,
     ) -> None:
         self.known = known
         self.ended = ended
@@ -74,6 +76,7 @@ class Freezer:
         self.written_back = written_back
         self.groups = groups
         self.device = device
+        self.ahead = ahead
         self.content = ContentCopier()
         self._joined: dict[int, int] = {}  # frozen inode -> live inode
         self._vouched: dict[Inode, bytes | None] = {}  # of files in groups
@@ -127,7 +130,8 @@ class Freezer:
             before = os.fstat(one)
             frozen = self._link_equal(name, one, before, level, clean)
             if not frozen:
-                frozen = copy_file(name, one, before, level.target, self.content).st_ino
+                other = self.ahead.take(before, name, level.target)
+                frozen = copy_file(name, one, before, level.target, self.content, other).st_ino
             after = os.fstat(one)
         if signature(before, 0) != signature(after, 0):
             raise TreeChanged("/".join(filter(None, (level.label, level.path, name))))
@@ -189,12 +193,18 @@ class Freezer:
 
 
 def copy_file(
-    name: str, one: int, status: os.stat_result, target: int, content: ContentCopier
+    name: str,
+    one: int,
+    status: os.stat_result,
+    target: int,
+    content: ContentCopier,
+    older: int | None = None,
 ) -> os.stat_result:
-    """Make a copy of the open file, which has `status`; the status of the copy."""
-    other = os.open(name, WRITE, 0o600, dir_fd=target)
+    """Make a copy of the open file, which has `status`; the status of the copy. `older` is one that
+    is there already, open: it is made true, and closed."""
+    other = os.open(name, WRITE, 0o600, dir_fd=target) if older is None else older
     try:
-        content.copy(one, other, status)
+        content.copy(one, other, status, over=older is not None)
         copy_attributes(one, other)
         return os.fstat(other)
     finally:

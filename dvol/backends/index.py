@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from dvol.atomic import filesystem, read_file
-from dvol.backends.clean import SIGNATURE, SLACK, Moment, still_proves
+from dvol.backends.clean import SIGNATURE, SLACK, Moment, live_signature, still_proves
 from dvol.errors import BadDocument
 
 FORMAT = 1
@@ -66,6 +66,11 @@ class Known(NamedTuple):
 
     directories: dict[str, Directory]
     base: Path | None
+
+    def is_clean(self, directory: str, name: str, status: os.stat_result) -> bool:
+        """Whether a file has the signature under which it was known."""
+        old = self.directories.get(directory, {}).get(name)
+        return old is not None and old.startswith(live_signature(status))
 
 
 NOTHING = Known({}, None)
