@@ -13,6 +13,7 @@ from dvol.errors import InvalidRequest
 Arguments = dict[str, Any]
 
 _SEE_HELP = "see 'dvol --help'"
+_ELSEWHERE = {"create": "init", "delete": "rm", "revert": "reset --hard"}  # in git or Docker
 
 
 class Usage:
@@ -98,7 +99,7 @@ class Usage:
 
     def _misused(self, words: list[str], problem: str) -> NoReturn:
         """Name the command's own usage, or what is no command."""
-        command = next((word for word in words if word in self.commands), None)
+        command = next((word for word in words[:1] if word in self.commands), None)
         if command is None and words:
             problem = f"Unknown command: {words[0]};{_meant(words[0], self.commands)}"
         usage = re.search(rf"dvol \[options\] (.*\b{command}\b.*)", self.page)
@@ -125,5 +126,5 @@ def _short(option: str) -> str:
 def _meant(word: str, commands: list[str]) -> str:
     from difflib import get_close_matches  # late: only for what is wrong
 
-    found = get_close_matches(word, commands, 1)
+    found = [_ELSEWHERE[word]] if word in _ELSEWHERE else get_close_matches(word, commands, 1)
     return f" did you mean '{found[0]}'?" if found else ""

@@ -16,20 +16,19 @@ from dvol.backends import Memory, Step
 from dvol.config import COMMIT_MODE, VALUES, check, effective
 from dvol.containers import DISCARD, LIVE, PAUSE, SWITCH, Containers
 from dvol.errors import (
-    AmbiguousRevision,
     BranchExists,
     CannotSwitchToMissing,
     DvolError,
     NoInstantForSeveral,
     NotAtOnce,
     NothingCommitted,
-    RevisionNotFound,
 )
 from dvol.model import Branch, Commit, Wishes
 from dvol.pool_files import PoolFiles
 from dvol.quiescence import Quiescence
 from dvol.resets import Plan, Resets
 from dvol.revisions import Line
+from dvol.together import resolve_together
 from dvol.volume_files import Quiet, VolumeFiles
 
 
@@ -73,7 +72,7 @@ class Changes:
         self._containers = containers
         self._tell = tell
 
-    def commit(self, volumes: Sequence[str], words: Commit, full: bool) -> list[Commit]:
+    def commit(self, volumes: Sequence[str], words: Commit, full: bool) -> dict[str, Commit]:
         """Commit one volume, or several as one; all of them get these words."""
         with self._changing(volumes, "commit") as held:
             mode = self._mode(held)
@@ -95,9 +94,9 @@ class Changes:
                     calm.refuse_latecomers()
             self._publish(frozen)
         calm.finish()
-        return [one.commit for one in frozen]
+        return {one.files.layout.name: one.commit for one in frozen}
 
-    def reset(self, volumes: Sequence[str], revision: str) -> list[Line]:
+    def reset(self, volumes: Sequence[str], revision: str) -> dict[str, Line]:
         """Put the current branches of the volumes back to what the revision means in each."""
         with self._changing(volumes, "reset") as held:
             lines = _resolved(held, revision)
@@ -115,7 +114,7 @@ class Changes:
             for one in resets:
                 self._doom_surplus(one)
         calm.finish()
-        return [lines[files.layout.name] for files in held]
+        return {files.layout.name: lines[files.layout.name] for files in held}
 
     def undo(self, volume: str) -> Line:
         """Put the current branch back to what was discarded last."""
@@ -267,22 +266,8 @@ def _new(words: Commit) -> Commit:
 
 
 def _resolved(held: list[VolumeFiles], revision: str) -> dict[str, Line]:
-    """The history that each volume is to go back to, by its name. A commit that one of them has
-    means, in the others, the one that was made with it."""
-    lines: dict[str, Line] = {}
-    missing = []
-    for files in held:
-        try:
-            lines[files.layout.name] = files.history.resolve(revision)
-        except RevisionNotFound:
-            missing.append(files)
-    ids = [line[-1].id for line in lines.values() if line[-1].id.startswith(revision)]
-    if len(ids) > 1:  # no two volumes share a commit
-        raise AmbiguousRevision(revision, ", ".join(id[:12] for id in ids))
-    groups = {line[-1].group for line in lines.values()}
-    for files in missing:
-        made = [one.id for one in files.history.all_commits() if {one.group} == groups - {""}]
-        if not made:
-            raise RevisionNotFound(revision)
-        lines[files.layout.name] = files.history.resolve(made[-1])
-    return lines
+    """The history that each volume is to go back to, by its name."""
+    histories = {files.layout.name: files.history for files in held}
+    if len(histories) > 1:
+        return resolve_together(histories, revision)
+    return {name: history.resolve(revision) for name, history in histories.items()}

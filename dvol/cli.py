@@ -19,7 +19,7 @@ Usage:
   dvol [options] version
 
 Commands:
-  list, ls    list the volumes and who uses them; the active one is marked *
+  list, ls    list the volumes and the containers that run on them; * marks the active one
   init        make a volume, and make it the active one
   switch      choose the active volume
   rm          move a volume to the trash
@@ -112,8 +112,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(argv: list[str]) -> int:
     usage = Usage(__doc__, list(COMMANDS))
     options, words = usage.sorted_out(argv)
-    if not argv or {"-h", "--help"} & set(options):
-        show(usage.help(words))
+    if not argv or {"-h", "--help"} & set(options) or words[:1] == ["help"]:
+        show(usage.help(words[words[:1] == ["help"] :]))
         return 0
     if "--version" in options:
         show(f"dvol {__version__}\n")

@@ -82,10 +82,10 @@ class Client:
         author: str,
         date: str = "",
         full: bool = False,
-    ) -> list[Commit]:
+    ) -> dict[str, Commit]:
         words = {"message": message, "author": author, "date": date, "project": project}
         done = self._ask("commit_together", volumes=volumes, **words, full=full)
-        return [_fact(Commit, each) for each in done]
+        return {name: _fact(Commit, each) for name, each in done.items()}
 
     def log(self, volume: str, revision: str = "HEAD") -> list[Commit]:
         return [_fact(Commit, each) for each in self._ask("log", volume=volume, revision=revision)]
@@ -95,10 +95,10 @@ class Client:
 
     def reset_together(
         self, volumes: list[str], project: str, revision: str = "HEAD"
-    ) -> list[Commit]:
+    ) -> dict[str, Commit]:
         which = {"project": project, "revision": revision}
         done = self._ask("reset_together", volumes=volumes, **which)
-        return [_fact(Commit, each) for each in done]
+        return {name: _fact(Commit, each) for name, each in done.items()}
 
     def undo(self, volume: str) -> Commit:
         return _fact(Commit, self._ask("undo", volume=volume))

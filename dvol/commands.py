@@ -6,13 +6,14 @@ How a command line is read is `arguments`' and `cli`'s, how things look is `rend
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from dvol import __version__, render
 from dvol.arguments import Arguments
 from dvol.config import VALUES
-from dvol.errors import Busy, Corrupt, InvalidRequest, RevisionNotFound
+from dvol.errors import Busy, Corrupt, DvolError, InvalidRequest, NotFound
 from dvol.terminal import say, show, sure, talk
 
 if TYPE_CHECKING:
@@ -45,7 +46,8 @@ def _switch(engine: Engine, arguments: Arguments) -> None:
 
 def _rm(engine: Engine, arguments: Arguments) -> int:
     volume = _named(arguments["VOLUME"])
-    if not arguments["--force"] and not sure(f"This moves volume '{volume}' to the trash"):
+    what = f"This moves volume '{volume}' to the trash"
+    if not arguments["--force"] and _is_there(engine, volume) and not sure(what):
         say("Aborting.")
         return 1
     engine.rm(volume)
@@ -61,9 +63,9 @@ def _commit(engine: Engine, arguments: Arguments) -> None:
     words = (message, arguments["author"](), date(), arguments["--full"])
     if project or arguments["--volume"]:
         done = engine.commit_together(_together(arguments), project, *words)
+        show("".join(f"{commit.id} {volume}\n" for volume, commit in done.items()))
     else:
-        done = [engine.commit(_volume(engine, arguments), *words)]
-    show("".join(f"{commit.id}\n" for commit in done))
+        show(f"{engine.commit(_volume(engine, arguments), *words).id}\n")
 
 
 def _log(engine: Engine, arguments: Arguments) -> None:
@@ -76,31 +78,32 @@ def _reset(engine: Engine, arguments: Arguments) -> None:
     revision = "HEAD" if arguments["REVISION"] is None else arguments["REVISION"]
     project = arguments["--project"] or ""
     if project or arguments["--volume"]:
-        for commit in engine.reset_together(_together(arguments), project, revision):
-            talk(render.head(commit))
+        done = engine.reset_together(_together(arguments), project, revision)
+        for volume, one in done.items():
+            talk(f"{volume}: {render.head(one)}")
         return
-    try:
+    with _volume_comes_last(engine, revision, "dvol reset --hard HEAD"):
         commit = engine.reset(_volume(engine, arguments), revision)
-    except RevisionNotFound:
-        if arguments["VOLUME"] is None and revision in [one.name for one in engine.volumes()]:
-            hint = f"'{revision}' is a volume: dvol reset --hard HEAD {revision}"
-            raise InvalidRequest(hint) from None
-        raise
     talk(render.head(commit))  # the original printed nothing, and scripts may count on that
 
 
 def _undo(engine: Engine, arguments: Arguments) -> None:
-    commit = engine.undo(_volume(engine, arguments))
-    talk(f"{render.head(commit)}, with what the last reset or undo discarded")
+    volume = _volume(engine, arguments)
+    before = {one.id for one in engine.log(volume)}
+    commit = engine.undo(volume)
+    aside = len(before - {one.id for one in engine.log(volume)})
+    newer = f"; newer commits set aside: {aside} (to redo, 'dvol undo' again)" if aside else ""
+    talk(f"{render.head(commit)}, with what the last reset or undo discarded{newer}")
 
 
 def _branch(engine: Engine, arguments: Arguments) -> None:
     volume, name = _volume(engine, arguments), arguments["--delete"]
-    if name is None:
-        show(render.branches(engine.branches(volume)))
-    else:
+    if name is not None:
         engine.delete_branch(volume, name)
         show(f"Deleting branch '{name}'\n")
+        talk("'dvol restore' can bring it back")
+        return
+    show(render.branches(engine.branches(volume)))
 
 
 def _checkout(engine: Engine, arguments: Arguments) -> None:
@@ -111,9 +114,10 @@ def _checkout(engine: Engine, arguments: Arguments) -> None:
     if arguments["--branch"]:
         engine.branch(volume, name)
         talk(f"Switched to a new branch '{name}', made from the last commit")
-    else:
+        return
+    with _volume_comes_last(engine, name, "dvol checkout BRANCH"):
         engine.checkout(volume, name)
-        talk(f"Switched to branch '{name}'")
+    talk(f"Switched to branch '{name}'")
 
 
 def _restore(engine: Engine, arguments: Arguments) -> None:
@@ -146,15 +150,19 @@ def _fsck(engine: Engine, arguments: Arguments) -> int:
 
 
 def _config(engine: Engine, arguments: Arguments) -> None:
+    """`[VOLUME] [KEY [VALUE]]`: what a first word is, its own name tells."""
     words = [word for name in ("VOLUME", "KEY", "VALUE") if (word := arguments[name]) is not None]
-    named = not arguments["--global"] and len(words) > 1 and words[0] not in VALUES
+    named = not arguments["--global"] and "." not in "".join(words[:1]) and bool(words)
     volume = words.pop(0) if named else ""
-    key, value, *more = (*words, "", "")
-    if not key or any(more) or (arguments["--unset"] and value):
-        raise InvalidRequest("Wrong number of arguments.")
     if not volume and not arguments["--global"]:
         volume = os.environ.get("DVOL_VOLUME") or engine.active()
-    show(f"{engine.config(volume, key, value, arguments['--unset'])}\n")
+    key, value, *more = (*words, "", "")
+    if any(more) or (arguments["--unset"] and (value or not key)):
+        raise InvalidRequest("Wrong number of arguments. usage: dvol config [VOLUME] [KEY [VALUE]]")
+    for each in [] if key else VALUES:
+        show(f"{each}={engine.config(volume, each)}\n")
+    if key:
+        show(f"{engine.config(volume, key, value, arguments['--unset'])}\n")
 
 
 def _version(engine: Engine, arguments: Arguments) -> None:
@@ -181,6 +189,30 @@ COMMANDS: dict[str, Callable[[Engine, Arguments], int | None]] = {
     "config": _config,
     "version": _version,
 }
+
+
+def _is_there(engine: Engine, volume: str) -> bool:
+    """In whatever state; of what is not there nothing need be asked."""
+    try:
+        engine.get(volume)
+    except NotFound:
+        return False
+    except DvolError:
+        return True
+    return True
+
+
+@contextmanager
+def _volume_comes_last(engine: Engine, word: str, usage: str) -> Iterator[None]:
+    """Whoever names a volume first is told so."""
+    try:
+        yield
+    except NotFound:
+        if word in [one.name for one in engine.volumes()]:
+            raise InvalidRequest(
+                f"'{word}' is a volume, which comes last: {usage} {word}"
+            ) from None
+        raise
 
 
 def _named(volume: str | None) -> str:

@@ -80,9 +80,10 @@ class Engine(Protocol):
         author: str,
         date: str = "",
         full: bool = False,
-    ) -> list[Commit]:
+    ) -> dict[str, Commit]:
         """Commit several volumes at one instant, all or none: those that are named, and those of
-        a project of Compose. Their commits share a `group`. Raises as `commit`; ProjectNotFound.
+        a project of Compose. Their commits, by volume, share a `group`. Raises as `commit`;
+        ProjectNotFound, NoInstantForSeveral.
         """
 
     def log(self, volume: str, revision: str = "HEAD") -> list[Commit]:
@@ -103,9 +104,10 @@ class Engine(Protocol):
 
     def reset_together(
         self, volumes: list[str], project: str, revision: str = "HEAD"
-    ) -> list[Commit]:
-        """Put several volumes back, all or none, each to what the revision means there. A commit
-        that one of them has means, in the others, the one that was made together with it."""
+    ) -> dict[str, Commit]:
+        """Put several volumes back, all or none, to commits that were made together. HEAD is each
+        one's own; a commit that one of them has means, in the others, the one that was made with
+        it, and so does the beginning of their group. Raises as `reset`; NotTogether."""
 
     def undo(self, volume: str) -> Commit:
         """Put the current branch back to what the last `reset` or `undo` discarded: tree, list,

@@ -76,7 +76,7 @@ class NameRequired(InvalidRequest):
 
 
 class NoMessage(InvalidRequest):
-    """You must provide a commit message"""
+    """You must provide a commit message: -m 'what it is'"""
 
 
 class InvalidMessage(InvalidRequest):
@@ -95,8 +95,8 @@ class NotFound(DvolError):
 
 
 class PoolNotFound(NotFound):
-    """there is no pool at {0}; 'dvol init VOLUME' makes one. If the plugin has yours, is it
-    enabled, and does DVOL_HOST name its socket?"""
+    """there is no pool at {0}, and no server was found: is the plugin enabled, and does DVOL_HOST
+    name its socket? Without a plugin, 'dvol init VOLUME' makes a pool"""
 
 
 class VolumeNotFound(NotFound):
@@ -104,7 +104,8 @@ class VolumeNotFound(NotFound):
 
 
 class ProjectNotFound(NotFound):
-    """no container of the Compose project '{0}' has a volume of dvol's"""
+    """the Compose project '{0}' has no volume of dvol's, as far as Docker knows; name them by
+    --volume"""
 
 
 class CannotRemoveMissing(VolumeNotFound):
@@ -116,7 +117,7 @@ class BranchNotFound(NotFound):
 
 
 class CannotSwitchToMissing(BranchNotFound):
-    """Cannot switch to a non-existing branch {0}"""
+    """Cannot switch to a non-existing branch {0}; 'dvol checkout -b' makes one"""
 
 
 class RevisionNotFound(NotFound):
@@ -181,6 +182,11 @@ class HalfwayDiscarded(Conflict):
 
 class AmbiguousRevision(Conflict):
     """'{0}' may mean several commits ({1}); give more digits"""
+
+
+class NotTogether(Conflict):
+    """'{0}' means commits that were not made together ({1}); give the id of one that was made with
+    the others, or their group, from 'dvol log'"""
 
 
 class NotAPool(Conflict):

@@ -151,8 +151,7 @@ class Pool:
         self, volume: str, message: str, author: str, date: str = "", full: bool = False
     ) -> Commit:
         words = new_commit(message, author, date)
-        [commit] = self._changes.commit([volume], words, full)
-        return commit
+        return self._changes.commit([volume], words, full)[volume]
 
     def commit_together(
         self,
@@ -162,7 +161,7 @@ class Pool:
         author: str,
         date: str = "",
         full: bool = False,
-    ) -> list[Commit]:
+    ) -> dict[str, Commit]:
         words = new_commit(message, author, date)._replace(group=new_id())
         return self._changes.commit(self._together(volumes, project), words, full)
 
@@ -176,15 +175,15 @@ class Pool:
 
     def reset(self, volume: str, revision: str = "HEAD") -> Commit:
         with self._sweeping() as changes:
-            [line] = changes.reset([volume], revision)
-        return line[-1]
+            lines = changes.reset([volume], revision)
+        return lines[volume][-1]
 
     def reset_together(
         self, volumes: list[str], project: str, revision: str = "HEAD"
-    ) -> list[Commit]:
+    ) -> dict[str, Commit]:
         with self._sweeping() as changes:
             lines = changes.reset(self._together(volumes, project), revision)
-        return [line[-1] for line in lines]
+        return {name: line[-1] for name, line in lines.items()}
 
     def undo(self, volume: str) -> Commit:
         with self._sweeping() as changes:

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from dvol.model import Branch, Commit
 
 _AUTHOR = "dvol's pytest plugin <pytest@localhost>"
+_PATIENCE = 60.0  # seconds until a service answers
 _PAUSE = 0.02  # seconds between two tries to connect
 # Seconds in which a proxy for a service that is not there hangs up. Docker's does when its own
 # connection is refused: within 0.003 s on an idle machine; of 300 with eight busy processes on
@@ -48,10 +49,18 @@ class Volumes:
     """Some volumes that tests may do anything to, and the engine that keeps them. What `to` means
     is settled here: a commit that a test makes does not change it."""
 
-    def __init__(self, engine: Engine, names: tuple[str, ...], to: str, ready: Ready) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        names: tuple[str, ...],
+        to: str,
+        ready: Ready,
+        patience: float = _PATIENCE,
+    ) -> None:
         self.engine = engine
         self.names = names
         self.ready = ready
+        self.patience = patience
         self._commits = [self._resolved(name, to) for name in names]
 
     def reset(self) -> None:
@@ -63,7 +72,11 @@ class Volumes:
             for name, commit in zip(self.names, self._commits, strict=True):
                 self.engine.reset(name, commit.id)
         if self.ready is not None:
-            await_ready(self.ready)
+            try:
+                await_ready(self.ready, self.patience)
+            except Exception as error:
+                told = f"after the reset of {', '.join(self.names)} it was not ready within"
+                pytest.fail(f"{told} {self.patience:g} s: {error!r}", pytrace=False)
 
     def keep(self, name: str) -> list[str]:
         """Commit the volumes as they are, each on a new branch called after `name`, and put the
@@ -98,7 +111,7 @@ class Volumes:
         for commit in self.engine.log(volume):
             if commit.message.split("\n")[0] == to:
                 return commit
-        raise RevisionNotFound(to)
+        raise RevisionNotFound(f"{to} in {volume}, also as a message")
 
 
 def volumes(
@@ -106,6 +119,7 @@ def volumes(
     to: str = "HEAD",
     scope: Scope = "function",
     ready: Ready = None,
+    patience: float = _PATIENCE,
     keep_failed: bool = False,
     pool: str = "",
     host: str = "",
@@ -114,10 +128,11 @@ def volumes(
 
     `to` is a revision, or the first line of a commit's message. `ready` is waited for: a function
     that raises until all is well, or a host and a port where connections are to be taken, which a
-    database may do before it answers. With `keep_failed`, or `--dvol-keep`, what a failed test has
-    left is committed on a branch named after it. The fixture's value is the `Volumes`.
+    database may do before it answers; after `patience` seconds the test fails. With `keep_failed`,
+    or `--dvol-keep`, what a failed test has left is committed on a branch named after it. The
+    fixture's value is the `Volumes`.
     """
-    opened = cache(lambda: Volumes(_engine(pool, host), names, to, ready))
+    opened = cache(lambda: Volumes(_engine(pool, host), names, to, ready, patience))
 
     @pytest.fixture(scope=scope)
     def fixture(request: pytest.FixtureRequest) -> Iterator[Volumes]:
@@ -132,7 +147,7 @@ def volumes(
     return fixture
 
 
-def await_ready(ready: Callable[[], object] | tuple[str, int], patience: float = 60.0) -> None:
+def await_ready(ready: Callable[[], object] | tuple[str, int], patience: float = _PATIENCE) -> None:
     """Return when the service answers; what it said last is raised after `patience` seconds."""
     deadline = time.monotonic() + patience
     while True:

@@ -7,13 +7,14 @@ container's start passes them.
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
-from dvol.containers import GONE, Containers
+from dvol.containers import GONE, PAUSE, STOP, Containers
 from dvol.door import MOUNT_PATIENCE
 from dvol.errors import (
     BadDocument,
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 _PATIENCE = 60.0  # seconds for a container to end by itself; ten are too few for databases
 _ATTEMPTS = 5
+_LONG = 2.0  # seconds without a word, that people take for a hang
 OTHERS_PATIENCE = 60.0  # seconds for another verb that has ended one of our containers
 
 
@@ -196,10 +198,13 @@ class Quiescence:
         began = time.monotonic()
         if _comes_back(one, container):
             self._ended.append(one)  # before: what was asked may happen, whatever is answered
-        killed = self.containers.end(one, patience)
+        with self._told_if_long(f"stopping {one.name}, which may take {patience:.0f} s"):
+            killed = self.containers.end(one, patience)
         self._told(_DONE[one.how], one.name, began)
         if killed:
             self.tell(f"warning: {one.name} was killed, since it did not stop in {patience:.0f} s")
+        if one.how == PAUSE and self.purpose == STOP:
+            self.tell(f"warning: {one.name} was only paused, since --rm would remove it: see 'log'")
         return killed
 
     def _bring_back(self) -> None:
@@ -235,6 +240,15 @@ class Quiescence:
             if each.id in needed:
                 with suppress(DvolError):
                     self.containers.await_health(each)
+
+    @contextmanager
+    def _told_if_long(self, what: str) -> Iterator[None]:
+        timer = threading.Timer(_LONG, self.tell, [what])
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
 
     def _told(self, what: str, name: str, began: float) -> None:
         self.tell(f"{what} {name} ({time.monotonic() - began:.1f} s)")

@@ -129,6 +129,8 @@ def make_app(control: Control, detach: Callable[[], None]) -> Bottle:
 def _plain(result: Any) -> Any:
     if isinstance(result, list):
         return [_plain(each) for each in result]
+    if isinstance(result, dict):
+        return {name: _plain(each) for name, each in result.items()}
     return result._asdict() if hasattr(result, "_asdict") else result
 
 

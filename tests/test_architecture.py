@@ -24,7 +24,7 @@ FLOORS = {
     "dvol.backends.restoring dvol.backends.space dvol.backends.subvolumes dvol.backends.walk "
     "dvol.volume_files dvol.resets dvol.discarded dvol.restore dvol.fsck.volume dvol.fsck.repair "
     "dvol.fsck.index dvol.weighing dvol.pool_files dvol.fsck dvol.gc dvol.door "
-    "dvol.ended dvol.quiescence dvol.changes",
+    "dvol.ended dvol.quiescence dvol.together dvol.changes",
     3: "dvol.engine",
     4: "dvol.pool dvol.client",
     5: "dvol.arguments dvol.terminal dvol.connect dvol.identity dvol.render",

@@ -44,7 +44,7 @@ class Containers(Protocol):
         are paused. Nobody is waited for."""
 
     def volumes_of(self, project: str) -> list[str]:
-        """The volumes that containers of a project of Compose have."""
+        """The volumes that a project of Compose has made, or its containers have."""
 
     def end(self, one: Ended, patience: float) -> bool:
         """Stop, kill or pause a container, as it says; whether it had to be killed after

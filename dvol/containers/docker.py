@@ -84,7 +84,10 @@ class Docker:
             label = [f"{_LABEL}={project}"]
             found = self._api().containers(all=True, filters={"label": label})
             mounts = [mounted(mount) for one in found for mount in one["Mounts"]]
-        return sorted({mount.volume for mount in mounts} - {""})
+            # after `down` there are no containers; Docker keeps the labels of what Compose made
+            listed = self._api().volumes(filters={"label": label})["Volumes"] or []
+        made = {one["Name"] for one in listed if one["Driver"] != "local"}
+        return sorted({mount.volume for mount in mounts} - {""} | made)
 
     def _having(self, volumes: Collection[str]) -> list[dict[str, Any]]:
         """Each container that has one of the volumes. Docker's own filter also matches a bind

@@ -128,8 +128,18 @@ def test_branch_lists_branches_by_name_and_marks_the_current_one(
 
 @pytest.mark.parametrize("option", [["-d", "side"], ["--delete", "side"], ["--delete=side"]])
 def test_branch_d_says_what_it_deletes(dvol: Dvol, volume: Keeper, option: list[str]) -> None:
-    assert dvol("branch", *option).well() == "Deleting branch 'side'\n"
+    done = dvol("branch", *option)
+    assert (done.code, done.out) == (0, "Deleting branch 'side'\n")
+    assert done.err == "'dvol restore' can bring it back\n"
     assert [branch.name for branch in volume.engine.branches("v")] == ["master"]
+
+
+@pytest.mark.parametrize("argv", [["checkout", "v"], ["reset", "--hard", "v"]])
+def test_whoever_names_the_volume_first_is_told(
+    dvol: Dvol, volume: Keeper, argv: list[str]
+) -> None:
+    assert dvol(*argv).refused(2).startswith(f"'v' is a volume, which comes last: dvol {argv[0]}")
+    assert "is a volume, which comes last" in dvol(*argv, "HEAD").refused(2)
 
 
 def test_checkout_says_as_git_where_one_is(dvol: Dvol, volume: Keeper) -> None:
@@ -151,7 +161,10 @@ def test_version_is_printed(dvol: Dvol, volume: Keeper) -> None:
     assert __version__ in dvol("version").well()
 
 
-@pytest.mark.parametrize("argv", [[], ["-h"], ["--help"], ["commit", "--help"], ["init", "-h"]])
+@pytest.mark.parametrize(
+    "argv",
+    [[], ["-h"], ["--help"], ["commit", "--help"], ["init", "-h"], ["help"], ["help", "commit"]],
+)
 def test_help_is_printed_and_does_nothing_else(argv: list[str]) -> None:
     printed = run("-p", "/nowhere", *argv) if argv else run()
     assert (printed.code, printed.err) == (0, "")

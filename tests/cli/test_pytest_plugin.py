@@ -127,6 +127,15 @@ def test_a_commit_that_is_not_there_is_named(project: Project) -> None:
 
 
 @on_disk
+def test_a_service_that_does_not_come_back_is_told_in_one_line(project: Project) -> None:
+    words = "'v', ready=('127.0.0.1', 1), patience=0.1"  # where nobody listens
+    project.make(words, test_it="def test(shop): pass")
+    said = project.run(errors=1)
+    assert "after the reset of v it was not ready within 0.1 s: ConnectionRefused" in said
+    assert "Traceback" not in said
+
+
+@on_disk
 def test_a_volume_without_commits_is_refused(project: Project) -> None:
     project.keeper.engine.init("empty")
     project.make("'empty'", test_it="def test(shop): pass")

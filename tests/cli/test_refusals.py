@@ -164,6 +164,8 @@ def test_a_removed_active_volume_is_named(dvol: Dvol, volume: Keeper, argv: list
         (["branch", "-d"], 2, "-d needs a value; usage: dvol branch"),
         (["undo", "--hard"], 2, "--hard is no option of 'undo'; usage: dvol undo"),
         (["comit"], 2, "Unknown command: comit; did you mean 'commit'? see 'dvol --help'"),
+        (["create", "x"], 2, "Unknown command: create; did you mean 'init'?"),
+        (["volume", "ls"], 2, "Unknown command: volume"),
         (["list", "extra"], 2, "Wrong number of arguments."),
         (["init", "a", "b"], 2, "Wrong number of arguments."),
         (["checkout", "a", "b", "c"], 2, "Wrong number of arguments."),

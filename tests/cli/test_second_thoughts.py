@@ -35,7 +35,8 @@ def test_undo_brings_back_and_says_where_head_is(
     back = "with what the last reset or undo discarded"
     assert dvol("undo", *argv).said() == f"HEAD is now at {two} 2, {back}"
     assert content(volume) == "not committed"
-    assert dvol("undo", *argv).said() == f"HEAD is now at {one} 1, {back}"
+    newer = "; newer commits set aside: 1 (to redo, 'dvol undo' again)"
+    assert dvol("undo", *argv).said() == f"HEAD is now at {one} 1, {back}{newer}"
     assert content(volume) == "1"
 
 

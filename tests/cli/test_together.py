@@ -29,8 +29,6 @@ def test_a_volume_without_its_own_setting_has_that_of_all(dvol: Dvol, volume: Ke
 @pytest.mark.parametrize(
     "argv",
     [
-        [],
-        ["v"],
         ["commit.mode", "freeze"],
         ["commit.speed"],
         ["v", "commit.mode", "stop", "more"],
@@ -40,6 +38,17 @@ def test_a_volume_without_its_own_setting_has_that_of_all(dvol: Dvol, volume: Ke
 )
 def test_an_impossible_setting_is_refused(dvol: Dvol, unchanged: Keeper, argv: list[str]) -> None:
     dvol("config", *argv).refused(2)
+
+
+def test_without_a_key_all_settings_are_shown(dvol: Dvol, volume: Keeper) -> None:
+    dvol("config", "v", "commit.mode", "pause").well()
+    assert dvol("config").well() == dvol("config", "v").well() == "commit.mode=pause\n"
+    assert dvol("config", "--global").well() == "commit.mode=stop\n"
+
+
+@on_disk
+def test_a_misspelt_key_is_named(dvol: Dvol, unchanged: Keeper) -> None:
+    assert "'commit.mod'" in dvol("config", "commit.mod", "pause").refused(2)
 
 
 def test_a_corrupt_setting_is_named(dvol: Dvol, volume: Keeper) -> None:
@@ -67,16 +76,37 @@ BOTH = ("--volume", "w", "--volume", "v")
 
 
 def test_volumes_are_committed_and_put_back_as_one(dvol: Dvol, both: Keeper) -> None:
-    ids = dvol("commit", "-m", "x", *BOTH).well().split()
-    assert ids == [both.engine.log(name)[0].id for name in ("v", "w")]
+    lines = dvol("commit", "-m", "x", *BOTH).well().splitlines()
+    ids = [both.engine.log(name)[0].id for name in ("v", "w")]
+    assert lines == [f"{ids[0]} v", f"{ids[1]} w"]
     groups = {both.engine.log(name)[0].group for name in ("v", "w")}
     assert len(groups - {""}) == len(groups) == 1
     for name in ("v", "w"):
         (both.tree(name) / "file").write_text("new")
-    for id in ids:  # of either volume
-        assert dvol("reset", "--hard", id[:8], *BOTH).code == 0
+    for id in (*ids, *groups):  # of either volume, or of both
+        done = dvol("reset", "--hard", id[:8], *BOTH)
+        assert done.err.splitlines() == [
+            f"v: HEAD is now at {ids[0][:7]} x",
+            f"w: HEAD is now at {ids[1][:7]} x",
+        ]
     assert content(both) == ["old", "old"]
     assert f"Group:  {groups.pop()[:7]}\n" in dvol("log", "w").well()
+
+
+def test_a_revision_that_would_mix_what_was_made_together_is_refused(
+    dvol: Dvol, both: Keeper
+) -> None:
+    """Counted back in each volume it would; HEAD is each one's own."""
+    for message in ("1", "2"):
+        dvol("commit", "-m", message, *BOTH).well()
+    dvol("commit", "-m", "only w", "w").well()
+    before = [both.engine.log(name) for name in ("v", "w")]
+    text = dvol("reset", "--hard", "HEAD~1", *BOTH).refused(4)
+    assert f"v {before[0][1].id[:7]}, w {before[1][1].id[:7]}" in text
+    assert [both.engine.log(name) for name in ("v", "w")] == before
+    assert dvol("reset", "--hard", *BOTH).code == 0
+    assert dvol("reset", "--hard", before[0][1].id[:9], *BOTH).code == 0
+    assert [both.engine.log(name)[0].message for name in ("v", "w")] == ["1", "1"]
 
 
 def test_all_or_none(dvol: Dvol, both: Keeper) -> None:

@@ -104,3 +104,8 @@ def test_a_project_is_committed_and_reset_by_its_name(project: Project) -> None:
     project.sh("echo new > /data/file")
     project.installed.dvol("reset", "--hard", "HEAD", "--project", "shop")
     assert project.sh("cat /data/file") == "old\n"
+    project.sh("echo new > /data/file")
+    project.compose("down")
+    project.installed.dvol("reset", "--hard", "HEAD", "--project", "shop")
+    project.compose("up", "-d")
+    assert project.sh("cat /data/file") == "old\n"

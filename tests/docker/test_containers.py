@@ -151,6 +151,7 @@ def test_one_that_removes_itself_is_paused_and_never_lost(
     installed.start(volume, "app", "--rm")
     done = installed.dvol("commit", "-m", "x", volume)
     assert "paused /app" in done.stderr
+    assert "warning: /app was only paused, since --rm would remove it" in done.stderr
     for verb in (["reset", "--hard"], ["checkout", "-b", "side"]):
         refused = installed.dvol(*verb, check=False)
         assert (refused.returncode, "--rm" in refused.stderr) == (4, True)
@@ -182,8 +183,9 @@ def test_one_that_does_not_stop_is_killed_and_the_commit_says_so(
     installed: Installed, volume: str
 ) -> None:
     installed.start(volume, "app", command="trap '' TERM; while :; do sleep 0.1; done")
-    done = installed.dvol("commit", "-m", "x", "--stop-timeout", "1", volume)
-    assert "warning: /app was killed, since it did not stop in 1 s" in done.stderr
+    done = installed.dvol("commit", "-m", "x", "--stop-timeout", "3", volume)
+    assert "stopping /app, which may take 3 s" in done.stderr
+    assert "warning: /app was killed, since it did not stop in 3 s" in done.stderr
     assert "taken after a kill" in installed.dvol("log", volume).stdout
 
 

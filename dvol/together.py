@@ -1,0 +1,60 @@
+"""What a revision means for several volumes that are put back as one. No disk but their lists.
+
+Commits that were made together share a group: where one of them is meant, all are.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from dvol.errors import AmbiguousRevision, NotTogether, RevisionNotFound
+from dvol.history import History
+from dvol.revisions import Line
+
+_WHERE_EACH_IS = ("HEAD", "@")
+_PREFIX = re.compile(r"[0-9a-fA-F]{4,40}")
+
+
+def resolve_together(histories: Mapping[str, History], revision: str) -> dict[str, Line]:
+    """The history that each volume is to go back to, by its name.
+
+    A commit that one of them has means, in the others, the one that was made with it; so does the
+    beginning of the group. HEAD means each one's own; anything else must not mean a mixture: it is
+    refused as NotTogether. Raises as `History.resolve` does.
+    """
+    lines = _where_found(histories, revision)
+    groups = {line[-1].group for line in lines.values()} or _groups(histories, revision)
+    for name in histories.keys() - lines.keys():
+        made = [one.id for one in histories[name].all_commits() if {one.group} == groups - {""}]
+        if not made:
+            raise RevisionNotFound(f"{revision} in {name}")
+        lines[name] = histories[name].resolve(made[-1])
+    if len({line[-1].group for line in lines.values()}) > 1 and revision not in _WHERE_EACH_IS:
+        tips = (f"{name} {lines[name][-1].id[:7]}" for name in sorted(lines))
+        raise NotTogether(revision, ", ".join(tips))
+    return lines
+
+
+def _where_found(histories: Mapping[str, History], revision: str) -> dict[str, Line]:
+    lines: dict[str, Line] = {}
+    for name, history in histories.items():
+        try:
+            lines[name] = history.resolve(revision)
+        except RevisionNotFound:
+            continue
+    ids = [line[-1].id for line in lines.values() if line[-1].id.startswith(revision.lower())]
+    if len(ids) > 1:  # no two volumes share a commit
+        raise AmbiguousRevision(revision, ", ".join(id[:12] for id in ids))
+    return lines
+
+
+def _groups(histories: Mapping[str, History], prefix: str) -> set[str]:
+    """The one group that begins so."""
+    if not _PREFIX.fullmatch(prefix):
+        return set()
+    commits = (one for history in histories.values() for one in history.all_commits())
+    found = {one.group for one in commits if one.group.startswith(prefix.lower())}
+    if len(found) > 1:
+        raise AmbiguousRevision(prefix, ", ".join(sorted(group[:12] for group in found)))
+    return found
