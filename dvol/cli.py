@@ -77,6 +77,7 @@ Examples:
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
 
@@ -92,6 +93,7 @@ from dvol.terminal import be_quiet, drop_output, hear, say, show, survive_odd_te
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code (see errors.py, and 70 for a bug)."""
     survive_odd_text()
+    signal.signal(signal.SIGINT, _interrupt)
     try:
         return _run(list(sys.argv[1:] if argv is None else argv))
     except KeyboardInterrupt:
@@ -107,6 +109,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         error = Bug(f"{bug!r} (DVOL_TRACEBACK=1 shows where)")
     say(str(error))
     return error.exit_code
+
+
+def _interrupt(number: int, frame: object) -> None:
+    """Once: what is put in order after it is not to be interrupted again."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    raise KeyboardInterrupt
 
 
 def _run(argv: list[str]) -> int:
@@ -158,7 +166,7 @@ def _wishes(arguments: Arguments) -> Wishes:
     """What is to become of containers; options of other commands are not there."""
     modes = [mode for mode in ("stop", "pause", "live") if arguments.get(f"--{mode}")]
     given = arguments["--stop-timeout"]
-    if given is not None and not (given.isascii() and given.isdigit()):
+    if given is not None and not (given.isascii() and given.isdigit() and len(given) < 10):
         raise InvalidRequest(f"--stop-timeout wants seconds, not '{given}'")
     return Wishes(
         mode="".join(modes),

@@ -59,7 +59,7 @@ def _rm(engine: Engine, arguments: Arguments) -> int:
 def _commit(engine: Engine, arguments: Arguments) -> None:
     from dvol.identity import date
 
-    message, project = arguments["--message"] or "", arguments["--project"] or ""
+    message, project = arguments["--message"] or "", _project(arguments)
     words = (message, arguments["author"](), date(), arguments["--full"])
     if project or arguments["--volume"]:
         done = engine.commit_together(_together(arguments), project, *words)
@@ -76,7 +76,7 @@ def _reset(engine: Engine, arguments: Arguments) -> None:
     if not arguments["--hard"]:
         raise InvalidRequest(_HARD)
     revision = "HEAD" if arguments["REVISION"] is None else arguments["REVISION"]
-    project = arguments["--project"] or ""
+    project = _project(arguments)
     if project or arguments["--volume"]:
         done = engine.reset_together(_together(arguments), project, revision)
         for volume, one in done.items():
@@ -227,6 +227,12 @@ def _volume(engine: Engine, arguments: Arguments) -> str:
     if arguments["VOLUME"] is not None:
         return str(arguments["VOLUME"])
     return os.environ.get("DVOL_VOLUME") or engine.active()
+
+
+def _project(arguments: Arguments) -> str:
+    if arguments["--project"] == "":  # a variable that is not set, most likely
+        raise InvalidRequest("--project names no project")
+    return str(arguments["--project"] or "")
 
 
 def _together(arguments: Arguments) -> list[str]:

@@ -7,14 +7,18 @@ after a death can bring them back. Whoever changes it holds the volume's lock.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Collection
 from contextlib import suppress
 from typing import Any
 
 from dvol.atomic import read_json, replace_json, sync_directory
-from dvol.containers.facts import Ended
+from dvol.containers import KILL, PAUSE, STOP
+from dvol.containers.facts import ALIVE, Ended
 from dvol.errors import BadDocument
 from dvol.layout import VolumeLayout
+
+_ID = re.compile(r"[0-9a-f]{64}")
 
 
 def noted(volume: VolumeLayout) -> list[Ended]:
@@ -22,11 +26,16 @@ def noted(volume: VolumeLayout) -> list[Ended]:
     try:
         document = read_json(volume.ended)
     except FileNotFoundError:
+        if os.path.lexists(volume.ended):
+            raise BadDocument(str(volume.ended), "it leads nowhere") from None
         return []
     listed = document.get("containers") if isinstance(document, dict) else None
     if not isinstance(listed, list) or not all(isinstance(one, dict) for one in listed):
         raise BadDocument(str(volume.ended), "it names no containers")
-    return [_read(one) for one in listed]
+    found = [_read(one) for one in listed]
+    if not all(map(_is_sound, found)):
+        raise BadDocument(str(volume.ended), "it names something that is no container")
+    return found
 
 
 def note(volume: VolumeLayout, ended: list[Ended]) -> None:
@@ -53,3 +62,9 @@ def _write(volume: VolumeLayout, ended: list[Ended]) -> None:
 
 def _read(facts: dict[str, Any]) -> Ended:
     return Ended(*(str(facts.get(field, "")) for field in Ended._fields))
+
+
+def _is_sound(one: Ended) -> bool:
+    """Ids become parts of paths, and of what Docker is asked."""
+    known = one.how in (STOP, PAUSE, KILL) and one.was in ALIVE
+    return known and bool(_ID.fullmatch(one.id)) and one.name.isprintable()

@@ -23,6 +23,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+_LONGEST = 4096  # characters
+
 
 class DvolError(Exception):
     """{0}"""
@@ -361,8 +363,10 @@ class Interrupted(DvolError):
 
 
 def printable(text: str) -> str:
-    """`text` on one line and without control characters, so that a message stays one line."""
-    return "".join(c if c.isprintable() else _escape(c) for c in text)
+    """`text` on one line and without control characters, so that a message stays one line, and not
+    longer than a path."""
+    short = text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
+    return "".join(c if c.isprintable() else _escape(c) for c in short)
 
 
 def from_document(document: Any) -> DvolError:

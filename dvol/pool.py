@@ -192,6 +192,8 @@ class Pool:
 
     def config(self, volume: str, key: str, value: str = "", unset: bool = False) -> str:
         config.check(key, value or None)
+        if value and unset:
+            raise InvalidRequest(f"{key} is to be set and forgotten at once")
         if value or unset:
             self._set(volume, key, value)
         with self._files.reading(volume):
@@ -297,10 +299,11 @@ class Pool:
         found = list(volumes)
         if project:
             with self._files.reading():
-                of_project = filter(self._files.exists, self.containers.volumes_of(project))
-                found += of_project
-            if not found:
+                made = self.containers.volumes_of(project)
+                of_project = list(filter(self._files.exists, made))
+            if not of_project:
                 raise ProjectNotFound(project)
+            found += of_project
         if not found:
             raise InvalidRequest("no volume is named, and no project")
         return found

@@ -138,8 +138,15 @@ class PoolFiles:
                 with suppress(Corrupt, OSError) if tolerant else nullcontext():
                     self._settle(verb, patience)
                     files.recover()
-                with _left_clean(files.recover), self._weighing_space(f"{verb} of '{volume}'"):
+                recover = partial(self._recover, files)
+                with _left_clean(recover), self._weighing_space(f"{verb} of '{volume}'"):
                     yield files
+
+    def _recover(self, files: VolumeFiles) -> None:
+        """What is staged in it may be needed for a verb of several volumes that is not completed:
+        then the next verb sees to both."""
+        if not self.journal.pending():
+            files.recover()
 
     @contextmanager
     def looking(self, volume: str, verb: str, patience: float) -> Iterator[VolumeFiles]:

@@ -7,10 +7,11 @@ container's start passes them.
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,7 @@ from dvol.errors import (
     BadDocument,
     ContainerBusy,
     ContainerStarting,
+    DockerUnusable,
     DvolError,
     NotBroughtBack,
     VolumeBusy,
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from dvol.containers.facts import Container, Ended
 
 _PATIENCE = 60.0  # seconds for a container to end by itself; ten are too few for databases
+_DAY = 86_400.0
 _ATTEMPTS = 5
 _LONG = 2.0  # seconds without a word, that people take for a hang
 OTHERS_PATIENCE = 60.0  # seconds for another verb that has ended one of our containers
@@ -67,6 +70,7 @@ class Quiescence:
         self.state = ""  # of what is frozen: "", or how the last of its writers was quieted
         self._names = frozenset(volume.name for volume in volumes)
         self._noted: set[str] = set()  # ids
+        self._health: dict[str, str] = {}  # by id: "", or what is wrong with one started again
         self._ended: list[Ended] = []
         self._known: list[Container] = []
         self._in_doubt = False
@@ -100,13 +104,20 @@ class Quiescence:
         """Once the verb is done: wait for health; NotBroughtBack if a container is missing."""
         if self._failed:
             raise NotBroughtBack(self.verb, self._failed)
-        for one in self._ended if self.wishes.wait else []:
-            try:
-                reason = self.containers.await_health(one)
-            except DvolError as error:
-                reason = f"it is not known to be well: {error}"
-            if reason:
+        waiting = self._ended if self.wishes.wait else []
+        _together([partial(self._await_health, one) for one in waiting])
+        for one in waiting:
+            if reason := self._health[one.id]:
                 self.tell(f"warning: {one.name} was started again, but {reason}")
+
+    def _await_health(self, one: Ended) -> bool:
+        """Once; whether it is well."""
+        if one.id not in self._health:
+            try:
+                self._health[one.id] = self.containers.await_health(one)
+            except DvolError as error:
+                self._health[one.id] = f"it is not known to be well: {error}"
+        return not self._health[one.id]
 
     def _hold(self, locks: ExitStack, gates: ExitStack) -> list[Container]:
         """Lock the containers that use the volumes, close the gates, and ask again: one that
@@ -194,7 +205,7 @@ class Quiescence:
     def _end(self, one: Ended, container: Container) -> bool:
         """Whether it had to be killed."""
         wanted = (self.wishes.patience, container.stop_timeout, _PATIENCE)
-        patience = next(seconds for seconds in wanted if seconds >= 0)
+        patience = min(_DAY, next(seconds for seconds in wanted if seconds >= 0))
         began = time.monotonic()
         if _comes_back(one, container):
             self._ended.append(one)  # before: what was asked may happen, whatever is answered
@@ -236,10 +247,7 @@ class Quiescence:
 
         [container] = [each for each in self._known if each.id == one.id]
         needed = {each.id for each in to_be_well(container, self._known)}
-        for each in self._ended:
-            if each.id in needed:
-                with suppress(DvolError):
-                    self.containers.await_health(each)
+        _together([partial(self._await_health, each) for each in self._ended if each.id in needed])
 
     @contextmanager
     def _told_if_long(self, what: str) -> Iterator[None]:
@@ -274,21 +282,24 @@ def recover(
     """Bring back what a dead verb has ended; the volume's lock is held. False if something does not
     come back: it stays noted. One that another verb is at work on is waited for, `patience` seconds
     long: until then it must be as that verb has left it. Raises ContainerBusy."""
-    if not volume.ended.exists():
+    if not left_stopped(volume):
         return True
     from dvol.ended import forget, noted
 
     back = set()
     try:
         left = noted(volume)
-    except BadDocument as error:
+        ours = containers.having([volume.name]) if containers.certain else {}
+    except (BadDocument, DockerUnusable) as error:
         tell(f"warning: {error}")
         return False
     for one in left:
         with held(volume.pool.container_lock(one.id), "recovery", patience) as had:
             if not had:
                 raise ContainerBusy(one.name)
-            reason = _brought_back(containers, one, later=True)
+            # one that has not the volume was not ended for it, whoever has written that
+            theirs = containers.certain and one.id not in ours
+            reason = GONE if theirs else _brought_back(containers, one, later=True)
         if reason:
             tell(f"warning: {one.name}, which a verb had stopped, does not run: {reason}")
         else:
@@ -314,7 +325,7 @@ def _comes_back(one: Ended, container: Container) -> bool:
 
 def left_stopped(volume: VolumeLayout) -> bool:
     """Whether a verb has ended something there that is not known to run again."""
-    return volume.ended.exists()
+    return os.path.lexists(volume.ended)
 
 
 def _together(works: Sequence[Callable[[], bool]]) -> list[bool]:

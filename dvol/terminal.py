@@ -67,7 +67,9 @@ def talk(text: str) -> None:
 def _to_stderr(text: str) -> None:
     if sys.stderr is not None:  # print would take None for stdout
         with suppress(OSError):
-            print(text, file=sys.stderr, flush=True)
+            print(
+                f"{text}\n", end="", file=sys.stderr, flush=True
+            )  # in one piece: threads talk, too
 
 
 def sure(what: str) -> bool:

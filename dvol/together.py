@@ -43,10 +43,17 @@ def _where_found(histories: Mapping[str, History], revision: str) -> dict[str, L
             lines[name] = history.resolve(revision)
         except RevisionNotFound:
             continue
-    ids = [line[-1].id for line in lines.values() if line[-1].id.startswith(revision.lower())]
-    if len(ids) > 1:  # no two volumes share a commit
-        raise AmbiguousRevision(revision, ", ".join(id[:12] for id in ids))
+    _require_one(histories, re.split("[~^]", revision)[0].lower())
     return lines
+
+
+def _require_one(histories: Mapping[str, History], start: str) -> None:
+    """No two volumes share a commit: the beginning of an id that two have means nothing."""
+    if _PREFIX.fullmatch(start) and not any(start in history for history in histories.values()):
+        commits = (one for history in histories.values() for one in {*history.all_commits()})
+        found = {one.id[:12] for one in commits if one.id.startswith(start)}
+        if len(found) > 1:
+            raise AmbiguousRevision(start, ", ".join(sorted(found)))
 
 
 def _groups(histories: Mapping[str, History], prefix: str) -> set[str]:

@@ -146,8 +146,8 @@ def _bring_back_for_ever(root: Path, containers: Callable[[], Containers]) -> No
         time.sleep(pause)
         try:
             done = Pool(root, containers(), log.warning).bring_back()
-        except (DvolError, OSError) as error:
-            log.error("containers not brought back: %s", error)
+        except Exception as error:  # whatever it is, the next look is to be taken
+            log.error("containers not brought back: %r", error)
             done = False
         pause = _NOW_AND_THEN if done else min(2 * pause, _LONG)
 
@@ -170,11 +170,9 @@ def _end(number: int, frame: object) -> None:
 def _log_to_stdout(level: str) -> None:
     """To stdout: Docker's daemon logs a plugin's stderr as errors."""
     known = logging.getLevelNamesMapping()
-    logging.basicConfig(
-        stream=sys.stdout,
-        level=known.get(level.upper(), logging.INFO),
-        format="%(levelname)s %(message)s",
-    )
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(wire.ShortLines())
+    logging.basicConfig(handlers=[handler], level=known.get(level.upper(), logging.INFO))
     logging.getLogger("waitress").setLevel(logging.ERROR)  # it tells of each hang-up
     logging.getLogger("urllib3").setLevel(logging.WARNING)
 

@@ -22,7 +22,7 @@ from dvol.errors import Bug, DvolError, InvalidRequest, NewerProtocol, UnknownVe
 from dvol.model import AS_USUAL, Wishes
 from plugin import wire
 
-THREADS = 32
+THREADS = 128  # most of them wait, for locks or for containers; none may keep readers out
 
 Tell = Callable[[str], None]
 # whether Docker may be asked, what is wished of containers, who hears of it

@@ -18,6 +18,8 @@ from dvol.errors import DvolError, InvalidRequest, printable
 
 log = logging.getLogger("dvol")
 
+_LINE = 2000  # characters
+
 Wsgi = Callable[..., Iterable[bytes]]
 
 
@@ -27,6 +29,15 @@ class HangUp(Exception):
     Docker takes any error from `Get` for "no such volume" and forgets the volume for good; only
     an answer that never comes means "cannot tell".
     """
+
+
+class ShortLines(logging.Formatter):
+    """Docker's daemon ends the log of a plugin at its first line of 64 KiB, and once the pipe is
+    full whoever logs waits for ever: no line may be long, whatever is in it."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line = f"{record.levelname} {record.getMessage()}"
+        return line if len(line) <= _LINE else f"{line[:_LINE]} ..."
 
 
 def new_app() -> Bottle:

@@ -143,12 +143,16 @@ class Docker:
                 else:
                     api.stop(one.id, timeout=int(patience))
             except APIError as error:
-                if error.status_code not in (404, 409):  # it has ended by itself
+                if not self._has_ended(one):  # by itself, or by somebody else
                     reason = str(error.explanation or error)
                     raise CannotEnd(one.how, one.name, reason) from error
             late = one.how == STOP and time.monotonic() - began >= patience
             state = (self._inspected(one.id) or {}).get("State", {}) if late else {}
         return bool(state.get("ExitCode") == _KILLED)
+
+    def _has_ended(self, one: Ended) -> bool:
+        state = (self._inspected(one.id) or {}).get("State", {})
+        return not state.get("Running") or (one.how == PAUSE and bool(state.get("Paused")))
 
     def bring_back(self, one: Ended, later: bool = False) -> str:
         from docker.errors import APIError
@@ -260,9 +264,10 @@ def _name(listed: dict[str, Any]) -> str:
 def _health_check(inspected: dict[str, Any]) -> list[str]:
     """The command, [] if there is none."""
     test = (inspected.get("Config", {}).get("Healthcheck") or {}).get("Test") or ["NONE"]
-    if test[0] == "CMD":
-        return list(test[1:])
-    return ["/bin/sh", "-c", test[1]] if test[0] == "CMD-SHELL" else []
+    kind, *words = test
+    if kind == "CMD":
+        return words
+    return ["/bin/sh", "-c", words[0]] if kind == "CMD-SHELL" and words else []
 
 
 def _reason(error: BaseException) -> str:

@@ -39,6 +39,7 @@ class Container(NamedTuple):
     service: str = ""
     needs: tuple[str, ...] = ()
     healthy: tuple[str, ...] = ()
+    ill: bool = False  # its health check does not pass
 
     def writes_to(self, volumes: frozenset[str]) -> bool:
         """Whether it has one of them writable."""
@@ -80,6 +81,7 @@ def described(inspected: dict[str, Any]) -> Container:
         project=labels.get("com.docker.compose.project", ""),
         service=labels.get("com.docker.compose.service", ""),
         needs=(*_services(labels), *_shared(host)),
+        ill=(inspected["State"].get("Health") or {}).get("Status") == "unhealthy",
         healthy=tuple(_services(labels, ":service_healthy")),
     )
 

@@ -38,8 +38,9 @@ def waves(containers: Iterable[Container]) -> list[list[Container]]:
 
 
 def to_be_well(one: Container, found: Iterable[Container]) -> list[Container]:
-    """Those that must pass their health checks before it is started."""
-    return [other for other in found if _is_service(other, one.project, one.healthy)]
+    """Those that must pass their health checks before it is started, if they did before."""
+    needed = (other for other in found if _is_service(other, one.project, one.healthy))
+    return [other for other in needed if not other.ill]
 
 
 def _needed(one: Container, found: list[Container]) -> Iterator[Container]:

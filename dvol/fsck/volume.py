@@ -77,7 +77,7 @@ class VolumeChecks:
             noted(self._layout)
         except Corrupt as error:
             text = f"{error}; look at 'docker ps -a' for containers that a verb had stopped"
-            yield Problem(text, partial(os.unlink, self._layout.ended))
+            yield Problem(text, partial(self.files.backend.delete, self._layout.ended))
 
     def _branches(self) -> Iterator[Problem]:
         try:

@@ -130,11 +130,19 @@ def test_volumes_are_named_in_one_way_only(dvol: Dvol, both: Keeper) -> None:
     assert "'shop'" in dvol("commit", "-m", "x", "--project", "shop").refused(3)
 
 
+@on_disk
+@pytest.mark.parametrize("verb", [["commit", "-m", "x"], ["reset", "--hard"]])
+def test_a_project_without_a_name_is_none(dvol: Dvol, unchanged: Keeper, verb: list[str]) -> None:
+    """A variable that is not set must not mean the active volume."""
+    assert "names no project" in dvol(*verb, "--project", "").refused(2)
+    assert "'typo'" in dvol(*verb, "--project", "typo", "--volume", "v").refused(3)
+
+
 # -- options about containers ------------------------------------------------------------------
 
 
 @on_disk
-@pytest.mark.parametrize("seconds", ["-1", "x", "1.5", ""])
+@pytest.mark.parametrize("seconds", ["-1", "x", "1.5", "", "9" * 10, "9" * 5000])
 def test_a_time_to_stop_is_a_number(dvol: Dvol, unchanged: Keeper, seconds: str) -> None:
     assert "--stop-timeout" in dvol("commit", "-m", "x", f"--stop-timeout={seconds}").refused(2)
 

@@ -92,6 +92,96 @@ def test_a_stop_that_docker_refuses_ends_the_verb_and_nobody_is_left_behind(
     assert "/db" not in noted(pool)
 
 
+def test_one_that_ends_by_itself_meanwhile_is_no_failure(open_pool: Open, docker: Engine) -> None:
+    docker.containers = [container("db", "v")]
+    docker.late = {"stop db"}
+    open_pool().commit("v", "x", ANN)
+    assert docker.done == ["stop db", "start db"]
+
+
+@pytest.mark.parametrize("patience", [10**10, 10**400])
+def test_a_time_to_stop_has_an_end(open_pool: Open, docker: Engine, patience: int) -> None:
+    docker.containers = [container("db", "v")]
+    open_pool(Wishes(patience=patience)).commit("v", "x", ANN)
+    assert docker.done == ["stop db", "start db"]
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        {"id": ""},
+        {"id": "../../x"},
+        {"id": "a\0b"},
+        {"id": "\ud800"},
+        {"id": "db"},
+        {"how": "rm"},
+        {"was": ""},
+        {"name": "a\nb"},
+        {"name": "\x1b[31m"},
+    ],
+    ids=repr,
+)
+def test_a_note_of_what_is_no_container_is_corrupt(
+    open_pool: Open, docker: Engine, facts: dict[str, str]
+) -> None:
+    """Nothing is done with it, not even a lock made; fsck mends it."""
+    pool = open_pool()
+    note(pool, container("db", "v"), **facts)
+    assert not pool.bring_back()
+    assert docker.done == []
+    assert [one.state for one in pool.fsck("v")] == ["broken"]
+    pool.fsck("v", repair=True)
+    assert pool.bring_back()
+
+
+@pytest.mark.parametrize("make", ["symlink_to", "mkdir"])
+def test_something_else_in_the_place_of_the_note_is_mended(
+    open_pool: Open, docker: Engine, make: str
+) -> None:
+    pool = open_pool()
+    getattr(pool.root / "v/.dvol/ended.json", make)(*(["nowhere"] if make == "symlink_to" else []))
+    assert not pool.bring_back()
+    assert [one.state for one in pool.fsck("v", repair=True)] == ["repaired"]
+    assert pool.bring_back()
+
+
+def test_a_note_of_a_container_without_the_volume_starts_nobody(
+    open_pool: Open, docker: Engine
+) -> None:
+    docker.containers = [container("foreign", "other", "exited")]
+    pool = open_pool()
+    note(pool, docker.containers[0])
+    assert pool.bring_back()
+    assert (docker.done, noted(pool)) == ([], [])
+
+
+def test_what_is_ill_is_waited_for_once(
+    open_pool: Open, docker: Engine, told: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also for two that need it; and not at all if it was ill before."""
+    monkeypatch.setattr("dvol.containers.docker._HEALTH_PATIENCE", 0.2)
+    own = {"com.docker.compose.project": "p"}
+    needs = {"com.docker.compose.depends_on": "db:service_healthy:false"}
+    db = container("db", "v") | {"Labels": own | {"com.docker.compose.service": "db"}}
+    db |= {"Healthcheck": {"Test": ["CMD-SHELL", "false"]}}
+    webs = [container(name, "v") | {"Labels": own | needs} for name in ("one", "two")]
+    docker.containers = [db, *webs]
+    docker.sick = {db["Id"]}
+    open_pool().commit("v", "x", ANN)
+    assert docker.done[-2:] == ["start one", "start two"]
+    assert sum("its health check has not passed" in line for line in told) == 1
+    docker.done.clear()
+    db["Health"] = "unhealthy"
+    open_pool(Wishes(wait=False)).commit("v", "x", ANN)
+    assert docker.done.count("exec db") == 0
+
+
+def test_a_health_check_without_a_command_is_none(open_pool: Open, docker: Engine) -> None:
+    docker.containers = [container("db", "v") | {"Healthcheck": {"Test": ["CMD-SHELL"]}}]
+    open_pool().commit("v", "x", ANN)
+    assert docker.done == ["stop db", "start db"]
+
+
 @pytest.mark.parametrize(
     ("state", "since", "how", "was", "wanted"),
     [

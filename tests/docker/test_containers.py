@@ -295,8 +295,8 @@ def test_several_volumes_are_committed_and_reset_as_one(installed: Installed, vo
     for name in ("db", "cache"):
         write(installed, name, "old")
     done = installed.dvol("commit", "-m", "both", "--project", "shop")
-    ids = done.stdout.split()
-    assert len(ids) == 2
+    ids, names = zip(*(line.split() for line in done.stdout.splitlines()), strict=True)
+    assert names == ("cache", volume)
     for name in ("db", "cache"):
         write(installed, name, "new")
     installed.dvol("reset", "--hard", ids[0][:10], "--project", "shop")

@@ -43,6 +43,8 @@ class Engine(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
         self.done: list[str] = []  # "stop db"
         self.refuses: set[str] = set()  # the same words, answered by 500
         self.deaf: set[str] = set()  # the same words, of what takes its time
+        self.late: set[str] = set()  # the same words, answered by 500 since it is so already
+        self.sick: set[str] = set()  # the ids of those whose health checks fail
         self.hangs = False
         self.free = threading.Event()
         super().__init__(str(path), Handler)
@@ -63,7 +65,9 @@ class Handler(BaseHTTPRequestHandler):
             query = parse_qs(address.query)
             self._answer(self._listed(query.get("all") == ["1"], json.loads(query["filters"][0])))
         elif path.startswith("/exec/"):
-            self._answer({"Running": False, "ExitCode": 0})
+            self._answer(
+                {"Running": False, "ExitCode": int(path.split("/")[2] in self.server.sick)}
+            )
         else:
             self._inspected(path.split("/")[2])
 
@@ -92,11 +96,13 @@ class Handler(BaseHTTPRequestHandler):
     def _act(self, one: Container, verb: str) -> None:
         told = f"{verb} {one['Names'][0][1:]}"
         self.server.done.append(told)
-        if told in self.server.refuses:
+        if told in self.server.late:
+            one["State"] = BECOMES[verb]
+        if told in self.server.refuses | self.server.late:
             self._answer({"message": "it cannot be done"}, 500)
             return
         if verb == "exec":
-            self._answer({"Id": id}, 201)
+            self._answer({"Id": one["Id"]}, 201)
             return
         if told not in self.server.deaf:
             one["State"] = BECOMES[verb]
@@ -140,6 +146,7 @@ def inspected(one: Container) -> dict[str, Any]:
         "Restarting": one["State"] == "restarting",
         "StartedAt": one["StartedAt"],
         "ExitCode": 0,
+        "Health": {"Status": one.get("Health", "healthy")},
     }
     labels = {"Labels": one.get("Labels"), "Healthcheck": one.get("Healthcheck")}
     host = {"HostConfig": {"AutoRemove": one.get("AutoRemove", False)}}

@@ -12,7 +12,7 @@ import pytest
 
 from dvol.client import Client
 from dvol.engine import PROTOCOL, Engine
-from dvol.errors import DockerUnusable, ServerGone, VolumeInUse
+from dvol.errors import DockerUnusable, DvolError, ServerGone, VolumeInUse
 from dvol.pool import Pool
 from tests.contract.places import Server, eventually, serving
 from tests.contract.test_locking import lock, locked
@@ -115,6 +115,16 @@ def test_what_a_verb_discards_for_good_is_swept_behind_it(server: Server, pool: 
         tell(server.control, "reset", question(volume="v"))
     eventually(lambda: os.listdir(server.pool / ".dvol" / "doomed") == [])
     assert len(pool.discarded()) == 10
+
+
+def test_what_is_asked_at_any_length_is_logged_in_short(server: Server, pool: Pool) -> None:
+    """A line of 64 KiB would end the log of a managed plugin, and then the plugin."""
+    long = "x" * 100_000
+    for arguments in ({"volume": "v", "revision": long}, {"volume": long}):
+        with pytest.raises(DvolError) as refusal:
+            Client(f"unix://{server.control}").reset(**arguments)
+        assert len(str(refusal.value)) < 5000
+    assert max(map(len, server.log.read_text().splitlines())) < 5000
 
 
 def test_a_newer_protocol_is_refused(server: Server, pool: Pool) -> None:
