@@ -1,4 +1,5 @@
-"""The note of the containers that a verb has ended: `ended.json` in each of its volumes.
+"""The note of the containers that a verb has ended, `ended.json` in each of its volumes, and
+bringing back what it names.
 
 It is durable before anything is done to them, and goes when they run again, so that whoever comes
 after a death can bring them back. Whoever changes it holds the volume's lock.
@@ -8,15 +9,16 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from typing import Any
 
 from dvol.atomic import read_json, replace_json, sync_directory
-from dvol.containers import KILL, PAUSE, STOP
+from dvol.containers import GONE, KILL, PAUSE, STOP, Containers
 from dvol.containers.facts import ALIVE, Ended
-from dvol.errors import BadDocument
+from dvol.errors import BadDocument, ContainerBusy, DvolError
 from dvol.layout import VolumeLayout
+from dvol.locks import held
 
 _ID = re.compile(r"[0-9a-f]{64}")
 
@@ -53,6 +55,41 @@ def forget(volume: VolumeLayout, ids: Collection[str]) -> None:
         else:
             os.unlink(volume.ended)
             sync_directory(volume.own)
+
+
+def bring_back(
+    containers: Containers, volume: VolumeLayout, tell: Callable[[str], None], patience: float
+) -> bool:
+    """Bring back what a dead verb has ended; the volume's lock is held. False if something does not
+    come back: it stays noted. One that another verb is at work on is waited for, `patience` seconds
+    long: until then it must be as that verb has left it. Raises ContainerBusy."""
+    back = set()
+    try:
+        left = noted(volume)
+    except BadDocument as error:
+        tell(f"warning: {error}")
+        return False
+    for one in left:
+        with held(volume.pool.container_lock(one.id), "recovery", patience) as had:
+            if not had:
+                raise ContainerBusy(one.name)
+            reason = brought_back(containers, one, volume.name)
+        if reason:
+            tell(f"warning: {one.name}, which a verb had stopped, does not run: {reason}")
+        else:
+            tell(f"{one.name}, which a verb that died had stopped, runs again")
+        if reason in ("", GONE):
+            back.add(one.id)
+    forget(volume, back)
+    return len(back) == len(left)
+
+
+def brought_back(containers: Containers, one: Ended, noted_in: str = "") -> str:
+    """As `Containers.bring_back`; that Docker can't be asked is a reason as well."""
+    try:
+        return containers.bring_back(one, noted_in)
+    except DvolError as error:
+        return str(error)
 
 
 def _write(volume: VolumeLayout, ended: list[Ended]) -> None:

@@ -18,10 +18,8 @@ from typing import TYPE_CHECKING
 from dvol.containers import GONE, PAUSE, STOP, Containers
 from dvol.door import MOUNT_PATIENCE
 from dvol.errors import (
-    BadDocument,
     ContainerBusy,
     ContainerStarting,
-    DockerUnusable,
     DvolError,
     NotBroughtBack,
     VolumeBusy,
@@ -232,7 +230,9 @@ class Quiescence:
     def _is_back(self, one: Ended) -> bool:
         self._await_needed(one)
         began = time.monotonic()
-        reason = _brought_back(self.containers, one)
+        from dvol.ended import brought_back
+
+        reason = brought_back(self.containers, one)
         if reason:
             self._failed = self._failed or f"{one.name} ({reason})"
             self.tell(f"warning: {one.name} could not be started again: {reason}")
@@ -279,53 +279,22 @@ def gates_closed(volumes: Sequence[VolumeLayout], verb: str) -> Iterator[None]:
 def recover(
     containers: Containers, volume: VolumeLayout, tell: Callable[[str], None], patience: float
 ) -> bool:
-    """Bring back what a dead verb has ended; the volume's lock is held. False if something does not
-    come back: it stays noted. One that another verb is at work on is waited for, `patience` seconds
-    long: until then it must be as that verb has left it. Raises ContainerBusy."""
+    """Bring back what a dead verb has ended, see `ended.bring_back`."""
     if not left_stopped(volume):
         return True
-    from dvol.ended import forget, noted
+    from dvol.ended import bring_back
 
-    back = set()
-    try:
-        left = noted(volume)
-        ours = containers.having([volume.name]) if containers.certain else {}
-    except (BadDocument, DockerUnusable) as error:
-        tell(f"warning: {error}")
-        return False
-    for one in left:
-        with held(volume.pool.container_lock(one.id), "recovery", patience) as had:
-            if not had:
-                raise ContainerBusy(one.name)
-            # one that has not the volume was not ended for it, whoever has written that
-            theirs = containers.certain and one.id not in ours
-            reason = GONE if theirs else _brought_back(containers, one, later=True)
-        if reason:
-            tell(f"warning: {one.name}, which a verb had stopped, does not run: {reason}")
-        else:
-            tell(f"{one.name}, which a verb that died had stopped, runs again")
-        if reason in ("", GONE):
-            back.add(one.id)
-    forget(volume, back)
-    return len(back) == len(left)
-
-
-def _brought_back(containers: Containers, one: Ended, later: bool = False) -> str:
-    """As `Containers.bring_back`; that Docker can't be asked is a reason as well."""
-    try:
-        return containers.bring_back(one, later)
-    except DvolError as error:
-        return str(error)
-
-
-def _comes_back(one: Ended, container: Container) -> bool:
-    """Not one that removes itself when it ends."""
-    return one.how == "pause" or not container.removes_itself
+    return bring_back(containers, volume, tell, patience)
 
 
 def left_stopped(volume: VolumeLayout) -> bool:
     """Whether a verb has ended something there that is not known to run again."""
     return os.path.lexists(volume.ended)
+
+
+def _comes_back(one: Ended, container: Container) -> bool:
+    """Not one that removes itself when it ends."""
+    return one.how == "pause" or not container.removes_itself
 
 
 def _together(works: Sequence[Callable[[], bool]]) -> list[bool]:

@@ -50,10 +50,12 @@ class Containers(Protocol):
         """Stop, kill or pause a container, as it says; whether it had to be killed after
         `patience` seconds. What is done already is no error; CannotEnd if Docker refuses."""
 
-    def bring_back(self, one: Ended, later: bool = False) -> str:
+    def bring_back(self, one: Ended, noted_in: str = "") -> str:
         """Make a container again what it was; "" or why that is not possible. One that still runs
-        is restarted: what ended it may be under way. `later`: nothing is done to one that
-        somebody has started since it was noted, and one try is enough."""
+        is restarted: what ended it may be under way.
+
+        `noted_in` is the volume where it was found noted, after a death: then nothing is done to
+        one that has not the volume or that somebody has started since, and one try is enough."""
 
     def await_health(self, one: Ended) -> str:
         """Wait until a container that defines a health check passes it; "" or why it does not,
@@ -82,7 +84,7 @@ class NoContainers:
     def end(self, one: Ended, patience: float) -> bool:
         return False
 
-    def bring_back(self, one: Ended, later: bool = False) -> str:
+    def bring_back(self, one: Ended, noted_in: str = "") -> str:
         return "Docker is not to be asked, or not there"
 
     def await_health(self, one: Ended) -> str:

@@ -154,17 +154,17 @@ class Docker:
         state = (self._inspected(one.id) or {}).get("State", {})
         return not state.get("Running") or (one.how == PAUSE and bool(state.get("Paused")))
 
-    def bring_back(self, one: Ended, later: bool = False) -> str:
+    def bring_back(self, one: Ended, noted_in: str = "") -> str:
         from docker.errors import APIError
 
         reason = ""
         with self._asking(one.name):
-            for pause in (0,) if later else _PAUSES:
+            for pause in (0,) if noted_in else _PAUSES:
                 time.sleep(pause)
                 found = self._inspected(one.id, _DOING)
-                if found is None:
+                if found is None or (noted_in and not _has(found, noted_in)):
                     return GONE
-                if later and _is_anothers(one, found["State"]):
+                if noted_in and _is_anothers(one, found["State"]):
                     return ""
                 try:
                     self._bring_back(one, found["State"])
@@ -243,6 +243,10 @@ class Docker:
             yield
         except (*refused, *odd_answer) as error:
             raise DockerUnusable(subject, _reason(error)) from error
+
+
+def _has(inspected: dict[str, Any], volume: str) -> bool:
+    return volume in {mounted(mount).volume for mount in inspected["Mounts"]}
 
 
 def _is_anothers(one: Ended, state: dict[str, Any]) -> bool:

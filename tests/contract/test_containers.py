@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from dvol.containers import NoContainers
 from dvol.containers.docker import Docker
 from dvol.errors import AmbiguousRevision, CannotEnd, ContainerBusy, NoInstantForSeveral
 from dvol.locks import held
@@ -153,6 +154,19 @@ def test_a_note_of_a_container_without_the_volume_starts_nobody(
     note(pool, docker.containers[0])
     assert pool.bring_back()
     assert (docker.done, noted(pool)) == ([], [])
+
+
+@pytest.mark.parametrize("certain", [True, False])
+def test_who_does_not_ask_docker_forgets_nobody(
+    open_pool: Open, docker: Engine, certain: bool
+) -> None:
+    """It is left to the next one who does."""
+    docker.containers = [container("db", "v", "exited")]
+    note(open_pool(), docker.containers[0])
+    Pool(open_pool().root, NoContainers(certain)).commit("v", "x", ANN)
+    assert (docker.done, noted(open_pool())) == ([], ["/db"])
+    open_pool().commit("v", "x", ANN)
+    assert docker.done[0] == "start db"
 
 
 def test_what_is_ill_is_waited_for_once(
