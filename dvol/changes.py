@@ -92,6 +92,8 @@ class Changes:
                 with calm.quiet() as ended:
                     frozen = [one.frozen(calm.state, Quiet(ended, full)) for one in new]
                     calm.refuse_latecomers()
+                for one in frozen:
+                    one.files.stage_list(one.line, one.commit)
             self._publish(frozen)
         calm.finish()
         return {one.files.layout.name: one.commit for one in frozen}

@@ -97,9 +97,9 @@ class Engine(Protocol):
 
         The commit may be another branch's; the list then becomes that commit's own history.
         What is discarded is set aside for `undo` and `restore`: the tree as it was, and the
-        commits that no branch has any more; of each branch the last ten times. Containers whose
-        data is all thrown away are killed at once, others stopped. Raises as `log` does; NoSpace
-        before anything is changed.
+        commits that no branch has any more; of each branch the last ten times, or fewer on a full
+        disk. Containers whose data is all thrown away are killed at once, others stopped. Raises as
+        `log` does; NoSpace before anything is changed.
         """
 
     def reset_together(

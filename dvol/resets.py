@@ -18,6 +18,7 @@ from dvol.history import as_document, commits_of
 from dvol.revisions import Line
 from dvol.trash import described, entries, new_entry, next_number
 from dvol.volume_files import Quiet, VolumeFiles
+from dvol.weighing import affordable
 
 KEPT = 10  # discarded states of a branch that can be brought back
 
@@ -78,8 +79,12 @@ class Resets:
                 self.files.remember(self.branch, memory, plan.base)
 
     def old_entries(self) -> list[Path]:
-        """Those that are more than are kept."""
-        return entries(self.files.layout.undo(self.branch))[:-KEPT]
+        """Those that are more than are kept: ten, or as many as a full disk can afford, so that a
+        reset before each test does not fill it."""
+        found = entries(self.files.layout.undo(self.branch))
+        if len(found) < 2:
+            return []
+        return found[: -min(KEPT, affordable(found[::-1]))]
 
     def _undone(self) -> tuple[Path, dict[str, Any]]:
         """What was discarded last, and its note."""

@@ -129,9 +129,12 @@ class VolumeFiles:
         staged = self._stage(commit.id)
         self.layout.commits.mkdir(exist_ok=True)
         past = self.past(branch, line, quiet)._replace(ahead=staged / _AHEAD)
-        memory = self.backend.freeze(self.layout.tree(branch), self.layout.commit(commit.id), past)
+        return self.backend.freeze(self.layout.tree(branch), self.layout.commit(commit.id), past)
+
+    def stage_list(self, line: Line, commit: Commit) -> None:
+        """Stage the list that has the frozen commit, once nobody waits for that any more."""
+        staged = self.layout.staging / commit.id
         self.write(staged / "line.json", as_document((*line, commit)))
-        return memory
 
     def publish(self, branch: str, commit: Commit, memory: Memory | None) -> None:
         """Make a staged commit real; what was staged is durable already."""

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import stat
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from dvol.backends import space
+from dvol.backends.content import can_clone
 from dvol.beneath import DIRECTORY
 from dvol.layout import PoolLayout
 
@@ -43,6 +44,25 @@ class Scales:
             if self._names[inode] < status.st_nlink:
                 return 0
         return status.st_blocks * 512
+
+
+def affordable(paths: Sequence[Path]) -> int:
+    """How many of these, the newest first, may stay on a disk of which three quarters are full: as
+    many as take less than what is free, and one in any case. All where files share blocks."""
+    fd = os.open(paths[0], DIRECTORY)
+    try:
+        left = os.fstatvfs(fd)
+        if left.f_bavail * 4 >= left.f_blocks or can_clone(fd):
+            return len(paths)
+    finally:
+        os.close(fd)
+    scales, room, count = Scales(), left.f_bavail * left.f_frsize, 0
+    for path in paths:
+        room -= scales.weigh(path)
+        if room < 0:
+            break
+        count += 1
+    return max(1, count)
 
 
 def freeable(layout: PoolLayout, volumes: Iterable[str]) -> int:

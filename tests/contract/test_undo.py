@@ -11,11 +11,12 @@ import pytest
 from dvol.backends.deletion import delete_tree
 from dvol.engine import Engine
 from dvol.errors import CommitsGone, InTheWay, NothingToUndo, VolumeNotFound
+from dvol.pool import Pool
 from dvol.resets import KEPT
 from tests.contract.places import Keeper, eventually
 from tests.contract.test_engine import commit, content, engine, messages, state, tree
 from tests.contract.trees import described
-from tests.lab.filesystems import bound
+from tests.lab.filesystems import bound, mounted
 
 __all__ = ["engine", "tree"]
 
@@ -429,6 +430,24 @@ def test_the_last_ten_of_a_branch_are_kept(engine: Engine, keeper: Keeper, tree:
     oldest = engine.discarded()[-1]
     engine.restore(oldest.entry, "oldest")
     assert content(keeper.tree("v", "oldest")) == "number 3"
+
+
+@pytest.mark.root
+def test_a_reset_before_each_test_does_not_fill_the_disk() -> None:
+    """What is set aside takes room of its own on ext4; the newest is always there."""
+    with mounted("ext4", 256 << 20) as root:
+        pool = Pool(root / "volumes")
+        pool.init("v")
+        file = root / "volumes/v/branches/master/table"
+        file.write_bytes(os.urandom(20 << 20))
+        pool.commit("v", "seed", "Ann <ann@example.org>")
+        for _ in range(15):
+            file.write_bytes(ruin := os.urandom(20 << 20))
+            pool.reset("v")
+        kept = os.listdir(root / "volumes/v/.dvol/undo/master")
+        assert 1 <= len(kept) < KEPT
+        pool.undo("v")
+        assert file.read_bytes() == ruin
 
 
 def test_a_surplus_state_whose_commits_a_kept_one_needs_is_kept(
