@@ -30,7 +30,7 @@ from tests.lab.filesystems import mounted
 
 KEPT = ROOT / "build" / "bench" / "databases.json"
 DOCUMENT = ROOT / "docs" / "performance.md"
-SIZE = 12 << 30  # bytes of the disk
+SIZE = 32 << 30  # bytes of the disk
 SCALE = 68  # of pgbench: 1 GiB
 WORK = 3  # seconds of pgbench before each reset
 RATES = 10  # pairs of runs
