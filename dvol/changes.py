@@ -80,17 +80,18 @@ class Changes:
             for one in new:
                 one.files.require_space(one.branch, one.line)
 
-            def work_ahead() -> None:
+            def before_end() -> None:
                 held[0].write_back()
                 for one in new:
-                    one.files.clone_ahead(one.branch, one.line, one.commit)
+                    one.files.work_ahead(one.branch, one.line, one.commit)
 
             # the less is left to be written, the shorter those wait that are only paused
             last = held[0].write_back_the_rest if mode == PAUSE else _nothing
-            calm = self._calm(held, "commit", mode, work_ahead, last)
+            calm = self._calm(held, "commit", mode, before_end, last)
             with held[0].durably():  # while the gates are open again
                 with calm.quiet() as ended:
-                    frozen = [one.frozen(calm.state, Quiet(ended, full)) for one in new]
+                    quiet = Quiet(ended, full, hurry=calm.waited_for)
+                    frozen = [one.frozen(calm.state, quiet) for one in new]
                     calm.refuse_latecomers()
                 for one in frozen:
                     one.files.stage_list(one.line, one.commit)

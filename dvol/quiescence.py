@@ -90,6 +90,11 @@ class Quiescence:
             finally:
                 self._bring_back()
 
+    @property
+    def waited_for(self) -> bool:
+        """Whether containers are down, or paused, until it is over."""
+        return bool(self._ended)
+
     def refuse_latecomers(self) -> None:
         """To be called while it is quiet, before anything happens that can't be taken back: where
         somebody waited at the gate another container may have been starting."""

@@ -41,11 +41,12 @@ _ROUNDS = 5
 
 
 class Quiet(NamedTuple):
-    """How quiet a tree is: whether every writer has `ended`; and whether to trust no memory of
-    it all the same, and compare in `full`."""
+    """How quiet a tree is: whether every writer has `ended`; whether to trust no memory of it all
+    the same, and compare in `full`; and whether to `hurry`, since somebody waits."""
 
     ended: bool = False
     full: bool = False
+    hurry: bool = False
 
 
 _ASSUMED = Quiet()
@@ -116,10 +117,10 @@ class VolumeFiles:
         """Raise NoSpace if the next commit of a branch certainly does not fit."""
         self.backend.require_space(self.layout.tree(branch), self.past(branch, line))
 
-    def clone_ahead(self, branch: str, line: Line, commit: Commit) -> None:
+    def work_ahead(self, branch: str, line: Line, commit: Commit) -> None:
         """Do what is possible of `freeze` while others may still write to the tree."""
         past = self.past(branch, line)._replace(ahead=self._stage(commit.id) / _AHEAD)
-        self.backend.clone_ahead(self.layout.tree(branch), past)
+        self.backend.work_ahead(self.layout.tree(branch), past)
 
     def freeze(self, branch: str, line: Line, commit: Commit, quiet: Quiet) -> Memory | None:
         """Stage the next commit of a branch; needs the tree to be quiet meanwhile.
@@ -155,7 +156,8 @@ class VolumeFiles:
     def past(self, branch: str, line: Line, quiet: Quiet = _ASSUMED) -> Past:
         """What is known of the live tree of a branch."""
         likely = self.layout.commit(line[-1].id) if line else None
-        return Past(self.layout.index(branch), likely, quiet.full, quiet.ended)
+        index = self.layout.index(branch)
+        return Past(index, likely, quiet.full, quiet.ended, hurry=quiet.hurry)
 
     def remember(self, branch: str, memory: Memory | None, base: Path) -> None:
         """Keep what is known of a live tree. Only speed is lost where this fails, so nothing

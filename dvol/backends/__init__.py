@@ -19,7 +19,8 @@ class Past(NamedTuple):
     stale or garbage, and is believed only as far as it proves right. `likely` is the frozen tree
     that the live one most likely still resembles. `full` says to believe nothing and to compare
     every byte. `ended` says that every process that could write to the tree has ended, not only
-    paused. `ahead` is where `clone_ahead` puts its clones, and `freeze` looks for them.
+    paused. `ahead` is where `work_ahead` puts its clones, and `freeze` looks for them. `hurry`
+    says that somebody waits for the move: what can be written to the disk later is.
     """
 
     memory: Path
@@ -27,6 +28,7 @@ class Past(NamedTuple):
     full: bool = False
     ended: bool = False
     ahead: Path | None = None
+    hurry: bool = False
 
 
 class Memory(Protocol):
@@ -74,7 +76,7 @@ class Backend(Protocol):
     def require_space_to_rebuild(self, entry: Path) -> None:
         """Raise NoSpace if `rebuild` from that entry, and a replacement by it, would not fit."""
 
-    def clone_ahead(self, tree: Path, past: Past) -> None:
+    def work_ahead(self, tree: Path, past: Past) -> None:
         """Do now, while others may write to the tree, what makes a `freeze` shorter, in the new
         directory `past.ahead`. It may be left undone, and what it leaves deleted."""
 

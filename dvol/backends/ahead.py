@@ -1,9 +1,11 @@
-"""Clones of large files, made ahead of a freeze, while whoever writes to them still may.
+"""What makes a freeze shorter, done ahead of it, while whoever writes to the tree still may.
 
-To clone a file takes as long as it has extents: a table of 1 GiB that was written to at random has
-tens of thousands. To clone it again, over that clone, takes as long as what has changed since, for
-XFS leaves an extent alone that is there already (xfs_reflink_remap_extent, Linux 5.9). So those who
-are paused for a freeze wait for the second one only. btrfs does not do that.
+On XFS, clones of large files. To clone a file takes as long as it has extents: a table of 1 GiB that
+was written to at random has tens of thousands. To clone it again, over that clone, takes as long as
+what has changed since, for XFS leaves an extent alone that is there already
+(xfs_reflink_remap_extent, Linux 5.9). So those who are paused for a freeze wait for the second one
+only. btrfs does not do that. Elsewhere files are copied whole, and what of them is not in memory is
+read, so that this need not be waited for.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ from dvol.backends.entries import WRITE, opened
 from dvol.backends.walk import directories
 from dvol.beneath import Beneath
 
-_LARGE = 1 << 20  # bytes
+_LARGE = _CHUNK = 1 << 20  # bytes
 _WHERE = frozenset({"xfs"})
 
 IsClean = Callable[[str, str, os.stat_result], bool]  # directory, name, status
@@ -45,20 +47,25 @@ class Ahead:
         return os.open(name, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=target)
 
 
-def clone_ahead(tree: Path, into: Path, is_clean: IsClean) -> None:
+def work_ahead(tree: Path, into: Path, is_clean: IsClean) -> None:
     """Clone the large files of `tree` that are not known to be unchanged into the new directory
-    `into`. What fails or vanishes is left out: nothing depends on it."""
+    `into`, or read them. What fails or vanishes is left out: nothing depends on it."""
     with suppress(OSError), Beneath(tree) as live:
-        if filesystem(live.directory("")) not in _WHERE:
-            return
-        os.mkdir(into, 0o700)
+        clones = filesystem(live.directory("")) in _WHERE
+        if clones:
+            os.mkdir(into, 0o700)
+        left = _available() // 4  # or what is read last would push out what was read first
         for path, _, files in directories(live.directory(""), tolerant=True):
             for entry in files:
                 with suppress(OSError):
                     status = entry.stat(follow_symlinks=False)
                     large = stat.S_ISREG(status.st_mode) and status.st_size >= _LARGE
-                    if large and not is_clean(path, entry.name, status):
+                    if not large or is_clean(path, entry.name, status):
+                        continue
+                    if clones:
                         _clone(entry.name, live.directory(path), into / str(status.st_ino))
+                    elif (left := left - status.st_size) > 0:
+                        _read(entry.name, live.directory(path))
 
 
 def _clone(name: str, directory: int, into: Path) -> None:
@@ -68,3 +75,16 @@ def _clone(name: str, directory: int, into: Path) -> None:
             clone(one, other)
         finally:
             os.close(other)
+
+
+def _read(name: str, directory: int) -> None:
+    at, buffer = 0, bytearray(_CHUNK)
+    with opened(name, directory) as one:
+        while count := os.preadv(one, [buffer], at):
+            at += count
+
+
+def _available() -> int:
+    """Bytes of memory that nobody needs (proc_meminfo(5))."""
+    _, _, found = Path("/proc/meminfo").read_bytes().partition(b"MemAvailable:")
+    return int(found.split(maxsplit=1)[0]) * 1024

@@ -55,7 +55,7 @@ class Btrfs:
     def require_space_to_rebuild(self, entry: Path) -> None:
         """The same."""
 
-    def clone_ahead(self, tree: Path, past: Past) -> None:
+    def work_ahead(self, tree: Path, past: Past) -> None:
         """There is nothing that a snapshot could use."""
 
     def freeze(self, tree: Path, into: Path, past: Past) -> Memory | None:

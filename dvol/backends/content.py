@@ -29,10 +29,15 @@ _CANNOT_CLONE = {
 
 
 class ContentCopier:
-    """Copies what open files hold. Whether blocks can be shared is found out once."""
+    """Copies what open files hold. Whether blocks can be shared is found out once.
 
-    def __init__(self) -> None:
+    What is copied begins to be written at once, so that a later sync has less left, unless there
+    is `hurry`: a disk that has much to write holds up whoever wants more.
+    """
+
+    def __init__(self, hurry: bool = False) -> None:
         self.clones = True
+        self.hurry = hurry
 
     def copy(self, source: int, target: int, status: os.stat_result, over: bool = False) -> None:
         """Make the file `target` hold what `source` holds, which has `status`. It is empty, unless
@@ -48,7 +53,7 @@ class ContentCopier:
             _copy_range(source, target, start, end)
         if sparse:
             os.ftruncate(target, status.st_size)
-        if status.st_size >= _WRITTEN_FROM:
+        if status.st_size >= _WRITTEN_FROM and not self.hurry:
             start_write_back(target)
 
     def _clone(self, source: int, target: int) -> bool:

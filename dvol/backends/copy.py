@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from dvol.backends import Past, Replacement, space
-from dvol.backends.ahead import Ahead, clone_ahead
+from dvol.backends.ahead import Ahead, work_ahead
 from dvol.backends.clean import Moment
 from dvol.backends.deletion import delete_tree
 from dvol.backends.freezing import Freezer, WriteBack
@@ -57,13 +57,13 @@ class Copy:
             finally:
                 os.close(fd)
 
-    def clone_ahead(self, tree: Path, past: Past) -> None:
+    def work_ahead(self, tree: Path, past: Past) -> None:
         if past.ahead is None:
             return
         with suppress(OSError):  # which whoever freezes will tell
             fd = os.open(tree, DIRECTORY)
             try:
-                clone_ahead(tree, past.ahead, _known(moment(fd), past).is_clean)
+                work_ahead(tree, past.ahead, _known(moment(fd), past).is_clean)
             finally:
                 os.close(fd)
 
@@ -80,6 +80,7 @@ class Copy:
                 groups=groups,
                 device=os.fstat(source).st_dev,
                 ahead=Ahead(past.ahead),
+                hurry=past.hurry,
             )
             beside = _opened(known.base)
             try:

@@ -69,6 +69,7 @@ class Freezer:
         groups: Groups,
         device: int,
         ahead: Ahead,
+        hurry: bool,
     ) -> None:
         self.known = known
         self.ended = ended
@@ -77,7 +78,7 @@ class Freezer:
         self.groups = groups
         self.device = device
         self.ahead = ahead
-        self.content = ContentCopier()
+        self.content = ContentCopier(hurry)
         self._joined: dict[int, int] = {}  # frozen inode -> live inode
         self._vouched: dict[Inode, bytes | None] = {}  # of files in groups
 

@@ -120,7 +120,7 @@ MEANWHILE = [
 def test_what_is_frozen_is_as_it_is_then(
     backend: Backend, place: Path, tree: Path, meanwhile: Callable[[Path], None]
 ) -> None:
-    backend.clone_ahead(tree, ahead(place))
+    backend.work_ahead(tree, ahead(place))
     assert len(os.listdir(place / "ahead")) == 2
     meanwhile(tree)
     before = described(tree)
@@ -133,7 +133,7 @@ def test_what_is_frozen_is_as_it_is_then(
 def test_it_is_the_clone_that_becomes_the_frozen_file(
     backend: Backend, place: Path, tree: Path
 ) -> None:
-    backend.clone_ahead(tree, ahead(place))
+    backend.work_ahead(tree, ahead(place))
     inode = str((tree / "large").stat().st_ino)
     clone = (place / "ahead" / inode).stat().st_ino
     backend.freeze(tree, place / "frozen", ahead(place))
@@ -145,7 +145,7 @@ def test_it_is_the_clone_that_becomes_the_frozen_file(
 def test_nothing_is_copied_ahead_where_that_is_no_gain(
     backend: Backend, place: Path, tree: Path
 ) -> None:
-    backend.clone_ahead(tree, ahead(place))
+    backend.work_ahead(tree, ahead(place))
     assert not (place / "ahead").exists()
     backend.freeze(tree, place / "frozen", ahead(place))
     assert described(place / "frozen") == described(tree)
@@ -158,7 +158,7 @@ def test_what_a_dead_commit_has_cloned_is_deleted_by_the_next_verb(place: Path) 
     first = volume.pool.commit("v", "x", "Ann <ann@example.org>")
     (volume.tree / "large").write_bytes(os.urandom(2 * MIB))
     files = volume.pool._files.settled("v")
-    files.clone_ahead("master", (), first._replace(id="1" * 40))
+    files.work_ahead("master", (), first._replace(id="1" * 40))
     staged = volume.root / ".dvol/staging" / ("1" * 40)
     assert len(list(staged.glob("ahead/*"))) == 1
     volume.commit()
