@@ -1,8 +1,8 @@
 """What makes a freeze shorter, done ahead of it, while whoever writes to the tree still may.
 
-On XFS, clones of large files. To clone a file takes as long as it has extents: a table of 1 GiB that
-was written to at random has tens of thousands. To clone it again, over that clone, takes as long as
-what has changed since, for XFS leaves an extent alone that is there already
+On XFS, clones of large files. To clone a file takes as long as it has extents: a table of 1 GiB
+that was written to at random has tens of thousands. To clone it again, over that clone, takes as
+long as what has changed since, for XFS leaves an extent alone that is there already
 (xfs_reflink_remap_extent, Linux 5.9). So those who are paused for a freeze wait for the second one
 only. btrfs does not do that. Elsewhere files are copied whole, and what of them is not in memory is
 read, so that this need not be waited for.
