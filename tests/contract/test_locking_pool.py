@@ -131,9 +131,9 @@ class Asked(NoContainers):
         self._look()
         return []
 
-    def referring(self, volume: str) -> list[str]:
+    def having(self, volumes: Collection[str], running: bool = False) -> dict[str, str]:
         self._look()
-        return []
+        return {}
 
     def _look(self) -> None:
         with shared(self.gate, 0.0) as had:
