@@ -4,6 +4,7 @@ A line `try N` before each, `ack N` once the database has acknowledged it. Numbe
 (they are the time), and one that failed is not tried again.
 """
 
+import signal
 import sys
 import time
 from collections.abc import Callable
@@ -60,6 +61,7 @@ KINDS = {"postgres": postgres, "mariadb": mariadb, "redis": redis, "sqlite": sql
 
 
 def main() -> None:
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())  # process 1 would not hear it else
     kind, port = KINDS[sys.argv[1]], int(sys.argv[2])
     write = None
     while True:
