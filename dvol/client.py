@@ -7,6 +7,7 @@ last is the result or the refusal. docs/protocol.md has the whole of it.
 from __future__ import annotations
 
 import json
+import select
 import socket
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -26,6 +27,9 @@ from dvol.model import (
     Volume,
     Wishes,
 )
+
+_SILENCE = 5.0  # seconds
+_CURE = "'docker plugin ls' and what Docker's daemon logs"
 
 
 class Client:
@@ -133,7 +137,7 @@ class Client:
     def _ask(self, verb: str, **arguments: str | bool | list[str]) -> Any:
         question = {"protocol": PROTOCOL, "docker": self.docker, "arguments": arguments}
         question["wishes"] = self.wishes._asdict()
-        with posting(self.url, f"/dvol/{verb}", question) as lines:
+        with posting(self.url, f"/dvol/{verb}", question, self.tell) as lines:
             for line in lines:
                 document = json.loads(line)
                 if "error" in document:
@@ -153,14 +157,16 @@ def _fact(kind: type[Fact], answer: dict[str, Any]) -> Fact:
 
 
 @contextmanager
-def posting(url: str, path: str, question: object) -> Iterator[Iterable[bytes]]:
+def posting(
+    url: str, path: str, question: object, tell: Callable[[str], None] = silent
+) -> Iterator[Iterable[bytes]]:
     """Post a JSON document to the socket at `url`; yields the lines of the answer as they come.
 
     HTTP/1.0, so that they come unwrapped and end with the connection; `http.client` would cost
-    a short command a third of its time. No time-out: a long commit is no failure.
+    a short command a third of its time. No time-out: a long commit is no failure. `tell` hears of
+    a server that answers nobody.
     """
-    body = json.dumps(question).encode()
-    head = f"POST {path} HTTP/1.0\r\nContent-Length: {len(body)}\r\n\r\n"
+    request = _request(path, question)
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         try:
             connection.connect(url.removeprefix("unix://"))
@@ -169,7 +175,9 @@ def posting(url: str, path: str, question: object) -> Iterator[Iterable[bytes]]:
         except OSError as error:
             raise NoServer(url, error.strerror or str(error)) from error
         try:
-            connection.sendall(head.encode() + body)
+            connection.sendall(request)
+            if not _speaks(connection, _SILENCE) and not _answers(url):
+                tell(f"the server at {url} does not answer; still waiting for it, see {_CURE}")
             with connection.makefile("rb") as answer:
                 while answer.readline().strip():
                     pass  # the status, which the last line of the answer says better, and headers
@@ -178,3 +186,26 @@ def posting(url: str, path: str, question: object) -> Iterator[Iterable[bytes]]:
             raise ServerGone(url) from error
         except KeyboardInterrupt:
             raise Interrupted("; the server goes on with what it began: see 'dvol log'") from None
+
+
+def _request(path: str, question: object) -> bytes:
+    body = json.dumps(question).encode()
+    return f"POST {path} HTTP/1.0\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
+
+
+def _answers(url: str) -> bool:
+    """Whether a question that takes no time gets an answer: else the server hangs."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+        try:
+            connection.connect(url.removeprefix("unix://"))
+            connection.sendall(_request("/dvol/version", {"protocol": PROTOCOL}))
+        except OSError:
+            return False
+        return _speaks(connection, _SILENCE)
+
+
+def _speaks(connection: socket.socket, patience: float) -> bool:
+    """Whether something comes within so many seconds."""
+    poll = select.poll()
+    poll.register(connection, select.POLLIN)
+    return bool(poll.poll(patience * 1000))

@@ -98,7 +98,7 @@ def _serve(root: Path, socket: Path, run: Path) -> None:
         asked = containers() if docker else NoContainers(certain=True)
         return Pool(root, asked, tell, start_sweep=sweep, wishes=wishes)
 
-    sweep()
+    _start(lambda: _clear(root), "clear")
     _start(lambda: _bring_back_for_ever(root, containers), "bring back")
     driver = volumedriver.VolumeDriver(Pool(root, patience=MOUNT_PATIENCE), sweep)
     people = control.Control(open_engine)
@@ -136,6 +136,16 @@ def _sweeper(root: Path) -> Callable[[], None]:
             log.error("not swept: %s", error)
 
     return lambda: _start(sweep, "sweep")
+
+
+def _clear(root: Path) -> None:
+    """What the last server left."""
+    door = Pool(root).door
+    for clear in (door.clear_leavings, door.sweep):
+        try:
+            clear()
+        except DvolError as error:
+            log.error("not cleared: %s", error)
 
 
 def _bring_back_for_ever(root: Path, containers: Callable[[], Containers]) -> None:

@@ -4,12 +4,14 @@ import json
 import signal
 import socket
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from http.client import HTTPException
 from pathlib import Path
 
 import pytest
 
+from dvol.client import Client
 from dvol.pool import Pool
 from tests.contract.places import Server, eventually, serving
 from tests.contract.test_locking import lock, locked
@@ -18,6 +20,7 @@ from tests.protocol.conftest import ANN
 from tests.protocol.wire import ask, question, tell
 
 ID = "f" * 64
+HALF = "a" * 40  # a commit that no list came to name
 
 
 @pytest.fixture
@@ -228,6 +231,51 @@ def test_one_volume_that_cannot_be_recovered_keeps_no_server_from_starting(
         assert "v/.dvol/journal.json" in alone.log.read_text()
     finally:
         alone.kill()
+
+
+def test_it_deletes_what_dead_processes_had_staged(alone: Server) -> None:
+    """Half a copy may fill a disk, and the next verb may be a long time coming."""
+    staging = alone.pool / "v" / ".dvol" / "staging"
+    half, pools = alone.pool / "v" / "commits" / HALF, alone.pool / ".dvol" / "staging" / "volume"
+    for path in (staging / HALF, half, pools):
+        path.mkdir(parents=True)
+    (half / "file").touch()
+    try:
+        alone.start()
+        eventually(lambda: not any(path.exists() for path in (staging / HALF, half, pools)))
+    finally:
+        alone.kill()
+
+
+def test_it_leaves_alone_what_a_verb_at_work_has_staged(alone: Server) -> None:
+    Pool(alone.pool).init("w")
+    at_work, dead = (alone.pool / name / ".dvol" / "staging" / HALF for name in "vw")
+    at_work.mkdir(parents=True)
+    dead.mkdir(parents=True)
+    try:
+        with locked(lock(alone.pool, "v")):
+            alone.start()
+            eventually(lambda: not dead.exists())
+            assert at_work.exists()
+    finally:
+        alone.kill()
+
+
+@pytest.mark.slow
+def test_who_asks_a_server_that_hangs_is_told_so_and_answered_in_the_end(started: Server) -> None:
+    told: list[str] = []
+    client = Client(f"unix://{started.control}", told.append)
+    assert started.process is not None
+    started.process.send_signal(signal.SIGSTOP)
+    try:
+        with ThreadPoolExecutor() as threads:
+            answer = threads.submit(client.volumes)
+            eventually(lambda: told != [])
+            started.process.send_signal(signal.SIGCONT)
+            assert [one.name for one in answer.result(20)] == ["v"]
+    finally:
+        started.process.send_signal(signal.SIGCONT)
+    assert f"{started.control} does not answer" in told[0]
 
 
 def test_it_empties_what_was_doomed(alone: Server) -> None:
