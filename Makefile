@@ -39,12 +39,15 @@ demo: setup                             ## The walk-through on a real, throw-awa
 	$(BIN)/python -m tests.demo
 
 test: setup                             ## Every ring that this machine can run (REQUIRE=1: all)
-	DVOL_REQUIRE=$(REQUIRE) $(BIN)/pytest -q -n 4 -m "not docker" $(ARGS_PYTEST)
+	DVOL_REQUIRE=$(REQUIRE) $(BIN)/pytest -q -n 4 -m "not docker and not acceptance" $(ARGS_PYTEST)
 	DVOL_REQUIRE=$(REQUIRE) $(BIN)/pytest -q -m docker $(ARGS_PYTEST)
 test-quick: .venv/.ready                ## The inner loop: no root, no Docker
-	$(BIN)/pytest -q -n 4 -m "not root and not docker and not slow" $(ARGS_PYTEST)
+	$(BIN)/pytest -q -n 4 -m "not root and not docker and not acceptance and not slow" $(ARGS_PYTEST)
 test-crash: setup                       ## Every point of the crash rings; counts go to build/crash.json
 	DVOL_REQUIRE=$(REQUIRE) $(BIN)/pytest -q -n 4 --every-point tests/crash $(ARGS_PYTEST)
+acceptance: setup                       ## In virtual machines: installed, rebooted, cut off, upgraded
+	@$(PYTHON) tests/lab/system.py acceptance
+	DVOL_REQUIRE=$(REQUIRE) $(BIN)/pytest -q -s -m acceptance $(ARGS_PYTEST)
 bench: .venv/.ready                     ## Times beside cp, rsync, restic, btrfs; BENCH="ext4:database" for a part
 	@$(PYTHON) tests/lab/system.py bench
 	$(BIN)/python -m tests.bench $(BENCH)
@@ -119,5 +122,5 @@ build/sources: FORCE
 	@mkdir -p build && printf '%s\n' $(SOURCES) | cmp -s - $@ || printf '%s\n' $(SOURCES) > $@
 FORCE:
 
-.PHONY: help setup demo test test-quick test-crash bench bench-docker lint types check plugin cli install uninstall push exec \
+.PHONY: help setup demo test test-quick test-crash acceptance bench bench-docker lint types check plugin cli install uninstall push exec \
   clean system FORCE

@@ -24,7 +24,10 @@ _HOMES: list[Path] = []
 def pytest_addoption(parser: pytest.Parser) -> None:
     tally.add_option(parser)
     parser.addoption(
-        "--rounds", type=int, default=0, help="docker ring: how often, where it counts"
+        "--rounds", type=int, default=0, help="docker and acceptance: how often, where it counts"
+    )
+    parser.addoption(
+        "--guest", action="append", default=[], help="acceptance: a machine of guests.KINDS"
     )
 
 

@@ -22,7 +22,7 @@ BUILD = Path(__file__).parents[2] / "build"
 def busybox(engine: Engine, tag: str = SHELL) -> str:
     """An image of 2 MB with a shell and the usual commands, unless the engine has that tag."""
     if engine.docker("image", "inspect", tag, check=False).returncode:
-        _import(engine, _busybox_tar(), tag, "CMD sh")
+        _import(engine, busybox_tar(), tag, "CMD sh")
     return tag
 
 
@@ -84,7 +84,7 @@ def _import(engine: Engine, archive: bytes, tag: str, change: str) -> None:
     subprocess.run(argv, input=archive, env=engine.env, check=True, capture_output=True)
 
 
-def _busybox_tar() -> bytes:
+def busybox_tar() -> bytes:
     """A root file system: busybox, a link per command, and the accounts that shells ask for."""
     binary = shutil.which("busybox")
     if binary is None:

@@ -1,9 +1,10 @@
 """Which system packages demo, tests and benchmark want, and how to get the missing ones.
 
-Runs as `python3 tests/lab/system.py`, with the word `bench` for the benchmark, before any virtual
-environment exists: standard library only, no imports from this project. Packages are found by the
-feature they give, never by asking dpkg, so that a hand-installed Docker counts. Where systemd
-runs, installing Debian's Docker starts it; the registry that comes along is kept from that.
+Runs as `python3 tests/lab/system.py`, with the word `bench` or `acceptance` for what those want,
+before any virtual environment exists: standard library only, no imports from this project. Packages
+are found by the feature they give, never by asking dpkg, so that a hand-installed Docker counts.
+Where systemd runs, installing Debian's Docker starts it; the registry that comes along is kept from
+that.
 """
 
 import importlib.util
@@ -61,6 +62,8 @@ BENCH = (
     Need("rsync", "rsync", "the times of rsync"),
     Need("restic", "restic", "the times of restic"),
 )
+# And virtual machines.
+ACCEPTANCE = (*NEEDS, Need("ssh", "openssh-client", "virtual machines"))
 # Since Debian 13 the client is a package of its own, before that docker.io holds it; so it is
 # asked for on its own, after docker.io.
 CLIENT = Need("docker", "docker-cli", "demo on a real Engine, docker ring, make plugin")
@@ -68,7 +71,9 @@ CLIENT = Need("docker", "docker-cli", "demo on a real Engine, docker ring, make 
 
 def main() -> int:
     """Install what is missing where that is possible, else say what will not run; 0 either way."""
-    needs = BENCH if sys.argv[1:] == ["bench"] else (*NEEDS, CLIENT)
+    needs = {"bench": BENCH, "acceptance": (*ACCEPTANCE, CLIENT)}.get(
+        " ".join(sys.argv[1:]), (*NEEDS, CLIENT)
+    )
     wanted = [need for need in needs if need.missing()]
     if not wanted:
         return 0

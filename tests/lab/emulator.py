@@ -1,0 +1,139 @@
+"""QEMU, and virtual machines of it: with KVM where that runs a kernel, under emulation elsewhere.
+
+QEMU 10, Debian trixie's, in a directory of its own: bookworm's 7.2 crashed guests at random under
+emulation. What is in a machine is `guests`' business.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from tests.lab import Unavailable
+from tests.lab.images import BUILD
+
+ROOT = BUILD / "acceptance" / "qemu"
+PACKAGES = "qemu-system-x86"
+MEMORY = 2048  # MiB
+CORES = 2
+EMULATED = ("-accel", "tcg,thread=multi", "-cpu", "max")
+VIRTUAL = ("-accel", "kvm", "-cpu", "host")
+BARE = ("-nographic", "-no-reboot", "-monitor", "none", "-nodefaults", "-serial")
+# in a mount namespace of its own, so that nothing stays mounted whatever ends
+ENTER = """\
+mount --rbind /dev "$0/dev" && mount -t proc proc "$0/proc" && mount --bind "$1" "$0/mnt" &&
+cd / && root=$0 && shift && exec chroot "$root" "$@"
+"""
+
+
+def require() -> None:
+    """Make QEMU where it is not there yet."""
+    if os.geteuid() != 0:
+        raise Unavailable("virtual machines need root here: QEMU runs in a chroot")
+    if (ROOT / "usr/bin/qemu-system-x86_64").exists():
+        return
+    if shutil.which("mmdebstrap") is None:
+        raise Unavailable("mmdebstrap is not installed")
+    ROOT.parent.mkdir(parents=True, exist_ok=True)
+    part = Path(tempfile.mkdtemp(prefix="qemu-", dir=ROOT.parent))
+    command = ["mmdebstrap", "--quiet", "--variant=minbase", f"--include={PACKAGES}", "trixie"]
+    done = subprocess.run([*command, str(part)], capture_output=True, text=True)
+    if done.returncode:
+        shutil.rmtree(part, ignore_errors=True)
+        raise Unavailable(f"mmdebstrap: {done.stderr[-600:]}")
+    part.rename(ROOT)
+
+
+class Machine:
+    """A virtual machine whose disks, kernel and initrd lie in `place`.
+
+    Its ssh is at `port` of loopback, and it reaches nothing else; its console is `place/console`.
+    """
+
+    def __init__(self, place: Path, disks: Sequence[str]) -> None:
+        self.place = place
+        self.disks = disks
+        self.port = _free_port()
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def console(self) -> str:
+        """All that it has printed since it was last started."""
+        path = self.place / "console"
+        return path.read_text(errors="replace") if path.exists() else ""
+
+    def start(self) -> None:
+        """Power on; returns at once."""
+        if self.ended():
+            self.cut()
+            self._process = _spawn(self.place, self._argv())
+
+    def cut(self) -> None:
+        """Pull the plug: what the machine has not flushed is gone."""
+        if self._process is not None:
+            with suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+            self._process = None
+
+    def ended(self) -> bool:
+        """Whether it has powered itself off, or QEMU has died."""
+        return self._process is None or self._process.poll() is not None
+
+    def _argv(self) -> list[str]:
+        argv = [*accelerated(self.place), "-smp", str(CORES), "-m", str(MEMORY)]
+        argv += [*BARE, "file:/mnt/console", "-kernel", "/mnt/vmlinuz", "-initrd", "/mnt/initrd"]
+        argv += ["-append", "root=/dev/vda rw console=ttyS0 quiet net.ifnames=0 mitigations=off"]
+        for disk in self.disks:
+            argv += ["-drive", f"file=/mnt/{disk},format=raw,if=virtio,cache=writeback"]
+        forward = f"user,id=net,restrict=on,hostfwd=tcp:127.0.0.1:{self.port}-:22"
+        return [*argv, "-netdev", forward, "-device", "virtio-net-pci,netdev=net,romfile="]
+
+
+@functools.cache
+def accelerated(place: Path) -> tuple[str, ...]:
+    """The options by which this machine runs the kernel in `place` fastest.
+
+    `/dev/kvm` alone says little: nested, it may run the firmware and then no kernel. So one is
+    tried, without a disk; it ends by itself.
+    """
+    if not os.access("/dev/kvm", os.R_OK | os.W_OK):
+        return EMULATED
+    words = [*VIRTUAL, "-m", "512", *BARE, "file:/mnt/tried", "-kernel", "/mnt/vmlinuz"]
+    trial = _spawn(place, [*words, "-append", "console=ttyS0 panic=-1"])
+    deadline = time.monotonic() + 15
+    while trial.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.2)
+    with suppress(ProcessLookupError):
+        os.killpg(trial.pid, signal.SIGKILL)
+    trial.wait()
+    tried = place / "tried"
+    runs = tried.exists() and "Linux version" in tried.read_text(errors="replace")
+    return VIRTUAL if runs else EMULATED
+
+
+def _spawn(place: Path, argv: Sequence[str]) -> subprocess.Popen[bytes]:
+    enter = ["unshare", "--mount", "--propagation", "private", "sh", "-c", ENTER]
+    with (place / "qemu.log").open("ab") as log:
+        return subprocess.Popen(
+            [*enter, str(ROOT), str(place), "qemu-system-x86_64", *argv],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
