@@ -1,0 +1,1 @@
+"""dvol on machines of its own: installed as a stranger would, rebooted, cut off, upgraded."""

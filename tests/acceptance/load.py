@@ -1,0 +1,192 @@
+"""Volumes at work in a guest that will be cut off, and the journal of it, kept outside the guest.
+
+What a verb was asked for is known here before the guest hears of it. So after a cut each volume is
+as its model was before that verb, or as it is after it.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import subprocess
+import threading
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO, Any
+
+from tests.acceptance.modelled import Volume, chosen
+
+Spawn = Callable[[str], "subprocess.Popen[str]"]  # starts the agent of a volume
+Asked = tuple[str, list[Any]]
+
+
+class Hand:
+    """One who works on a volume, verb after verb, until the machine is cut off."""
+
+    def __init__(self, name: str, crew: Crew) -> None:
+        self.name = name
+        self.volume = Volume()
+        self.pending: Asked | None = None
+        self.stale = False  # a gc was under way at some time of this verb
+        self.torn: set[str] = set()  # files that were being written when the machine was cut off
+        self.failure = ""
+        self._crew = crew
+        self._count = 0
+
+    def start(self, spawn: Spawn, seed: str) -> None:
+        """Begin to work; returns once the agent answers."""
+        self._dice = random.Random(f"{seed} {self.name}")
+        self.connect(spawn)
+        self._thread = threading.Thread(target=self._work, daemon=True)
+        self._thread.start()
+
+    def connect(self, spawn: Spawn) -> None:
+        self._agent = spawn(self.name)
+        assert self._answer() == "ready"
+
+    def join(self) -> None:
+        """After the cut."""
+        self._thread.join(60)
+        self._agent.kill()
+        self._agent.communicate()
+
+    def look(self) -> Any:
+        """The volume as it is now."""
+        return self.ask("look")
+
+    def ask(self, *words: Any) -> Any:
+        assert self._agent.stdin is not None
+        self._agent.stdin.write(json.dumps(words) + "\n")
+        self._agent.stdin.flush()
+        return self._answer()
+
+    def candidates(self) -> list[tuple[str, Volume]]:
+        """What the volume may be after a cut."""
+        found = [("before", self.volume)]
+        if self.pending:
+            found.append(("after", self.volume.after(*self.pending, answer=None)))
+        return found
+
+    def _work(self) -> None:
+        try:
+            while not self._crew.cut:
+                self._one(self._next())
+        except (EOFError, OSError) as error:
+            if not self._crew.cut:
+                self.failure = f"{self.name}: {self.pending}: {error!r}"
+        except Exception as error:
+            self.failure = f"{self.name}: {self.pending}: {error!r}"
+
+    def _next(self) -> Asked:
+        self._count += 1
+        if self.torn:
+            files = {name: ([self._count], []) for name in sorted(self.torn)}
+            return "write", [self.volume.current, files]
+        return chosen(self.volume, self._dice, self._count)
+
+    def _one(self, asked: Asked) -> None:
+        verb, arguments = asked
+        with self._crew.lock:
+            self.pending = asked
+            self.stale = self._crew.collecting
+            if verb == "gc":
+                self._crew.forget()
+        self._crew.note(self.name, "asked", verb, *arguments)
+        answer = self.ask(verb, *arguments)
+        self._crew.note(self.name, "answered", answer)
+        with self._crew.lock:
+            self.volume = self.volume.after(verb, arguments, answer)
+            if verb == "write":
+                self.torn = set()
+            if self.stale:
+                self.volume.forget()
+            if verb == "gc":
+                self._crew.forget()
+            self.pending, self.stale = None, False
+        self._crew.done[verb] += 1
+
+    def _answer(self) -> Any:
+        assert self._agent.stdout is not None
+        line = self._agent.stdout.readline()
+        if not line.endswith("\n"):
+            raise EOFError(self._crew.errors(self.name))
+        return json.loads(line)
+
+
+class Crew:
+    """All hands, and the journal of what they did."""
+
+    def __init__(self, names: tuple[str, ...], spawn: Spawn, journal: Path) -> None:
+        self.lock = threading.Lock()
+        self.cut = False
+        self.done: Counter[str] = Counter()  # verbs that were answered
+        self.met: Counter[str] = Counter()  # verbs that a cut came in the midst of, and the outcome
+        self._spawn = spawn
+        self._journal: IO[str] = journal.open("w")
+        self.hands = [Hand(name, self) for name in names]
+
+    def start(self, seed: str) -> None:
+        self.cut = False
+        for hand in self.hands:
+            hand.start(self._spawn, seed)
+
+    def cut_off(self, pull: Callable[[], None]) -> None:
+        """Pull the plug while all are at work."""
+        self.note("crew", "cut")
+        self.cut = True
+        pull()
+        for hand in self.hands:
+            hand.join()
+        assert not [hand.failure for hand in self.hands if hand.failure], self.failures()
+
+    def failures(self) -> str:
+        return "; ".join(hand.failure for hand in self.hands if hand.failure)
+
+    @property
+    def collecting(self) -> bool:
+        """Whether a gc is under way."""
+        return any(hand.pending and hand.pending[0] == "gc" for hand in self.hands)
+
+    def close(self) -> None:
+        self._journal.close()
+
+    def forget(self) -> None:
+        """A gc begins or has ended: what is discarded, and what is being discarded, may be gone."""
+        for hand in self.hands:
+            hand.volume.forget()
+            hand.stale = hand.pending is not None
+
+    def verify(self) -> None:
+        """Each volume is as it was before the verb that the cut came in the midst of, or after."""
+        if self.collecting:
+            self.forget()
+        for hand in self.hands:
+            hand.connect(self._spawn)
+            self._verify(hand, hand.look())
+            hand.join()
+
+    def _verify(self, hand: Hand, seen: Any) -> None:
+        torn = set(hand.torn)
+        if hand.pending and hand.pending[0] == "write":
+            torn |= set(hand.pending[1][1])
+        told = {}
+        for outcome, volume in hand.candidates():
+            told[outcome] = volume.differs(seen, torn)
+            if not told[outcome]:
+                break
+        else:
+            raise AssertionError(f"{hand.name}, cut in {hand.pending}: {told}; seen: {seen}")
+        if hand.pending:
+            self.met[f"{hand.pending[0]} {outcome}"] += 1
+        volume.learn(seen)
+        if hand.stale:
+            volume.forget()
+        hand.volume, hand.pending, hand.stale, hand.torn = volume, None, False, torn
+
+    def note(self, who: str, what: str, *words: Any) -> None:
+        self._journal.write(json.dumps([who, what, *words]) + "\n")
+        self._journal.flush()
+
+    def errors(self, name: str) -> str:
+        return f"the agent of {name} has ended"

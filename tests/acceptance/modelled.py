@@ -1,0 +1,186 @@
+"""What a volume must be before and after a verb. Pure; how it is tried is `load`'s business."""
+
+from __future__ import annotations
+
+import random
+from copy import deepcopy
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.acceptance.agent import Blocks, content, digest
+
+KEPT = 10  # discarded states of a branch
+FILES = tuple(f"file{n}" for n in range(12))
+STAMP = "stamp"
+Tree = dict[str, Blocks]
+Line = list[tuple[str, Tree]]  # ids, and the tree that each holds
+UNKNOWN = ""  # the id of a commit that nobody has told yet
+
+
+@dataclass
+class Discarded:
+    """A state that a reset has set aside; a `gc` may have deleted it since."""
+
+    tree: Tree
+    line: Line
+    sure: bool = True
+
+
+@dataclass
+class Branch:
+    tree: Tree = field(default_factory=dict)
+    line: Line = field(default_factory=list)
+    undo: list[Discarded] = field(default_factory=list)
+
+    def put(self, tree: Tree, line: Line) -> None:
+        """What reset and undo do: nothing at all where nothing differs."""
+        if (self.tree, self.line) != (tree, line):
+            self.undo = [*self.undo, Discarded(self.tree, self.line)][-KEPT:]
+        self.tree, self.line = dict(tree), list(line)
+
+
+@dataclass
+class Volume:
+    """Branches and which is current; none at all where the volume does not exist."""
+
+    branches: dict[str, Branch] = field(default_factory=dict)
+    current: str = ""
+
+    @property
+    def branch(self) -> Branch:
+        return self.branches[self.current]
+
+    def copy(self) -> Volume:
+        return deepcopy(self)
+
+    def forget(self) -> None:
+        """A `gc` may have deleted all that was discarded until now."""
+        for branch in self.branches.values():
+            for one in branch.undo:
+                one.sure = False
+
+    def after(self, verb: str, arguments: list[Any], answer: Any) -> Volume:
+        """What the verb makes of it; the answer is None where it is not known."""
+        new = self.copy()
+        getattr(new, f"_{verb}")(*arguments, answer=answer)
+        return new
+
+    def _init(self, answer: Any) -> None:
+        self.branches, self.current = {"master": Branch()}, "master"
+
+    def _rm(self, answer: Any) -> None:
+        self.branches, self.current = {}, ""
+
+    def _gc(self, answer: Any) -> None:
+        self.forget()
+
+    def _write(self, _branch: str, files: dict[str, tuple[Blocks, list[int]]], answer: Any) -> None:
+        for name, (blocks, _) in files.items():
+            self.branch.tree.pop(name, None)
+            if blocks:
+                self.branch.tree[name] = blocks
+
+    def _commit(self, answer: Any) -> None:
+        self.branch.line.append((answer or UNKNOWN, dict(self.branch.tree)))
+
+    def _reset(self, id: str, answer: Any) -> None:
+        for branch in list(self.branches.values()):
+            ids = [one for one, _ in branch.line]
+            if id in ids:
+                line = branch.line[: ids.index(id) + 1]
+                self.branch.put(line[-1][1], line)
+                return
+        raise KeyError(id)
+
+    def _undo(self, answer: Any) -> None:
+        if answer is False:
+            assert not any(one.sure for one in self.branch.undo), "nothing to undo, it said"
+            self.branch.undo = []
+        elif self.branch.undo:
+            last = self.branch.undo.pop()
+            self.branch.put(last.tree, last.line)
+
+    def _branch(self, name: str, answer: Any) -> None:
+        line = self.branch.line
+        self.branches[name], self.current = Branch(dict(line[-1][1]), list(line)), name
+
+    def _checkout(self, name: str, answer: Any) -> None:
+        self.current = name
+
+    def _delete_branch(self, name: str, answer: Any) -> None:
+        del self.branches[name]
+
+    def differs(self, seen: dict[str, Any] | None, aside: set[str] = frozenset()) -> str:
+        """How it differs from what was seen; "" where it does not. Of the current branch's live
+        tree the files `aside` are not looked at."""
+        if seen is None or not self.branches:
+            return "" if seen is None and not self.branches else "whether it exists"
+        if (self.current, set(self.branches)) != (seen["current"], set(seen["lines"])):
+            return f"branches: {self.current} of {set(self.branches)}"
+        for name, branch in self.branches.items():
+            ignored = aside if name == self.current else frozenset()
+            if _without(hashed(branch.tree), ignored) != _without(seen["trees"][name], ignored):
+                return f"the live tree of {name}"
+            if not _same_ids([id for id, _ in branch.line], seen["lines"][name]):
+                return f"the commits of {name}: {[id for id, _ in branch.line]}"
+            for (_, tree), id in zip(branch.line, seen["lines"][name], strict=True):
+                if hashed(tree) != seen["commits"][id]:
+                    return f"the content of commit {id}"
+        return ""
+
+    def learn(self, seen: dict[str, Any] | None) -> None:
+        """The ids of commits that nobody had told."""
+        for name, branch in self.branches.items() if seen else ():
+            trees = [tree for _, tree in branch.line]
+            branch.line = list(zip(seen["lines"][name], trees, strict=True))
+
+
+def hashed(tree: Tree) -> dict[str, str]:
+    return {name: digest(content(name, blocks)) for name, blocks in tree.items()}
+
+
+def chosen(volume: Volume, dice: random.Random, count: int) -> tuple[str, list[Any]]:
+    """A verb that a person could now type, and its arguments; `count` makes names new."""
+    if not volume.branches:
+        return "init", []
+    ids = [id for branch in volume.branches.values() for id, _ in branch.line]
+    others = [name for name in volume.branches if name != volume.current]
+    possible: dict[str, tuple[int, list[Any]]] = {"commit": (20, []), "undo": (8, [])}
+    possible["write"] = (30, [volume.current, _changes(volume.branch.tree, dice, count)])
+    possible |= {"gc": (2, []), "rm": (2 + len(ids) // 8, [])}
+    if ids:
+        possible["reset"] = (16, [dice.choice(ids)])
+    if volume.branch.line and len(volume.branches) < 4:
+        possible["branch"] = (5, [f"b{count}"])
+    if others:
+        possible["checkout"] = (8, [dice.choice(others)])
+        possible["delete_branch"] = (2, [dice.choice(others)])
+    [verb] = dice.choices(list(possible), [odds for odds, _ in possible.values()])
+    return verb, possible[verb][1]
+
+
+def _changes(tree: Tree, dice: random.Random, count: int) -> dict[str, tuple[Blocks, list[int]]]:
+    """Some files anew, some overwritten in place, some gone."""
+    changes: dict[str, tuple[Blocks, list[int]]] = {}
+    for name in dice.sample(FILES, dice.randint(1, 4)):
+        old, luck = tree.get(name, []), dice.random()
+        if old and luck < 0.15:
+            changes[name] = ([], [])
+        elif old and luck < 0.7:
+            places = sorted(dice.sample(range(len(old)), dice.randint(1, min(3, len(old)))))
+            new = [count if place in places else number for place, number in enumerate(old)]
+            changes[name] = (new, places)
+        else:
+            changes[name] = ([count] * dice.choice((1, 3, 40, 300)), [])
+    return changes | {STAMP: ([count], [])}  # a write always makes a difference
+
+
+def _same_ids(expected: list[str], seen: list[str]) -> bool:
+    return len(expected) == len(seen) and all(
+        one in (UNKNOWN, other) for one, other in zip(expected, seen, strict=True)
+    )
+
+
+def _without(files: dict[str, str], names: frozenset[str] | set[str]) -> dict[str, str]:
+    hidden = {f".{name}.new" for name in names}
+    return {name: held for name, held in files.items() if name not in names | hidden}

@@ -1,0 +1,101 @@
+"""PostgreSQL in a container of the guest, on a volume of dvol's, with a client that writes to it.
+
+The image is empty: the container borrows the guest's own programs, so that none has to be carried
+into an emulated machine.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import threading
+from typing import Any
+
+from tests.acceptance.stranger import Stranger
+from tests.docker.databases import engines
+
+NAME = "pg"
+HERE = engines.HERE / "image"
+IMAGE = """\
+mkdir -p /opt/empty/etc /opt/empty/tmp /opt/empty/data && cd /opt/empty &&
+ln -sf usr/bin usr/sbin usr/lib usr/lib64 . && cp /etc/passwd /etc/group etc &&
+cp -r /etc/postgresql-common etc && chmod 1777 tmp && tar -c . | docker import - borrowed
+"""
+RUN = (
+    f"docker run -d --name {NAME} --restart=always --network host --volume-driver dvol"
+    f" -v {NAME}:/data -v /usr:/usr:ro -v /opt/serve:/opt/serve:ro --entrypoint /opt/serve"
+    " -e PATH=$(echo /usr/lib/postgresql/*/bin):/usr/bin:/usr/sbin --stop-signal SIGINT borrowed"
+)
+ASK = "psql -h /tmp -U postgres -Atc"
+CUT = 255  # what ssh ends with then
+BOOT = 300.0  # seconds, under emulation and with a recovery
+
+
+class Postgres:
+    """It, and what was acknowledged to its client."""
+
+    def __init__(self, stranger: Stranger) -> None:
+        self.stranger = stranger
+        self.acknowledged: set[int] = set()
+        self.commits: list[str] = []  # that were reported
+        self._refused = ""  # what a commit said that failed before the cut
+
+    def start(self) -> None:
+        """Make its volume and its container; returns when it answers."""
+        for script, target in (("serve-postgres.sh", "/opt/serve"), ("writer.py", "/opt/writer")):
+            self.stranger.guest.copy_in(HERE / script, target)
+        self.stranger.sh(f"chmod 755 /opt/serve; {IMAGE}", "root")
+        self.stranger.sh(f"dvol init {NAME}; {RUN}")
+        self.await_answer()
+
+    def await_answer(self) -> None:
+        self.stranger.guest.wait(self._answers, "PostgreSQL answers", BOOT)
+
+    def work(self) -> None:
+        """Write to it, and commit it again and again, until the machine is cut off."""
+        ssh = self.stranger.guest.ssh("exec python3 -u /opt/writer postgres 5432", "dev")
+        self._client = subprocess.Popen(
+            ssh, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True
+        )
+        works = (self._hear, self._commit)
+        self._threads = [threading.Thread(target=work, daemon=True) for work in works]
+        for thread in self._threads:
+            thread.start()
+
+    def join(self) -> None:
+        """After the cut."""
+        for thread in self._threads:
+            thread.join(60)
+        assert not self._refused
+
+    def rows(self) -> set[int]:
+        return set(map(int, self._ask("SELECT n FROM log").stdout.split()))
+
+    def verify(self) -> None:
+        """All that was acknowledged is there, and so are the commits that were reported."""
+        self.await_answer()
+        lost = self.acknowledged - self.rows()
+        assert not lost, f"of {len(self.acknowledged)} acknowledged rows are gone: {sorted(lost)}"
+        log = self.stranger.sh(f"dvol log {NAME}")
+        assert not [id for id in self.commits if f"commit {id}" not in log], (self.commits, log)
+
+    def _answers(self) -> bool:
+        return bool(self._ask("SELECT 1", check=False).rc == 0)
+
+    def _ask(self, query: str, check: bool = True) -> Any:
+        return self.stranger.result(f'docker exec {NAME} {ASK} "{query}"', check=check)
+
+    def _hear(self) -> None:
+        with self._client as client:
+            assert client.stdout is not None
+            for line in client.stdout:
+                word, _, number = line.partition(" ")
+                if word == "ack" and line.endswith("\n"):
+                    self.acknowledged.add(int(number))
+
+    def _commit(self) -> None:
+        while True:
+            done = self.stranger.guest.run(f"~/.local/bin/dvol commit --pause -m x {NAME}", "dev")
+            if done.returncode:
+                self._refused = "" if done.returncode == CUT else done.stderr
+                return
+            self.commits.append(done.stdout.strip())

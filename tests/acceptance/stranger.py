@@ -1,0 +1,62 @@
+"""Somebody with a machine, Docker and the README: what they type, and what they see."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass
+from typing import Any
+
+from tests.acceptance.published import NAME, SOURCE, Published
+from tests.docker.readmes import block_with
+from tests.lab.guests import Guest
+
+README = (SOURCE / "README.md").read_text()
+POOL = "/var/lib/dvol/volumes"
+
+
+@dataclass
+class Stranger:
+    """A guest, and how to install dvol there; nothing of ours is in it before `install`."""
+
+    guest: Guest
+    published: Published
+
+    def sh(self, command: str, user: str = "dev", check: bool = True) -> str:
+        """What a command typed in a fresh shell prints."""
+        return str(self.result(command, user, check).stdout)
+
+    def result(self, command: str, user: str = "dev", check: bool = True) -> Any:
+        """The same with exit code and errors."""
+        done = self.guest.host(user).run(f"bash -lc {shlex.quote(command)}")
+        assert not check or done.rc == 0, f"{command}: {done.rc}: {done.stdout}{done.stderr}"
+        return done
+
+    def prepare(self) -> None:
+        """What the rest of the world would give: a registry, packages, an image."""
+        port = int(self.published.registry.rpartition(":")[2])
+        self.guest.forward(port, port)
+        self.guest.copy_in(self.published.wheels, "/opt/wheels")
+        self.sh("docker import -c 'CMD sh' /root/busybox.tar busybox", "root")
+
+    def install(self) -> None:
+        """By the README's own lines, as one who may use Docker and nothing else."""
+        for line in block_with(README, "docker plugin install"):
+            self.sh(self.typed(line))
+
+    def typed(self, line: str) -> str:
+        """A line of the README, with the registry of this laboratory and no package index."""
+        if line.startswith("docker plugin install"):
+            return f"echo y | {line.replace(NAME, self.published.name)}"
+        return f"PIP_NO_INDEX=1 PIP_FIND_LINKS=/opt/wheels {line}"
+
+    def installed(self) -> bool:
+        return bool(self.result("docker plugin inspect dvol", check=False).rc == 0)
+
+    def python(self) -> str:
+        """The interpreter that has dvol's packages."""
+        return self.sh("head -n 1 ~/.local/bin/dvol").removeprefix("#!").strip()
+
+    def clear(self) -> None:
+        """Remove all containers and volumes."""
+        self.sh("docker ps -aq | xargs -r docker rm -f -v")
+        self.sh("docker volume ls -q | xargs -r docker volume rm")

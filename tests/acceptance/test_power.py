@@ -1,0 +1,73 @@
+"""The machine is cut off at random moments, booted again, and held against a journal outside it.
+
+`--rounds N` says how often (5). The seed is printed; SEED=N makes the same choices again.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.acceptance import agent
+from tests.acceptance.load import Crew
+from tests.acceptance.postgres import Postgres
+from tests.acceptance.stranger import Stranger
+from tests.lab.images import BUILD
+
+VOLUMES = ("shop_db", "shop_cache", "shop_files")
+LONGEST = 8.0  # seconds of work before a cut
+
+
+def test_nothing_is_lost_by_a_cut_at_any_moment(
+    stranger: Stranger, request: pytest.FixtureRequest
+) -> None:
+    seed = int(os.environ.get("SEED") or random.randrange(10**6))
+    cuts = request.config.getoption("--rounds") or 5
+    print(f"SEED={seed}, {cuts} cuts of {stranger.guest.name}")
+    guest, dice = stranger.guest, random.Random(seed)
+    database = Postgres(stranger)
+    database.start()
+    crew = Crew(VOLUMES, agents(stranger), BUILD / "acceptance" / f"journal-{guest.name}")
+    request.addfinalizer(crew.close)
+    stranger.sh("sync", "root")  # what the laboratory has put there
+    for number in range(cuts):
+        database.work()
+        crew.start(f"{seed} {number}")
+        time.sleep(dice.uniform(0.2, LONGEST))
+        crew.cut_off(guest.cut)
+        database.join()
+        guest.boot()
+        await_sound(stranger, number)
+        crew.verify()
+        database.verify()
+        counts = {"cuts": number + 1, "seed": seed, "rows": len(database.acknowledged)}
+        counts |= {"commits of PostgreSQL": len(database.commits)}
+        counts |= {"verbs": sum(crew.done.values()), "cut in": dict(crew.met)}
+        (BUILD / "acceptance" / f"cuts-{guest.name}.json").write_text(json.dumps(counts, indent=1))
+
+
+def await_sound(stranger: Stranger, number: int) -> None:
+    """Until fsck finds nothing: what was only staged, the server deletes in the background."""
+    deadline = time.monotonic() + 60
+    while (found := stranger.result("dvol fsck", check=False)).rc or found.stdout:
+        told = f"cut {number}: {found.stdout}{found.stderr}"
+        assert time.monotonic() < deadline, told
+        assert "was left by a dead verb" in told, told
+
+
+def agents(stranger: Stranger):
+    """How the agent of a volume is started."""
+    stranger.guest.copy_in(Path(agent.__file__), "/opt/agent")
+    command = f"exec {stranger.python()} /opt/agent"
+
+    def spawn(volume: str) -> subprocess.Popen[str]:
+        words = stranger.guest.ssh(f"{command} {volume}")
+        return subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    return spawn
