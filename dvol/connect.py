@@ -13,7 +13,7 @@ import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
-from dvol.errors import InvalidRequest
+from dvol.errors import InvalidRequest, NoServer
 from dvol.model import AS_USUAL, Wishes
 
 if TYPE_CHECKING:
@@ -51,8 +51,16 @@ def connect(choice: Choice, tell: Callable[[str], None]) -> Engine:
 
     from dvol.pool import Pool
 
+    if not choice.pool:
+        _require_access(DEFAULT_POOL)
     root = Path(choice.pool or DEFAULT_POOL)
     return Pool(root, _containers(choice), tell, wishes=choice.wishes)
+
+
+def _require_access(pool: str) -> None:
+    """Raise NoServer where a pool is there, but for somebody else to keep."""
+    if os.path.isdir(pool) and not os.access(pool, os.R_OK | os.W_OK | os.X_OK):
+        raise NoServer(f"unix://{CONTROL_SOCKET}", "it is not there, and the pool is root's")
 
 
 def _containers(choice: Choice) -> Containers:

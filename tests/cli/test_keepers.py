@@ -5,6 +5,8 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -67,10 +69,13 @@ def test_a_relative_pool_is_meant_from_here(pool: Path) -> None:
 # -- the default, in a mount namespace where /run and /var/lib are ours -------------------------
 
 
-def by_default(run_directory: Path, lib: Path, *argv: str) -> subprocess.CompletedProcess:
+def by_default(
+    run_directory: Path, lib: Path, *argv: str, person: Sequence[str] = ()
+) -> subprocess.CompletedProcess:
     """The command without a word on the keeper, where /run and /var/lib are other directories."""
     script = 'mount --bind "$1" /run && mount --bind "$2" /var/lib && shift 2 && exec "$@"'
     command = ["unshare", "--mount", "sh", "-c", script, "sh", str(run_directory), str(lib)]
+    command += person
     return subprocess.run(
         [*command, sys.executable, "-m", "dvol", *argv],
         env=environment(),
@@ -109,6 +114,19 @@ def test_a_server_that_does_not_answer_is_never_done_without(
 def test_without_a_server_the_default_pool_is_kept(library: Path, short_dir: Path) -> None:
     done = by_default(short_dir, library, "list")
     assert ("default" in done.stdout, done.returncode) == (True, 0), done.stderr
+
+
+@pytest.mark.root
+def test_who_may_not_enter_the_default_pool_is_told_of_the_server(library: Path) -> None:
+    """Whoever may use Docker has the plugin, when it is enabled; the data is root's alone."""
+    for place in (library, library / "dvol"):
+        place.chmod(0o755)
+    nobody = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
+    with tempfile.TemporaryDirectory() as empty:
+        Path(empty).chmod(0o755)
+        done = by_default(Path(empty), library, "list", person=nobody)
+    assert (done.returncode, done.stdout) == (9, "")
+    assert "is the plugin enabled" in done.stderr
 
 
 # -- waiting and interrupting ------------------------------------------------------------------
