@@ -90,7 +90,16 @@ class Machine:
         return self._process is None or self._process.poll() is not None
 
     def _argv(self) -> list[str]:
-        argv = [*accelerated(self.place), "-smp", str(CORES), "-m", str(MEMORY)]
+        # by the name it is found among the processes when whoever started it has died
+        argv = [
+            *accelerated(self.place),
+            "-name",
+            f"{self.place}/",
+            "-smp",
+            str(CORES),
+            "-m",
+            str(MEMORY),
+        ]
         argv += [*BARE, "file:/mnt/console", "-kernel", "/mnt/vmlinuz", "-initrd", "/mnt/initrd"]
         argv += ["-append", "root=/dev/vda rw console=ttyS0 quiet net.ifnames=0 mitigations=off"]
         for disk in self.disks:

@@ -2,7 +2,7 @@
 
 Processes, mounts, control groups and sockets of one engine all name the engine's directory
 somewhere in /proc; that, never a program's name alone, is how they are told from those of the
-machine's own Docker. How things are started is in `engine`, `registry` and `filesystems`.
+machine's own Docker. How things are started is in `engine`, `registry`, `emulator`, `filesystems`.
 """
 
 import fcntl
@@ -17,7 +17,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
-SERVERS = ("dockerd", "containerd", "runc", "docker-proxy", "docker-registry")  # by prefix
+SERVERS = (  # by prefix
+    *("dockerd", "containerd", "runc", "docker-proxy", "docker-registry", "qemu-system"),
+)
 PLUGIN_RUNS = Path("/run/docker/plugins")  # fixed in dockerd, whatever its --exec-root
 SHIM_SOCKETS = Path("/run/containerd/s")  # fixed in containerd, whatever its state directory
 
