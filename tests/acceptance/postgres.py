@@ -61,6 +61,11 @@ class Postgres:
         for thread in self._threads:
             thread.start()
 
+    def await_commit(self) -> None:
+        """Until one more was reported."""
+        before = len(self.commits)
+        self.stranger.guest.wait(lambda: len(self.commits) > before, "a commit is reported", BOOT)
+
     def join(self) -> None:
         """After the cut."""
         for thread in self._threads:

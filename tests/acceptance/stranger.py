@@ -38,16 +38,13 @@ class Stranger:
         self.guest.copy_in(self.published.wheels, "/opt/wheels")
         self.sh("docker import -c 'CMD sh' /root/busybox.tar busybox", "root")
 
-    def install(self) -> None:
-        """By the README's own lines, as one who may use Docker and nothing else."""
-        for line in block_with(README, "docker plugin install"):
-            self.sh(self.typed(line))
-
-    def typed(self, line: str) -> str:
-        """A line of the README, with the registry of this laboratory and no package index."""
-        if line.startswith("docker plugin install"):
-            return f"echo y | {line.replace(NAME, self.published.name)}"
-        return f"PIP_NO_INDEX=1 PIP_FIND_LINKS=/opt/wheels {line}"
+    def install(self, settings: str = "") -> None:
+        """By the README's own lines, as one who may use Docker and nothing else. They differ in
+        the registry, which is this laboratory's, and in that there is no package index."""
+        plugin, command = block_with(README, "docker plugin install")
+        self.sh(f"echo y | {plugin.replace(NAME, self.published.name)} {settings}")
+        if self.result("which dvol", check=False).rc:
+            self.sh(f"PIP_NO_INDEX=1 PIP_FIND_LINKS=/opt/wheels {command}")
 
     def installed(self) -> bool:
         return bool(self.result("docker plugin inspect dvol", check=False).rc == 0)

@@ -105,7 +105,9 @@ def test_a_disk_without_inodes(running: Stranger) -> None:
     if running.guest.kind.disk != "ext4":
         return
     running.sh("rm -rf /var/lib/dvol/filler; mkdir /var/lib/dvol/filler", "root")
-    running.sh("cd /var/lib/dvol/filler; seq $(df --output=iavail . | tail -1) | xargs touch", "root")
+    running.sh(
+        "cd /var/lib/dvol/filler; seq $(df --output=iavail . | tail -1) | xargs touch", "root"
+    )
     refused = running.result("dvol commit -m none", check=False)
     assert refused.rc == 7
     assert "No space left" in refused.stderr or "inodes" in refused.stderr

@@ -38,6 +38,7 @@ def test_nothing_is_lost_by_a_cut_at_any_moment(
     stranger.sh("sync", "root")  # what the laboratory has put there
     for number in range(cuts):
         database.work()
+        database.await_commit()
         crew.start(f"{seed} {number}")
         time.sleep(dice.uniform(0.2, LONGEST))
         crew.cut_off(guest.cut)
