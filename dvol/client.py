@@ -176,7 +176,7 @@ def posting(
             raise NoServer(url, error.strerror or str(error)) from error
         try:
             connection.sendall(request)
-            if not _speaks(connection, _SILENCE) and not _answers(url):
+            if not _speaks(connection) and _hangs(connection, url):
                 tell(f"the server at {url} does not answer; still waiting for it, see {_CURE}")
             with connection.makefile("rb") as answer:
                 while answer.readline().strip():
@@ -193,19 +193,21 @@ def _request(path: str, question: object) -> bytes:
     return f"POST {path} HTTP/1.0\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
 
 
-def _answers(url: str) -> bool:
-    """Whether a question that takes no time gets an answer: else the server hangs."""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+def _hangs(connection: socket.socket, url: str) -> bool:
+    """Whether, while nothing comes here, a question that takes no time gets no answer either."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as other:
+        other.settimeout(_SILENCE)
         try:
-            connection.connect(url.removeprefix("unix://"))
-            connection.sendall(_request("/dvol/version", {"protocol": PROTOCOL}))
+            other.connect(url.removeprefix("unix://"))
+            other.sendall(_request("/dvol/version", {"protocol": PROTOCOL}))
         except OSError:
-            return False
-        return _speaks(connection, _SILENCE)
+            return True
+        return not _speaks(connection, other)
 
 
-def _speaks(connection: socket.socket, patience: float) -> bool:
-    """Whether something comes within so many seconds."""
+def _speaks(*connections: socket.socket) -> bool:
+    """Whether something comes from one of them soon."""
     poll = select.poll()
-    poll.register(connection, select.POLLIN)
-    return bool(poll.poll(patience * 1000))
+    for connection in connections:
+        poll.register(connection, select.POLLIN)
+    return bool(poll.poll(_SILENCE * 1000))

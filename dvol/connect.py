@@ -59,8 +59,8 @@ def connect(choice: Choice, tell: Callable[[str], None]) -> Engine:
 
 def _require_access(pool: str) -> None:
     """Raise NoServer where a pool is there, but for somebody else to keep."""
-    if os.path.isdir(pool) and not os.access(pool, os.R_OK | os.W_OK | os.X_OK):
-        raise NoServer(f"unix://{CONTROL_SOCKET}", "it is not there, and the pool is root's")
+    if os.path.isdir(pool) and not os.access(pool, os.R_OK | os.X_OK):
+        raise NoServer(f"unix://{CONTROL_SOCKET}", f"and you may not enter {pool} without one")
 
 
 def _containers(choice: Choice) -> Containers:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from dvol import names
 from dvol.directories import is_directory
-from dvol.errors import DvolError, TreeMissing, VolumeBusy, VolumeNotFound, disk_failed
+from dvol.errors import Busy, DvolError, TreeMissing, VolumeBusy, VolumeNotFound, disk_failed
 from dvol.journal import Journal
 from dvol.layout import VolumeLayout
 from dvol.locks import held, holder, in_a_slot, shared
@@ -99,18 +99,26 @@ class Door:
                 except DvolError as error:
                     yield error
 
-    def clear_leavings(self) -> None:
+    def clear_leavings(self) -> Iterator[DvolError]:
         """Delete what dead verbs had only staged, where no verb is at work: half a copy may be
-        large, and the next verb a long time coming. As slow as `sweep`."""
-        with self._files.reading():
-            volumes = list(map(self._files.layout.volume, self._files.names()))
-            left = [one.name for one in volumes if self._files.volume(one).journal.staged()]
-        for name in left:
-            with suppress(DvolError):
-                with self._files.changing(name, "recovery", tolerant=True, patience=0.0):
-                    pass  # whoever holds a volume has recovered it
-        if self._files.journal.staged():
-            with suppress(DvolError), self._files.changing_pool("recovery", patience=0.0):
+        large, and the next verb a long time coming. As slow as `sweep`; yields what stays."""
+        for name in ["", *self.names()]:
+            try:
+                with suppress(Busy):
+                    self._clear(name)
+            except OSError as error:
+                yield disk_failed(error)
+            except DvolError as error:
+                yield error
+
+    def _clear(self, volume: str) -> None:
+        """Of a volume, or of the pool: whoever holds one has recovered it."""
+        files, layout = self._files, self._files.layout
+        if volume and files.volume(layout.volume(volume)).journal.staged():
+            with files.changing(volume, "recovery", tolerant=True, patience=0.0):
+                pass
+        elif not volume and files.journal.staged():
+            with files.changing_pool("recovery", patience=0.0):
                 pass
 
     def sweep(self) -> None:

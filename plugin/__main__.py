@@ -140,12 +140,13 @@ def _sweeper(root: Path) -> Callable[[], None]:
 
 def _clear(root: Path) -> None:
     """What the last server left."""
-    door = Pool(root).door
-    for clear in (door.clear_leavings, door.sweep):
-        try:
-            clear()
-        except DvolError as error:
-            log.error("not cleared: %s", error)
+    try:
+        door = Pool(root).door
+        for problem in door.clear_leavings():
+            log.error("not cleared: %s", problem)
+        door.sweep()
+    except DvolError as error:
+        log.error("not cleared: %s", error)
 
 
 def _bring_back_for_ever(root: Path, containers: Callable[[], Containers]) -> None:
