@@ -12,7 +12,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -94,26 +93,26 @@ class Agent:
     def gc(self) -> None:
         self.engine.gc(now=True)
 
-    def look(self) -> dict[str, Any] | None:
-        """The volume as it is: its branches, what their trees hold, and their commits."""
+    def look(self) -> dict[str, Any]:
+        """The volume as it is: its branches, what their trees hold, and their commits; and how much
+        of it, or of one of its name, can be restored."""
         from dvol.errors import VolumeNotFound
 
+        thrown = [one for one in self.engine.discarded() if one.volume == self.volume]
+        trash = sum(one.verb in ("rm", "branch -d") for one in thrown)
         try:
             branches = self.engine.branches(self.volume)
         except VolumeNotFound:
-            return None
+            return {"trash": trash, "current": "", "trees": {}, "lines": {}, "commits": {}}
         lines = {one.name: self._line(one.name) for one in branches}
         ids = {id for line in lines.values() for id in line}
         return {
+            "trash": trash,
             "current": next(one.name for one in branches if one.current),
             "trees": {one.name: held(self._tree(one.name)) for one in branches},
             "lines": lines,
             "commits": {id: held(POOL / self.volume / "commits" / id) for id in ids},
         }
-
-    def digest(self, id: str) -> str:
-        """Of a commit, with all that is in it."""
-        return digest(json.dumps(held(POOL / self.volume / "commits" / id)).encode())
 
     def _line(self, branch: str) -> list[str]:
         """The ids of its commits, oldest first."""
@@ -129,8 +128,9 @@ class Agent:
 
 
 def held(tree: Path) -> dict[str, str]:
-    """Each file in it, by its path, with the digest of its content."""
-    paths = sorted(path for path in tree.rglob("*") if path.is_file())
+    """Each file in it, by its path, with the digest of its content; but for those that were being
+    written anew, which have a dot before their name."""
+    paths = sorted(path for path in tree.rglob("[!.]*") if path.is_file())
     return {str(path.relative_to(tree)): digest(path.read_bytes()) for path in paths}
 
 
@@ -147,7 +147,7 @@ def _replace(path: Path, data: bytes) -> None:
     with new.open("wb") as file:
         file.write(data)
         _flush(file)
-    shutil.move(new, path)
+    new.replace(path)
 
 
 def _flush(file: Any) -> None:

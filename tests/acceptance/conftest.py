@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -13,19 +15,42 @@ import pytest
 from tests.acceptance.published import Published, publish
 from tests.acceptance.stranger import Stranger
 from tests.lab import Unavailable
-from tests.lab.guests import Guest
+from tests.lab.guests import KINDS, Guest
 from tests.lab.images import BUILD
 from tests.lab.registry import Registry
 
 HERE = Path(__file__).parent
 USUAL = ("bookworm", "trixie-xfs")
+ORDER = ("install", "reboot", "power", "dead_plugin", "upgrade")
 FAILED = BUILD / "acceptance" / "failed"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        if HERE in item.path.parents:
-            item.add_marker(pytest.mark.acceptance)
+    """A guest is clean only once, so what is installed on it comes first."""
+    ours = [item for item in items if HERE in item.path.parents]
+    for item in ours:
+        item.add_marker(pytest.mark.acceptance)
+    _deselect([item for item in ours if not _fits(item)], items)
+    ours = [item for item in ours if item in items]
+    places = [place for place, item in enumerate(items) if item in ours]
+    for place, item in zip(places, sorted(ours, key=_place), strict=True):
+        items[place] = item
+
+
+def _fits(item: pytest.Item) -> bool:
+    """A test may be marked with which kinds of guests it is for."""
+    marker = item.get_closest_marker("kinds")
+    return marker is None or marker.args[0](KINDS[item.callspec.params["guest"]])
+
+
+def _deselect(unfit: list[pytest.Item], items: list[pytest.Item]) -> None:
+    if unfit:
+        unfit[0].config.hook.pytest_deselected(items=unfit)
+        items[:] = [item for item in items if item not in unfit]
+
+
+def _place(item: pytest.Item) -> int:
+    return ORDER.index(item.path.stem.removeprefix("test_"))
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -42,7 +67,9 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]):
     if report.failed and isinstance(guest, Guest) and guest.place.exists():
         place = FAILED / item.name.replace("/", "-")
         place.mkdir(parents=True, exist_ok=True)
-        log = guest.run("journalctl -b -u docker --no-pager").stdout
+        log = ""
+        with suppress(subprocess.SubprocessError):
+            log = guest.run("journalctl -b -u docker --no-pager").stdout
         (place / "console").write_text(guest.machine.console)
         (place / "docker.log").write_text(log)
         report.sections.append((f"all of it in {place}; Docker", "\n".join(log.splitlines()[-40:])))
@@ -89,5 +116,6 @@ def stranger(machine: Stranger) -> Iterator[Stranger]:
     """With dvol installed by the README's lines, no volumes and no containers."""
     if not machine.installed():
         machine.install()
+    machine.mend()
     yield machine
     machine.clear()

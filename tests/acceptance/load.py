@@ -29,10 +29,10 @@ class Hand:
         self.volume = Volume()
         self.pending: Asked | None = None
         self.stale = False  # a gc was under way at some time of this verb
-        self.torn: set[str] = set()  # files that were being written when the machine was cut off
         self.failure = ""
         self._crew = crew
         self._count = 0
+        self._agent: subprocess.Popen[str] | None = None
 
     def start(self, spawn: Spawn, seed: str) -> None:
         """Begin to work; returns once the agent answers."""
@@ -47,26 +47,36 @@ class Hand:
 
     def join(self) -> None:
         """After the cut."""
+        self.end()
         self._thread.join(60)
-        self._agent.kill()
-        self._agent.communicate()
+        assert not self._thread.is_alive()
+
+    def end(self) -> None:
+        """The agent goes."""
+        if self._agent is not None:
+            self._agent.kill()
+            self._agent.wait()
 
     def look(self) -> Any:
         """The volume as it is now."""
         return self.ask("look")
 
     def ask(self, *words: Any) -> Any:
+        assert self._agent is not None
         assert self._agent.stdin is not None
         self._agent.stdin.write(json.dumps(words) + "\n")
         self._agent.stdin.flush()
         return self._answer()
 
-    def candidates(self) -> list[tuple[str, Volume]]:
+    def candidates(self, seen: Any) -> list[tuple[str, Volume]]:
         """What the volume may be after a cut."""
-        found = [("before", self.volume)]
-        if self.pending:
-            found.append(("after", self.volume.after(*self.pending, answer=None)))
-        return found
+        if not self.pending:
+            return [("at rest", self.volume)]
+        verb, arguments = self.pending
+        if verb == "write":
+            return [("torn", self.volume.torn(arguments[1], seen))]
+        after = self.volume.after(verb, arguments, answer=None)
+        return [("before", self.volume), ("after", after)]
 
     def _work(self) -> None:
         try:
@@ -80,9 +90,6 @@ class Hand:
 
     def _next(self) -> Asked:
         self._count += 1
-        if self.torn:
-            files = {name: ([self._count], []) for name in sorted(self.torn)}
-            return "write", [self.volume.current, files]
         return chosen(self.volume, self._dice, self._count)
 
     def _one(self, asked: Asked) -> None:
@@ -97,20 +104,19 @@ class Hand:
         self._crew.note(self.name, "answered", answer)
         with self._crew.lock:
             self.volume = self.volume.after(verb, arguments, answer)
-            if verb == "write":
-                self.torn = set()
             if self.stale:
                 self.volume.forget()
             if verb == "gc":
                 self._crew.forget()
             self.pending, self.stale = None, False
-        self._crew.done[verb] += 1
+            self._crew.done[verb] += 1
 
     def _answer(self) -> Any:
+        assert self._agent is not None
         assert self._agent.stdout is not None
         line = self._agent.stdout.readline()
         if not line.endswith("\n"):
-            raise EOFError(self._crew.errors(self.name))
+            raise EOFError(f"the agent of {self.name} has ended")
         return json.loads(line)
 
 
@@ -138,10 +144,11 @@ class Crew:
         pull()
         for hand in self.hands:
             hand.join()
-        assert not [hand.failure for hand in self.hands if hand.failure], self.failures()
 
-    def failures(self) -> str:
-        return "; ".join(hand.failure for hand in self.hands if hand.failure)
+    @property
+    def failures(self) -> list[str]:
+        """What went wrong before the cut."""
+        return [hand.failure for hand in self.hands if hand.failure]
 
     @property
     def collecting(self) -> bool:
@@ -149,6 +156,10 @@ class Crew:
         return any(hand.pending and hand.pending[0] == "gc" for hand in self.hands)
 
     def close(self) -> None:
+        """End all work."""
+        self.cut = True
+        for hand in self.hands:
+            hand.end()
         self._journal.close()
 
     def forget(self) -> None:
@@ -164,15 +175,12 @@ class Crew:
         for hand in self.hands:
             hand.connect(self._spawn)
             self._verify(hand, hand.look())
-            hand.join()
+            hand.end()
 
     def _verify(self, hand: Hand, seen: Any) -> None:
-        torn = set(hand.torn)
-        if hand.pending and hand.pending[0] == "write":
-            torn |= set(hand.pending[1][1])
         told = {}
-        for outcome, volume in hand.candidates():
-            told[outcome] = volume.differs(seen, torn)
+        for outcome, volume in hand.candidates(seen):
+            told[outcome] = volume.differs(seen)
             if not told[outcome]:
                 break
         else:
@@ -182,11 +190,8 @@ class Crew:
         volume.learn(seen)
         if hand.stale:
             volume.forget()
-        hand.volume, hand.pending, hand.stale, hand.torn = volume, None, False, torn
+        hand.volume, hand.pending, hand.stale = volume, None, False
 
     def note(self, who: str, what: str, *words: Any) -> None:
         self._journal.write(json.dumps([who, what, *words]) + "\n")
         self._journal.flush()
-
-    def errors(self, name: str) -> str:
-        return f"the agent of {name} has ended"

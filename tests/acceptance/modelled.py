@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from copy import deepcopy
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ KEPT = 10  # discarded states of a branch
 FILES = tuple(f"file{n}" for n in range(12))
 STAMP = "stamp"
 Tree = dict[str, Blocks]
+Changed = dict[str, tuple[Blocks, list[int]]]  # see `Agent.write`
 Line = list[tuple[str, Tree]]  # ids, and the tree that each holds
 UNKNOWN = ""  # the id of a commit that nobody has told yet
 
@@ -45,6 +47,7 @@ class Volume:
 
     branches: dict[str, Branch] = field(default_factory=dict)
     current: str = ""
+    trash: int = 0  # what rm and branch -d have discarded since the last gc
 
     @property
     def branch(self) -> Branch:
@@ -55,6 +58,7 @@ class Volume:
 
     def forget(self) -> None:
         """A `gc` may have deleted all that was discarded until now."""
+        self.trash = 0
         for branch in self.branches.values():
             for one in branch.undo:
                 one.sure = False
@@ -70,11 +74,12 @@ class Volume:
 
     def _rm(self, answer: Any) -> None:
         self.branches, self.current = {}, ""
+        self.trash += 1
 
     def _gc(self, answer: Any) -> None:
         self.forget()
 
-    def _write(self, _branch: str, files: dict[str, tuple[Blocks, list[int]]], answer: Any) -> None:
+    def _write(self, _branch: str, files: Changed, answer: Any) -> None:
         for name, (blocks, _) in files.items():
             self.branch.tree.pop(name, None)
             if blocks:
@@ -109,17 +114,29 @@ class Volume:
 
     def _delete_branch(self, name: str, answer: Any) -> None:
         del self.branches[name]
+        self.trash += 1
 
-    def differs(self, seen: dict[str, Any] | None, aside: set[str] = frozenset()) -> str:
-        """How it differs from what was seen; "" where it does not. Of the current branch's live
-        tree the files `aside` are not looked at."""
-        if seen is None or not self.branches:
-            return "" if seen is None and not self.branches else "whether it exists"
+    def torn(self, files: Changed, seen: dict[str, Any]) -> Volume:
+        """What it is after a write that was cut off: of each file the old blocks or the new ones,
+        in place one by one, whichever fits what was seen."""
+        new = self.copy()
+        held = seen["trees"].get(self.current, {})
+        for name, (blocks, places) in files.items():
+            old = self.branch.tree.get(name, [])
+            for found in _torn(old, blocks, places):
+                if held.get(name, "") == (digest(content(name, found)) if found else ""):
+                    new.branch.tree.pop(name, None)
+                    new.branch.tree |= {name: found} if found else {}
+        return new
+
+    def differs(self, seen: dict[str, Any]) -> str:
+        """How it differs from what was seen; "" where it does not."""
         if (self.current, set(self.branches)) != (seen["current"], set(seen["lines"])):
             return f"branches: {self.current} of {set(self.branches)}"
+        if self.trash > seen["trash"]:
+            return f"what can be restored: {self.trash}"
         for name, branch in self.branches.items():
-            ignored = aside if name == self.current else frozenset()
-            if _without(hashed(branch.tree), ignored) != _without(seen["trees"][name], ignored):
+            if hashed(branch.tree) != seen["trees"][name]:
                 return f"the live tree of {name}"
             if not _same_ids([id for id, _ in branch.line], seen["lines"][name]):
                 return f"the commits of {name}: {[id for id, _ in branch.line]}"
@@ -128,9 +145,9 @@ class Volume:
                     return f"the content of commit {id}"
         return ""
 
-    def learn(self, seen: dict[str, Any] | None) -> None:
+    def learn(self, seen: dict[str, Any]) -> None:
         """The ids of commits that nobody had told."""
-        for name, branch in self.branches.items() if seen else ():
+        for name, branch in self.branches.items():
             trees = [tree for _, tree in branch.line]
             branch.line = list(zip(seen["lines"][name], trees, strict=True))
 
@@ -159,9 +176,9 @@ def chosen(volume: Volume, dice: random.Random, count: int) -> tuple[str, list[A
     return verb, possible[verb][1]
 
 
-def _changes(tree: Tree, dice: random.Random, count: int) -> dict[str, tuple[Blocks, list[int]]]:
+def _changes(tree: Tree, dice: random.Random, count: int) -> Changed:
     """Some files anew, some overwritten in place, some gone."""
-    changes: dict[str, tuple[Blocks, list[int]]] = {}
+    changes: Changed = {}
     for name in dice.sample(FILES, dice.randint(1, 4)):
         old, luck = tree.get(name, []), dice.random()
         if old and luck < 0.15:
@@ -181,6 +198,12 @@ def _same_ids(expected: list[str], seen: list[str]) -> bool:
     )
 
 
-def _without(files: dict[str, str], names: frozenset[str] | set[str]) -> dict[str, str]:
-    hidden = {f".{name}.new" for name in names}
-    return {name: held for name, held in files.items() if name not in names | hidden}
+def _torn(old: Blocks, new: Blocks, places: list[int]) -> list[Blocks]:
+    """All that a file may be in the midst of a write."""
+    if not places:
+        return [old, new]
+    found = []
+    for written in itertools.product((False, True), repeat=len(places)):
+        done = {place for place, so in zip(places, written, strict=True) if so}
+        found.append([new[n] if n in done else old[n] for n in range(len(old))])
+    return found

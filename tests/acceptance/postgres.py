@@ -26,7 +26,6 @@ RUN = (
     " -e PATH=$(echo /usr/lib/postgresql/*/bin):/usr/bin:/usr/sbin --stop-signal SIGINT borrowed"
 )
 ASK = "psql -h /tmp -U postgres -Atc"
-CUT = 255  # what ssh ends with then
 BOOT = 300.0  # seconds, under emulation and with a recovery
 
 
@@ -37,6 +36,9 @@ class Postgres:
         self.stranger = stranger
         self.acknowledged: set[int] = set()
         self.commits: list[str] = []  # that were reported
+        self.cut = False
+        self._client: subprocess.Popen[str] | None = None
+        self._threads: list[threading.Thread] = []
         self._refused = ""  # what a commit said that failed before the cut
 
     def start(self) -> None:
@@ -52,6 +54,7 @@ class Postgres:
 
     def work(self) -> None:
         """Write to it, and commit it again and again, until the machine is cut off."""
+        self.cut = False
         ssh = self.stranger.guest.ssh("exec python3 -u /opt/writer postgres 5432", "dev")
         self._client = subprocess.Popen(
             ssh, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True
@@ -61,22 +64,31 @@ class Postgres:
         for thread in self._threads:
             thread.start()
 
-    def await_commit(self) -> None:
-        """Until one more was reported."""
-        before = len(self.commits)
-        self.stranger.guest.wait(lambda: len(self.commits) > before, "a commit is reported", BOOT)
+    def await_work(self) -> None:
+        """Until one more commit was reported, and some rows were acknowledged."""
+        commits, rows = len(self.commits), len(self.acknowledged)
 
-    def join(self) -> None:
-        """After the cut."""
+        def some() -> bool:
+            assert not self._refused
+            return len(self.commits) > commits and len(self.acknowledged) > rows
+
+        self.stranger.guest.wait(some, "PostgreSQL is written to, and committed", BOOT)
+
+    def close(self) -> None:
+        """End all work: after the cut, or whatever has happened."""
+        self.cut = True
+        if self._client is not None:
+            self._client.kill()
         for thread in self._threads:
-            thread.join(60)
-        assert not self._refused
+            thread.join(120)
+            assert not thread.is_alive()
 
     def rows(self) -> set[int]:
         return set(map(int, self._ask("SELECT n FROM log").stdout.split()))
 
     def verify(self) -> None:
         """All that was acknowledged is there, and so are the commits that were reported."""
+        assert not self._refused
         self.await_answer()
         lost = self.acknowledged - self.rows()
         assert not lost, f"of {len(self.acknowledged)} acknowledged rows are gone: {sorted(lost)}"
@@ -90,6 +102,7 @@ class Postgres:
         return self.stranger.result(f'docker exec {NAME} {ASK} "{query}"', check=check)
 
     def _hear(self) -> None:
+        assert self._client is not None
         with self._client as client:
             assert client.stdout is not None
             for line in client.stdout:
@@ -100,7 +113,9 @@ class Postgres:
     def _commit(self) -> None:
         while True:
             done = self.stranger.guest.run(f"~/.local/bin/dvol commit --pause -m x {NAME}", "dev")
+            if self.cut:
+                return
             if done.returncode:
-                self._refused = "" if done.returncode == CUT else done.stderr
+                self._refused = f"{done.returncode}: {done.stderr}"
                 return
             self.commits.append(done.stdout.strip())

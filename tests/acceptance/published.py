@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import subprocess
+import os
+import shutil
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.docker.installed import Installed
+from tests.docker.installed import Installed, run
 from tests.lab.engine import Engine
 from tests.lab.images import BUILD
 
@@ -31,22 +32,25 @@ class Published:
         return f"{self.registry}/{NAME}"
 
 
-def publish(registry: str, source: Path = SOURCE) -> Published:
-    """Push the plugin that `source` makes, and pack its command."""
+def publish(registry: str) -> Published:
+    """Push the plugin, and pack the command."""
+    push(registry, SOURCE)
+    return Published(registry, _wheels())
+
+
+def push(registry: str, source: Path) -> None:
+    """Publish the plugin that these sources make."""
     with Engine() as engine:
-        Installed(engine).make("push", f"REGISTRY={registry}")
-    return Published(registry, _wheels(source))
+        words = ["make", "-s", "-C", str(source), "push", f"REGISTRY={registry}"]
+        run(words, Installed(engine).env)
 
 
-def _wheels(source: Path) -> Path:
+def _wheels() -> Path:
     place = BUILD / "acceptance" / "wheels"
+    shutil.rmtree(place, ignore_errors=True)
     pip = [sys.executable, "-m", "pip", "-q", "--disable-pip-version-check"]
-    _run([*pip, "wheel", "--no-deps", "--wheel-dir", str(place), str(source)])
+    environment = dict(os.environ)
+    run([*pip, "wheel", "--no-deps", "--wheel-dir", str(place), str(SOURCE)], environment)
     [wheel] = place.glob("dvol-*.whl")
-    _run([*pip, "download", *EVERYWHERE, "--dest", str(place), str(wheel), *FOR_PIPX])
+    run([*pip, "download", *EVERYWHERE, "--dest", str(place), str(wheel), *FOR_PIPX], environment)
     return place
-
-
-def _run(command: list[str]) -> None:
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr

@@ -27,7 +27,7 @@ class Stranger:
 
     def result(self, command: str, user: str = "dev", check: bool = True) -> Any:
         """The same with exit code and errors."""
-        done = self.guest.host(user).run(f"bash -lc {shlex.quote(command)}")
+        done = self.guest.host(user).run(f"bash -lc {shlex.quote(f'set -e; {command}')}")
         assert not check or done.rc == 0, f"{command}: {done.rc}: {done.stdout}{done.stderr}"
         return done
 
@@ -53,7 +53,15 @@ class Stranger:
         """The interpreter that has dvol's packages."""
         return self.sh("head -n 1 ~/.local/bin/dvol").removeprefix("#!").strip()
 
+    def mend(self) -> None:
+        """What a test that failed may have left broken."""
+        if self.guest.machine.ended():
+            self.guest.boot()
+        self.result("docker plugin enable dvol", check=False)
+        self.sh("rm -rf /var/lib/dvol/filler", "root")
+
     def clear(self) -> None:
         """Remove all containers and volumes."""
+        self.mend()
         self.sh("docker ps -aq | xargs -r docker rm -f -v")
         self.sh("docker volume ls -q | xargs -r docker volume rm")

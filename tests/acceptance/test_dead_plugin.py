@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from tests.acceptance.stranger import POOL, Stranger
@@ -62,7 +64,7 @@ def test_a_server_that_hangs_holds_up_nobody_who_does_not_need_it(running: Stran
         assert "app" in running.sh("docker ps")
         assert running.sh("docker exec app cat /data/file") == "one\n"
         assert running.sh("docker run --rm --network none busybox echo hi") == "hi\n"
-        told = running.result("timeout 20 dvol list", check=False)
+        told = running.result("timeout 60 dvol list", check=False)
         assert (told.rc, told.stdout) == (124, "")
         assert "does not answer" in told.stderr
     finally:
@@ -89,7 +91,7 @@ def test_a_disk_without_room(running: Stranger) -> None:
     running.sh("sync; df --output=avail -B1 /var/lib/dvol | tail -1 > /tmp/free", "root")
     running.sh("fallocate -l $(($(cat /tmp/free) - 100000000)) /var/lib/dvol/filler", "root")
     refused = running.result("dvol commit -m large", check=False)
-    if refused.rc:  # XFS and btrfs share what they copy
+    if running.guest.kind.disk == "ext4":  # XFS and btrfs share what they copy
         assert refused.rc == 7
         assert "free" in refused.stderr
     full = "dd if=/dev/zero of=/data/more bs=1M count=4000"
@@ -100,11 +102,9 @@ def test_a_disk_without_room(running: Stranger) -> None:
     all_well(running)
 
 
+@pytest.mark.kinds(lambda kind: kind.disk == "ext4")  # the others make them as they need them
 def test_a_disk_without_inodes(running: Stranger) -> None:
-    """Where a file system has a number of them that ends."""
-    if running.guest.kind.disk != "ext4":
-        return
-    running.sh("rm -rf /var/lib/dvol/filler; mkdir /var/lib/dvol/filler", "root")
+    running.sh("mkdir /var/lib/dvol/filler", "root")
     running.sh(
         "cd /var/lib/dvol/filler; seq $(df --output=iavail . | tail -1) | xargs touch", "root"
     )
@@ -120,6 +120,9 @@ def test_a_clock_that_is_stepped_back_while_a_file_changes(running: Stranger) ->
     """On kernels before 6.13, bookworm's for one, times are coarse as well."""
     running.sh("docker stop -t 1 app; docker rm app")
     running.sh(f"cat > /opt/rewrite <<'END'\n{REWRITE}END", "root")
-    printed = running.sh(f"{running.python()} /opt/rewrite; hwclock -s || true", "root")
+    try:
+        printed = running.sh(f"{running.python()} /opt/rewrite", "root")
+    finally:
+        running.sh(f"date -s @{time.time():.0f}", "root")
     assert printed == "all as they were\n"
     assert running.sh("dvol fsck") == ""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.acceptance.stranger import README, Stranger
 from tests.docker.readmes import block_with
 
@@ -36,13 +38,9 @@ def test_one_who_may_not_use_docker_is_refused(stranger: Stranger) -> None:
     assert stranger.result("ls /var/lib/dvol/volumes", user="dev", check=False).rc != 0
 
 
+@pytest.mark.kinds(lambda kind: "docker-compose" in kind.packages)
 def test_compose_up_and_down_and_up(stranger: Stranger) -> None:
-    """As the machine's own Compose has it; Debian before trixie packages none of version 2."""
-    compose = (
-        "docker-compose" if stranger.result("which docker-compose", check=False).rc == 0 else ""
-    )
-    if not compose:
-        return
+    """Compose 2, which Debian packages since trixie."""
     stranger.sh(f"mkdir -p shop; cat > shop/compose.yaml <<'END'\n{COMPOSE}END")
     stranger.sh(
         "cd shop; docker compose up -d; docker compose exec -T app sh -c 'echo 1 > /data/f'"

@@ -19,10 +19,20 @@ def test_all_that_was_there_is_there_after_a_reboot(stranger: Stranger) -> None:
     stranger.guest.reboot()
     log = stranger.sh("journalctl -b -u docker --no-pager", "root")
     assert [stranger.sh(command) for command in ("dvol list", "dvol log", "dvol branch")] == before
-    assert stranger.sh("docker exec app cat /data/seen") == "uncommitted\n"
+    await_seen(stranger, "uncommitted")
     assert stranger.sh(f"docker run --rm {mounting} busybox cat /data/file") == "uncommitted\n"
     stranger.sh("dvol checkout -f master")
-    assert stranger.sh("docker exec app cat /data/seen") == "committed\n"
+    await_seen(stranger, "committed")
     # what Docker says where it has to wait for a volume's plugin, 15 s for each
     assert "Unable to connect to plugin" not in log
     assert stranger.sh("dvol fsck").strip() == ""
+
+
+def await_seen(stranger: Stranger, what: str) -> None:
+    """Until the container has told what it found when it started."""
+
+    def seen() -> bool:
+        told = stranger.result("docker exec app cat /data/seen", check=False)
+        return bool(told.stdout == f"{what}\n")
+
+    stranger.guest.wait(seen, f"{what} was seen", 60)

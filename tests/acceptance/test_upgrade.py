@@ -8,13 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.published import SOURCE, Published, publish
+from tests.acceptance.published import SOURCE, Published, push
 from tests.acceptance.stranger import Stranger
 from tests.lab.images import BUILD
 
 OLDER = "5fabf37"  # a build of before there were containers, with the first format of a pool
 MOUNTING = "--network none --volume-driver dvol -v shop_db:/data"
 STAYING = "trap 'exit 0' TERM; while :; do sleep 0.1; done"
+LAYERS = "docker plugin inspect -f '{{.Config.Rootfs.DiffIds}}' dvol"
 ONE, TWO = "1" * 40, "2" * 40
 ORIGINAL = f"""\
 set -e; mkdir -p /var/lib/dvol/volumes; cd /var/lib/dvol/volumes
@@ -77,15 +78,17 @@ def test_an_older_build_becomes_a_newer_one(
     bare: Stranger, older: Path, published: Published
 ) -> None:
     """Docker forgets the settings on the way; the pool is neither moved nor lost for that."""
-    publish(published.registry, older)
+    push(published.registry, older)
     try:
         bare.sh("mkdir -p /srv/big", "root")
         bare.install("data.source=/srv/big")
         furnish(bare)
         bare.sh("docker stop app; docker plugin disable -f dvol")
     finally:
-        publish(published.registry)
+        push(published.registry, SOURCE)
+    before = bare.sh(LAYERS)
     bare.sh("docker plugin upgrade --grant-all-permissions dvol")
+    assert bare.sh(LAYERS) != before
     refused = bare.result("docker plugin enable dvol", check=False)
     assert refused.rc != 0
     assert "is the plugin enabled" in bare.result("dvol list", check=False).stderr

@@ -24,10 +24,11 @@ import psycopg
 from tests.bench.page import BEGIN
 from tests.bench.subject import ROOT
 from tests.bench.tables import seconds, table
-from tests.docker.databases.engines import POSTGRES, free_port, image
+from tests.docker.databases.engines import POSTGRES, image
 from tests.docker.installed import Installed, InstalledAt
 from tests.lab.engine import Engine
 from tests.lab.filesystems import mounted
+from tests.lab.ports import free_port
 
 KEPT = ROOT / "build" / "bench" / "databases.json"
 DOCUMENT = ROOT / "docs" / "performance.md"

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.docker.databases.engines import BASE, POSTGRES, free_port, image
+from tests.docker.databases.engines import BASE, POSTGRES, image
 from tests.docker.installed import SOURCE, Installed, run
 from tests.docker.readmes import block_with, blocks
+from tests.lab.ports import free_port
 
 
 class Project:

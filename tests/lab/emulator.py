@@ -6,20 +6,17 @@ emulation. What is in a machine is `guests`' business.
 
 from __future__ import annotations
 
-import functools
 import os
 import shutil
-import signal
-import socket
 import subprocess
 import tempfile
-import time
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from tests.lab import Unavailable
 from tests.lab.images import BUILD
+from tests.lab.ports import free_port
 
 ROOT = BUILD / "acceptance" / "qemu"
 PACKAGES = "qemu-system-x86"
@@ -62,7 +59,7 @@ class Machine:
     def __init__(self, place: Path, disks: Sequence[str]) -> None:
         self.place = place
         self.disks = disks
-        self.port = _free_port()
+        self.port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -78,28 +75,24 @@ class Machine:
             self._process = _spawn(self.place, self._argv())
 
     def cut(self) -> None:
-        """Pull the plug: what the machine has not flushed is gone."""
+        """Pull the plug: what its kernel has not handed to its disks yet is gone."""
         if self._process is not None:
-            with suppress(ProcessLookupError):
-                os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.kill()
             self._process.wait()
             self._process = None
+
+    def last_words(self) -> str:
+        """How its console and QEMU's own messages end."""
+        messages = (self.place / "qemu.log").read_text(errors="replace")
+        return f"{self.console[-3000:]}\n{messages[-1000:]}"
 
     def ended(self) -> bool:
         """Whether it has powered itself off, or QEMU has died."""
         return self._process is None or self._process.poll() is not None
 
     def _argv(self) -> list[str]:
-        # by the name it is found among the processes when whoever started it has died
-        argv = [
-            *accelerated(self.place),
-            "-name",
-            f"{self.place}/",
-            "-smp",
-            str(CORES),
-            "-m",
-            str(MEMORY),
-        ]
+        argv = [*accelerated(self.place), *_named(self.place)]
+        argv += ["-smp", str(CORES), "-m", str(MEMORY)]
         argv += [*BARE, "file:/mnt/console", "-kernel", "/mnt/vmlinuz", "-initrd", "/mnt/initrd"]
         argv += ["-append", "root=/dev/vda rw console=ttyS0 quiet net.ifnames=0 mitigations=off"]
         for disk in self.disks:
@@ -108,26 +101,39 @@ class Machine:
         return [*argv, "-netdev", forward, "-device", "virtio-net-pci,netdev=net,romfile="]
 
 
-@functools.cache
+_FASTEST: list[tuple[str, ...]] = []  # once it is known
+
+
 def accelerated(place: Path) -> tuple[str, ...]:
     """The options by which this machine runs the kernel in `place` fastest.
 
     `/dev/kvm` alone says little: nested, it may run the firmware and then no kernel. So one is
     tried, without a disk; it ends by itself.
     """
-    if not os.access("/dev/kvm", os.R_OK | os.W_OK):
-        return EMULATED
-    words = [*VIRTUAL, "-m", "512", *BARE, "file:/mnt/tried", "-kernel", "/mnt/vmlinuz"]
-    trial = _spawn(place, [*words, "-append", "console=ttyS0 panic=-1"])
-    deadline = time.monotonic() + 15
-    while trial.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.2)
-    with suppress(ProcessLookupError):
-        os.killpg(trial.pid, signal.SIGKILL)
-    trial.wait()
+    if not _FASTEST:
+        usable = os.access("/dev/kvm", os.R_OK | os.W_OK) and _starts(place, VIRTUAL)
+        _FASTEST.append(VIRTUAL if usable else EMULATED)
+    return _FASTEST[0]
+
+
+def _starts(place: Path, options: Sequence[str]) -> bool:
+    """Whether the kernel says a word under these options."""
+    words = [*options, *_named(place), "-m", "512", *BARE, "file:/mnt/tried"]
+    words += ["-kernel", "/mnt/vmlinuz", "-append", "console=ttyS0 panic=-1"]
+    trial = _spawn(place, words)
+    try:
+        with suppress(subprocess.TimeoutExpired):
+            trial.wait(15)
+    finally:
+        trial.kill()
+        trial.wait()
     tried = place / "tried"
-    runs = tried.exists() and "Linux version" in tried.read_text(errors="replace")
-    return VIRTUAL if runs else EMULATED
+    return tried.exists() and "Linux version" in tried.read_text(errors="replace")
+
+
+def _named(place: Path) -> list[str]:
+    """By this it is found among the processes when whoever started it has died."""
+    return ["-name", f"{place}/"]
 
 
 def _spawn(place: Path, argv: Sequence[str]) -> subprocess.Popen[bytes]:
@@ -140,9 +146,3 @@ def _spawn(place: Path, argv: Sequence[str]) -> subprocess.Popen[bytes]:
             stderr=log,
             start_new_session=True,
         )
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

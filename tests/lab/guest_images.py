@@ -21,13 +21,13 @@ PACKAGES = (
     *("docker.io", "pipx", "python3-venv", "busybox-static", "postgresql", "python3-psycopg2"),
     *("apparmor", "xfsprogs", "btrfs-progs", "make", "procps"),
 )
-USERS = ("root", "dev", "eve")  # dev may use Docker, eve may not
 HOOKS = (  # shell, with the tree in $1 and the directory of the key in $PLACE
     'echo guest > "$1/etc/hostname"; echo 127.0.0.1 guest >> "$1/etc/hosts"',
     # not nofail: Docker has to wait for the disk that its plugin's data is on
     'printf "/dev/vda / ext4 rw 0 1\\n/dev/vdb /var/lib/dvol auto rw 0 2\\n" > "$1/etc/fstab"',
     'mkdir -p "$1/var/lib/dvol"',
     'printf "[Match]\\nName=e*\\n[Network]\\nDHCP=yes\\n" > "$1/etc/systemd/network/e.network"',
+    # dev may use Docker, eve may not
     'chroot "$1" useradd -m -s /bin/bash -G docker dev; chroot "$1" useradd -m -s /bin/bash eve',
     'for home in root home/dev home/eve; do mkdir -p -m 700 "$1/$home/.ssh"'
     ' && cp "$PLACE/key.pub" "$1/$home/.ssh/authorized_keys"; done',

@@ -25,6 +25,7 @@ from tests.lab.filesystems import MAKE
 PLACE = Path("/var/tmp")
 PREFIX = "dvol-guest-"
 DISK = 4 << 30  # bytes of the second disk; sparse
+FEW_INODES = {"ext4": ("-i", "65536")}  # so that they can be used up
 BOOT = 300.0  # seconds under emulation, with room
 OPTIONS = (
     *("StrictHostKeyChecking=no", "UserKnownHostsFile=/dev/null", "LogLevel=ERROR"),
@@ -62,9 +63,13 @@ class Guest:
         leftovers.sweep(PLACE, PREFIX)
         self.place = Path(tempfile.mkdtemp(prefix=PREFIX, dir=PLACE))
         self._lock = leftovers.lock(self.place)
-        self._furnish(image)
         self.machine = Machine(self.place, ["root.img", "disk.img"])
         self._forwarded: dict[int, int] = {}
+        try:
+            self._furnish(image)
+        except BaseException:
+            self.close()
+            raise
 
     def host(self, user: str = "root") -> Host:
         """Testinfra's view of it, over ssh."""
@@ -120,8 +125,8 @@ class Guest:
         """Poll until `what` holds."""
         deadline = time.monotonic() + patience
         while not what():
-            if time.monotonic() > deadline:
-                raise AssertionError(f"never came about: {told}\n{self.machine.console[-3000:]}")
+            if time.monotonic() > deadline or self.machine.ended():
+                raise AssertionError(f"never came about: {told}\n{self.machine.last_words()}")
             time.sleep(0.5)
 
     @property
@@ -143,7 +148,8 @@ class Guest:
         disk = self.place / "disk.img"
         with disk.open("wb") as file:
             file.truncate(DISK)
-        subprocess.run([*MAKE[self.kind.disk], str(disk)], check=True, capture_output=True)
+        make = (*MAKE[self.kind.disk], *FEW_INODES.get(self.kind.disk, ()))
+        subprocess.run([*make, str(disk)], check=True, capture_output=True)
 
     def _forward(self, port: int, to: int) -> None:
         where = f"127.0.0.1:{port}:127.0.0.1:{to}"

@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Self
 
 from tests.lab import Unavailable, leftovers
+from tests.lab.ports import free_port
 
 PLACE = Path("/var/tmp")
 PREFIX = "dvol-registry-"
@@ -36,7 +37,7 @@ class Registry:
         leftovers.sweep(PLACE, PREFIX)
         self._root = Path(tempfile.mkdtemp(prefix=PREFIX, dir=PLACE))
         self._lock = leftovers.lock(self._root)
-        self._port = _free_port()
+        self._port = free_port()
         self._process = self._spawn()
         try:
             self._wait()
@@ -89,10 +90,3 @@ class Registry:
     def _answers(self) -> bool:
         with socket.socket() as door:
             return door.connect_ex(("127.0.0.1", self._port)) == 0
-
-
-def _free_port() -> int:
-    with socket.socket() as door:
-        door.bind(("127.0.0.1", 0))
-        port: int = door.getsockname()[1]
-        return port

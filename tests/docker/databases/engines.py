@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from pathlib import Path
 
 from tests.docker.installed import Installed, wait_for
 from tests.lab import images
+from tests.lab.ports import free_port
 
 HERE = Path(__file__).parent
 BASE = "dvol-databases:latest"
@@ -169,9 +169,3 @@ def image(installed: Installed, kind: Kind) -> str:
         arguments = [f"--build-arg={name}={value}" for name, value in words.items()]
         engine.docker("build", "-q", "--network=none", *arguments, "-t", tag, str(HERE / "image"))
     return tag
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
