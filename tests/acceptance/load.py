@@ -12,6 +12,7 @@ import subprocess
 import threading
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -33,6 +34,7 @@ class Hand:
         self._crew = crew
         self._count = 0
         self._agent: subprocess.Popen[str] | None = None
+        self._thread: threading.Thread | None = None
 
     def start(self, spawn: Spawn, seed: str) -> None:
         """Begin to work; returns once the agent answers."""
@@ -45,17 +47,17 @@ class Hand:
         self._agent = spawn(self.name)
         assert self._answer() == "ready"
 
-    def join(self) -> None:
-        """After the cut."""
-        self.end()
-        self._thread.join(60)
-        assert not self._thread.is_alive()
-
     def end(self) -> None:
-        """The agent goes."""
-        if self._agent is not None:
-            self._agent.kill()
-            self._agent.wait()
+        """The agent goes, and with it who works by it."""
+        if self._agent is None:
+            return
+        self._agent.kill()
+        if self._thread is not None:
+            self._thread.join(60)
+            assert not self._thread.is_alive()
+        with suppress(BrokenPipeError), self._agent:
+            pass  # its pipes are closed
+        self._agent = self._thread = None
 
     def look(self) -> Any:
         """The volume as it is now."""
@@ -143,7 +145,7 @@ class Crew:
         self.cut = True
         pull()
         for hand in self.hands:
-            hand.join()
+            hand.end()
 
     @property
     def failures(self) -> list[str]:
