@@ -12,6 +12,9 @@ from tests.lab.guests import Guest
 
 README = (SOURCE / "README.md").read_text()
 POOL = "/var/lib/dvol/volumes"
+# a volume at /data of `docker run`, and a shell command that stays until it is stopped
+MOUNTING = "--network none --volume-driver dvol -v shop_db:/data"
+STAYING = "trap 'exit 0' TERM; while :; do sleep 0.1; done"
 
 
 @dataclass

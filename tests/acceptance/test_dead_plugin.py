@@ -6,10 +6,8 @@ import time
 
 import pytest
 
-from tests.acceptance.stranger import POOL, Stranger
+from tests.acceptance.stranger import MOUNTING, POOL, STAYING, Stranger
 
-MOUNTING = "--network none --volume-driver dvol -v shop_db:/data"
-STAYING = "trap 'exit 0' TERM; while :; do sleep 0.1; done"
 SERVER = "pgrep -f '[p]ython3 -m plugin'"  # and not the shell that asks
 REWRITE = """\
 import dvol, time
@@ -79,6 +77,7 @@ def test_a_plugin_that_is_disabled_under_its_containers(running: Stranger) -> No
     assert refused.rc == 9
     assert "is the plugin enabled" in refused.stderr
     refused = running.result(f"docker run --rm {MOUNTING} busybox true", check=False)
+    assert refused.rc != 0
     assert "dvol" in refused.stderr
     running.sh("docker restart -t 1 app", check=False)
     running.sh("docker plugin enable dvol")

@@ -9,12 +9,10 @@ from pathlib import Path
 import pytest
 
 from tests.acceptance.published import SOURCE, Published, push
-from tests.acceptance.stranger import Stranger
+from tests.acceptance.stranger import MOUNTING, STAYING, Stranger
 from tests.lab.images import BUILD
 
 OLDER = "5fabf37"  # a build of before there were containers, with the first format of a pool
-MOUNTING = "--network none --volume-driver dvol -v shop_db:/data"
-STAYING = "trap 'exit 0' TERM; while :; do sleep 0.1; done"
 LAYERS = "docker plugin inspect -f '{{.Config.Rootfs.DiffIds}}' dvol"
 ONE, TWO = "1" * 40, "2" * 40
 ORIGINAL = f"""\
