@@ -15,7 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from tests.lab import Unavailable
-from tests.lab.images import BUILD
+from tests.lab.images import BUILD, bootstrap
 from tests.lab.ports import free_port
 
 ROOT = BUILD / "acceptance" / "qemu"
@@ -38,16 +38,14 @@ def require() -> None:
         raise Unavailable("virtual machines need root here: QEMU runs in a chroot")
     if (ROOT / "usr/bin/qemu-system-x86_64").exists():
         return
-    if shutil.which("mmdebstrap") is None:
-        raise Unavailable("mmdebstrap is not installed")
     ROOT.parent.mkdir(parents=True, exist_ok=True)
     part = Path(tempfile.mkdtemp(prefix="qemu-", dir=ROOT.parent))
-    command = ["mmdebstrap", "--quiet", "--variant=minbase", f"--include={PACKAGES}", "trixie"]
-    done = subprocess.run([*command, str(part)], capture_output=True, text=True)
-    if done.returncode:
+    try:
+        bootstrap(f"--include={PACKAGES}", "trixie", str(part))
+        part.rename(ROOT)
+    except BaseException:
         shutil.rmtree(part, ignore_errors=True)
-        raise Unavailable(f"mmdebstrap: {done.stderr[-600:]}")
-    part.rename(ROOT)
+        raise
 
 
 class Machine:

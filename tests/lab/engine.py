@@ -15,10 +15,10 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from types import FrameType, TracebackType
-from typing import Self
+from types import FrameType
 
 from tests.lab import Unavailable, leftovers
+from tests.lab.closing import Closing
 
 # On disk, where /tmp may be memory; short, because a socket's path has 108 bytes.
 PLACE = Path("/var/tmp")
@@ -41,7 +41,7 @@ class CommandFailed(subprocess.CalledProcessError):
         return f"{' '.join(self.cmd)}: exit {self.returncode}: {self.stderr or self.stdout}"
 
 
-class Engine:
+class Engine(Closing):
     """A running dockerd of one's own, as root; further flags for dockerd may be given.
 
     Containers need `--network none`: the engine has no network, so that it needs no iptables.
@@ -150,17 +150,6 @@ class Engine:
         if self._containerd is not None:
             self._containerd.wait()
         self._lock.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def _start_containerd(self) -> None:
         # One of its own even where the machine has one: dockerd would join that one, and both

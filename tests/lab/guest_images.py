@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 
 from tests.lab import Unavailable, emulator
-from tests.lab.images import BUILD, busybox_tar
+from tests.lab.images import BUILD, bootstrap, busybox_tar
 
 PLACE = BUILD / "acceptance"
 SIZE = 6 << 30  # bytes of its disk; sparse
@@ -69,8 +69,7 @@ def _build(suite: str, packages: str, part: Path) -> None:
     tree = part / "tree"
     _run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(part / "key")])
     hooks = [f"--customize-hook=PLACE={part}; {hook}" for hook in HOOKS]
-    wanted = ["--variant=minbase", f"--include={packages}", *LATE, *hooks]
-    _run(["mmdebstrap", "--quiet", *wanted, suite, str(tree)])
+    bootstrap(f"--include={packages}", *LATE, *hooks, suite, str(tree))
     for name, pattern in (("vmlinuz", "vmlinuz-*"), ("initrd", "initrd.img-*")):
         [found] = (tree / "boot").glob(pattern)
         shutil.copy(found, part / name)

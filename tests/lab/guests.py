@@ -12,13 +12,12 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import testinfra
 from testinfra.host import Host
 
 from tests.lab import guest_images, leftovers
+from tests.lab.closing import Closing
 from tests.lab.emulator import Machine
 from tests.lab.filesystems import MAKE
 
@@ -53,7 +52,7 @@ KINDS = {
 }
 
 
-class Guest:
+class Guest(Closing):
     """A virtual machine and how to get at it; gone with the `with`."""
 
     def __init__(self, name: str) -> None:
@@ -155,14 +154,3 @@ class Guest:
         where = f"127.0.0.1:{port}:127.0.0.1:{to}"
         words = ["-O", "forward", "-R", where, "-p", str(self.machine.port), "root@127.0.0.1"]
         subprocess.run(["ssh", *self.options, *words], check=True, capture_output=True)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()

@@ -53,23 +53,29 @@ def debian(engine: Engine, tag: str, packages: tuple[str, ...], *options: str) -
 
 def _bootstrapped(tag: str, packages: tuple[str, ...], options: tuple[str, ...]) -> Path:
     """Named by what it was made from, so that a change makes a new one."""
-    command = [
-        *("mmdebstrap", "--quiet", "--format=tar", "--variant=minbase", "--skip=output/dev"),
+    words = [
+        *("--format=tar", "--skip=output/dev"),
         *(f"--dpkgopt=path-exclude=/usr/share/{part}/*" for part in ("doc", "man", "locale")),
         *(f"--include={','.join(packages)}", *options, "trixie"),
     ]
-    if shutil.which("mmdebstrap") is None:
-        raise Unavailable("mmdebstrap is not installed")
-    made_from = hashlib.sha256("\0".join(command).encode()).hexdigest()[:12]
+    made_from = hashlib.sha256("\0".join(words).encode()).hexdigest()[:12]
     archive = BUILD / f"{tag.partition(':')[0]}-{os.uname().machine}-{made_from}.tar"
     if not archive.exists():
         BUILD.mkdir(exist_ok=True)
         part = archive.with_suffix(".part")
-        done = subprocess.run([*command, str(part)], capture_output=True, text=True)
-        if done.returncode:
-            raise Unavailable(f"mmdebstrap: {done.stderr[-600:]}")
+        bootstrap(*words, str(part))
         part.rename(archive)
     return archive
+
+
+def bootstrap(*words: str) -> None:
+    """A minimal Debian by mmdebstrap: the words are its options, the suite, and where to."""
+    if shutil.which("mmdebstrap") is None:
+        raise Unavailable("mmdebstrap is not installed")
+    command = ["mmdebstrap", "--quiet", "--variant=minbase", *words]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        raise Unavailable(f"mmdebstrap: {done.stderr[-600:]}")
 
 
 def _build(engine: Engine, tag: str, *lines: str) -> str:

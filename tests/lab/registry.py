@@ -9,10 +9,9 @@ import subprocess
 import tempfile
 import time
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from tests.lab import Unavailable, leftovers
+from tests.lab.closing import Closing
 from tests.lab.ports import free_port
 
 PLACE = Path("/var/tmp")
@@ -28,7 +27,7 @@ http:
 """
 
 
-class Registry:
+class Registry(Closing):
     """A running registry; `address` is what goes before the first slash of a name."""
 
     def __init__(self) -> None:
@@ -56,17 +55,6 @@ class Registry:
         self._process.wait()
         leftovers.clear(self._root)
         self._lock.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def _spawn(self) -> subprocess.Popen[bytes]:
         config = self._root / "config.yml"
