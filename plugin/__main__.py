@@ -50,6 +50,8 @@ def main() -> int:
     _log_to_stdout(os.environ.get("DVOL_LOG_LEVEL") or "info")
     try:
         root = _attached(options)
+        if options["--mount"] and _must_start_again(options):
+            return 1
         _recover(Pool(root))
         _serve(root, Path(options["--socket"]), Path(options["--run"]))
     except (DvolError, OSError, sockets.SocketTaken) as error:
@@ -79,6 +81,20 @@ def _attached(options: dict[str, Any]) -> Path:
     else:
         mark.ensure(PoolLayout(data / "volumes"))
     return data / "volumes"
+
+
+def _must_start_again(options: dict[str, Any]) -> bool:
+    """Docker mounts anew for a process that has ended. Where once is in vain, so is more."""
+    again = Path("/run/dvol-started-again")
+    if not propagated.hidden(Path(options["--data"]), Path(options["--mount"])):
+        again.unlink(missing_ok=True)
+        return False
+    if again.exists():
+        log.error("Docker does not see the volumes; disable the plugin and enable it")
+        return False
+    again.touch()
+    log.warning("Docker has unmounted the volumes; ending, so that it mounts them anew")
+    return True
 
 
 def _recover(pool: Pool) -> None:

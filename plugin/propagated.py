@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import NamedTuple
 
 from dvol import mark
 from dvol.atomic import libc_call, read_json, replace_json
@@ -32,6 +33,31 @@ def attach(data: Path, propagated: Path) -> None:
             raise WrongData(f"something else is mounted at {_source(data)}/{name}".rstrip("/"))
 
 
+def hidden(data: Path, propagated: Path) -> bool:
+    """Does Docker look at an empty directory where `attach` has bound `data`?
+
+    A daemon that stops a plugin and starts it at once unmounts what the one had when it gets to it,
+    at times after it has mounted for the other: its HandleExitEvent races with its enable (seen in
+    20.10). No container then gets its volume until Docker starts the plugin again. False where the
+    host's side cannot be seen: where Docker's own directory is not under what is mounted here.
+    """
+    sides = [side for side in _host_sides(data.parent, propagated) if side.exists()]
+    return bool(sides) and not any(os.path.samefile(data, side) for side in sides)
+
+
+def _host_sides(shown: Path, propagated: Path) -> list[Path]:
+    """The directory of the host's that Docker mounts at `propagated`, as seen beneath `shown`."""
+    mounts = _mounts()
+    target = next(mount for mount in mounts if mount.point == propagated)  # Docker's own is first
+    return [
+        mount.point / target.root.relative_to(mount.root)
+        for mount in mounts
+        if mount.device == target.device
+        and mount.point.is_relative_to(shown)
+        and mount.root in target.root.parents  # not the mount itself, seen in our own root
+    ]
+
+
 def _check_note(note: Path, pool: PoolLayout, data: Path) -> None:
     try:
         noted = read_json(note)
@@ -52,9 +78,20 @@ def _check_note(note: Path, pool: PoolLayout, data: Path) -> None:
 
 def _source(data: Path) -> str:
     """Where `data` lies on the host, as far as the kernel tells: the path within its device."""
-    mounts = Path("/proc/self/mountinfo").read_text().splitlines()
-    fields = [line.split() for line in mounts if line.split()[4] == str(data.parent)]
-    if not fields:
+    mounts = [mount for mount in _mounts() if mount.point == data.parent]
+    if not mounts:
         return str(data)
-    last = fields[-1]
-    return f"{last[3].rstrip('/')}/{data.name} on device {last[2]}"
+    return f"{mounts[-1].root / data.name} on device {mounts[-1].device}"
+
+
+class _Mount(NamedTuple):
+    """A line of proc_pid_mountinfo(5): what of which device is where."""
+
+    device: str
+    root: Path
+    point: Path
+
+
+def _mounts() -> list[_Mount]:
+    lines = Path("/proc/self/mountinfo").read_text(errors="surrogateescape").splitlines()
+    return [_Mount(line.split()[2], *map(Path, line.split()[3:5])) for line in lines]

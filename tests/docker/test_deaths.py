@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.docker.installed import Installed, server_pid, wait_for
+from tests.docker.installed import PATIENCE, Installed, server_pid, wait_for
+from tests.lab import leftovers
 
 WRITING = "trap 'exit 0' TERM; while :; do date +%s%N >> /data/log; sleep 0.01; done"
 # as a database: for a while after it was told to stop it is still there
@@ -123,3 +124,30 @@ def test_a_daemon_killed_in_the_midst_leaves_dvol_clean(
     installed.engine.start()
     begun.wait()
     all_is_well(installed, before)
+
+
+@pytest.mark.slow
+def test_a_daemon_that_unmounts_what_it_has_just_mounted_starts_the_plugin_again(
+    installed: Installed, volume: str
+) -> None:
+    """What becomes of its race between cleaning up after a plugin and enabling it (20.10)."""
+    installed.engine.docker("plugin", "disable", "-f", installed.driver)
+    place = propagated_mount(installed)
+    enabling = subprocess.Popen(["docker", "plugin", "enable", installed.driver], env=installed.env)
+    unmount_soon(place)
+    assert enabling.wait() == 0
+    assert installed.container(volume, "echo here > /data/file; cat /data/file") == "here\n"
+    assert "Docker has unmounted the volumes" in installed.engine.logs()
+
+
+def propagated_mount(installed: Installed) -> Path:
+    id = installed.engine.docker("plugin", "inspect", "-f", "{{.Id}}", installed.driver)
+    return installed.engine.data / "docker/plugins" / id.stdout.strip() / "propagated-mount"
+
+
+def unmount_soon(place: Path) -> None:
+    """As soon as something is mounted there."""
+    deadline = time.monotonic() + PATIENCE
+    while not leftovers.mounts(place):
+        assert time.monotonic() < deadline
+    subprocess.run(["umount", "-l", str(place)], check=True)

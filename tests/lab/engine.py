@@ -76,7 +76,7 @@ class Engine(Closing):
 
     @property
     def data(self) -> Path:
-        """DATA: what stands for /var/lib here. The pool will be in its `dvol` directory."""
+        """DATA: what stands for /var/lib here. In it are `docker`, and the pool in `dvol`."""
         return self.root / "var-lib"
 
     @property
@@ -165,7 +165,7 @@ class Engine(Closing):
         return [
             "dockerd",
             f"--config-file={config}",
-            f"--data-root={self.root}/data",
+            f"--data-root={self.data}/docker",
             f"--exec-root={self.exec_root}",
             f"--pidfile={self.root}/pid",
             f"--host={self.host}",

@@ -137,7 +137,7 @@ def _shim_sockets(root: Path) -> Iterator[Path]:
 
 
 def _plugin_ids(root: Path) -> Iterator[str]:
-    for directory in root.glob("data/plugins/*"):
+    for directory in root.glob("var-lib/docker/plugins/*"):
         if re.fullmatch("[0-9a-f]{64}", directory.name):
             yield directory.name
 
