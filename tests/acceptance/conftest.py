@@ -88,7 +88,7 @@ def registry() -> Iterator[Registry]:
 
 @pytest.fixture(scope="session")
 def published(registry: Registry) -> Published:
-    return publish(registry.address)
+    return publish(registry)
 
 
 @pytest.fixture(scope="session")

@@ -11,6 +11,7 @@ from pathlib import Path
 from tests.docker.installed import Installed, run
 from tests.lab.engine import Engine
 from tests.lab.images import BUILD
+from tests.lab.registry import Registry
 
 SOURCE = Path(__file__).parents[2]
 NAME = "clusterhq/dvol"
@@ -23,26 +24,27 @@ FOR_PIPX = ("pip", "setuptools", "wheel")
 class Published:
     """Where both are."""
 
-    registry: str  # HOST:PORT
+    registry: Registry
     wheels: Path
 
     @property
     def name(self) -> str:
         """What to give to `docker plugin install`."""
-        return f"{self.registry}/{NAME}"
+        return f"{self.registry.address}/{NAME}"
 
 
-def publish(registry: str) -> Published:
+def publish(registry: Registry) -> Published:
     """Push the plugin, and pack the command."""
-    push(registry, SOURCE)
+    push(registry, SOURCE, "today")
     return Published(registry, _wheels())
 
 
-def push(registry: str, source: Path) -> None:
-    """Publish the plugin that these sources make."""
+def push(registry: Registry, source: Path, tag: str) -> None:
+    """Publish the plugin that these sources make, as the latest and under a tag that stays."""
     with Engine() as engine:
-        words = ["make", "-s", "-C", str(source), "push", f"REGISTRY={registry}"]
+        words = ["make", "-s", "-C", str(source), "push", f"REGISTRY={registry.address}"]
         run(words, Installed(engine).env)
+    registry.retag(NAME, "latest", tag)
 
 
 def _wheels() -> Path:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.published import SOURCE, Published, push
+from tests.acceptance.published import NAME, SOURCE, Published, push
 from tests.acceptance.stranger import MOUNTING, STAYING, Stranger
 from tests.lab.images import BUILD
 
@@ -27,15 +27,17 @@ echo '{{"current_volume": "foo"}}' > current_volume.json
 
 
 @pytest.fixture(scope="session")
-def older(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The sources of the older build."""
+def older(tmp_path_factory: pytest.TempPathFactory, published: Published) -> str:
+    """The tag of an older build, made from its own sources; the latest is today's all the same."""
     place = tmp_path_factory.mktemp("older")
     archive = subprocess.run(["git", "archive", OLDER], cwd=SOURCE, capture_output=True, check=True)
     subprocess.run(["tar", "-x"], cwd=place, input=archive.stdout, check=True)
     (place / "build").mkdir()
     for base in BUILD.glob("base-*.tar"):
         (place / "build" / base.name).symlink_to(base)
-    return place
+    push(published.registry, place, "older")
+    published.registry.retag(NAME, "today", "latest")
+    return "older"
 
 
 @pytest.fixture
@@ -73,17 +75,17 @@ def require_all(stranger: Stranger) -> None:
 
 
 def test_an_older_build_becomes_a_newer_one(
-    bare: Stranger, older: Path, published: Published
+    bare: Stranger, older: str, published: Published
 ) -> None:
     """Docker forgets the settings on the way; the pool is neither moved nor lost for that."""
-    push(published.registry, older)
+    published.registry.retag(NAME, older, "latest")
     try:
         bare.sh("mkdir -p /srv/big", "root")
         bare.install("data.source=/srv/big")
         furnish(bare)
         bare.sh("docker stop app; docker plugin disable -f dvol")
     finally:
-        push(published.registry, SOURCE)
+        published.registry.retag(NAME, "today", "latest")
     before = bare.sh(LAYERS)
     bare.sh("docker plugin upgrade --grant-all-permissions dvol")
     assert bare.sh(LAYERS) != before

@@ -9,6 +9,7 @@ import subprocess
 import tempfile
 import time
 from pathlib import Path
+from urllib.request import Request, urlopen
 
 from tests.lab import Unavailable, leftovers
 from tests.lab.closing import Closing
@@ -16,6 +17,10 @@ from tests.lab.ports import free_port
 
 PLACE = Path("/var/tmp")
 PREFIX = "dvol-registry-"
+MANIFESTS = (
+    "application/vnd.docker.distribution.manifest.v2+json",
+    "application/vnd.oci.image.manifest.v1+json",
+)
 CONFIG = """\
 version: 0.1
 log: {{level: error}}
@@ -48,6 +53,13 @@ class Registry(Closing):
     def address(self) -> str:
         """HOST:PORT."""
         return f"127.0.0.1:{self._port}"
+
+    def retag(self, name: str, tag: str, target: str) -> None:
+        """What is `name:tag` is `name:target` as well from now on."""
+        place = f"http://{self.address}/v2/{name}/manifests"
+        with urlopen(Request(f"{place}/{tag}", headers={"Accept": ", ".join(MANIFESTS)})) as found:
+            kind = {"Content-Type": found.headers["Content-Type"]}
+            urlopen(Request(f"{place}/{target}", found.read(), kind, method="PUT")).close()
 
     def close(self) -> None:
         """End it and forget what was pushed."""
