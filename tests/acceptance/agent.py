@@ -130,6 +130,8 @@ class Agent:
 def held(tree: Path) -> dict[str, str]:
     """Each file in it, by its path, with the digest of its content; but for those that were being
     written anew, which have a dot before their name."""
+    if not tree.is_dir():
+        raise NotADirectoryError(tree)
     paths = sorted(path for path in tree.rglob("[!.]*") if path.is_file())
     return {str(path.relative_to(tree)): digest(path.read_bytes()) for path in paths}
 

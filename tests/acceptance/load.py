@@ -10,6 +10,7 @@ import json
 import random
 import subprocess
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
@@ -19,6 +20,8 @@ from typing import IO, Any
 from tests.acceptance.modelled import Volume, chosen
 
 Spawn = Callable[[str], "subprocess.Popen[str]"]  # starts the agent of a volume
+ANSWER = 120.0  # seconds that a verb may take, under emulation
+SOON = 20.0
 Asked = tuple[str, list[Any]]
 
 
@@ -32,13 +35,14 @@ class Hand:
         self.stale = False  # a gc was under way at some time of this verb
         self.failure = ""
         self._crew = crew
+        self.answered = 0  # verbs, since the last start
         self._count = 0
         self._agent: subprocess.Popen[str] | None = None
         self._thread: threading.Thread | None = None
 
     def start(self, spawn: Spawn, seed: str) -> None:
         """Begin to work; returns once the agent answers."""
-        self._dice = random.Random(f"{seed} {self.name}")
+        self._dice, self.answered = random.Random(f"{seed} {self.name}"), 0
         self.connect(spawn)
         self._thread = threading.Thread(target=self._work, daemon=True)
         self._thread.start()
@@ -92,7 +96,7 @@ class Hand:
 
     def _next(self) -> Asked:
         self._count += 1
-        return chosen(self.volume, self._dice, self._count)
+        return chosen(self.volume, self._dice, self._count, self._crew.wanted)
 
     def _one(self, asked: Asked) -> None:
         verb, arguments = asked
@@ -102,7 +106,9 @@ class Hand:
             if verb == "gc":
                 self._crew.forget()
         self._crew.note(self.name, "asked", verb, *arguments)
+        began = time.monotonic()
         answer = self.ask(verb, *arguments)
+        self._crew.took[verb] = time.monotonic() - began
         self._crew.note(self.name, "answered", answer)
         with self._crew.lock:
             self.volume = self.volume.after(verb, arguments, answer)
@@ -112,6 +118,7 @@ class Hand:
                 self._crew.forget()
             self.pending, self.stale = None, False
             self._crew.done[verb] += 1
+            self.answered += 1
 
     def _answer(self) -> Any:
         assert self._agent is not None
@@ -128,6 +135,8 @@ class Crew:
     def __init__(self, names: tuple[str, ...], spawn: Spawn, journal: Path) -> None:
         self.lock = threading.Lock()
         self.cut = False
+        self.wanted = ""  # the verb that the next cut should come in the midst of
+        self.took: dict[str, float] = {}  # seconds, of each verb the last time
         self.done: Counter[str] = Counter()  # verbs that were answered
         self.met: Counter[str] = Counter()  # verbs that a cut came in the midst of, and the outcome
         self._spawn = spawn
@@ -135,9 +144,29 @@ class Crew:
         self.hands = [Hand(name, self) for name in names]
 
     def start(self, seed: str) -> None:
-        self.cut = False
+        self.cut, self.wanted = False, ""
         for hand in self.hands:
             hand.start(self._spawn, seed)
+
+    def await_work(self) -> None:
+        """Until each hand has had an answer, so that none can stand still for ever."""
+        self._wait(lambda: all(hand.answered for hand in self.hands), ANSWER, must=True)
+
+    def await_verb(self, verb: str, part: float) -> None:
+        """Until that part, from 0 to 1, of a verb has passed; it may be that none comes."""
+        self.wanted = verb
+        self._wait(
+            lambda: any(hand.pending and hand.pending[0] == verb for hand in self.hands), SOON
+        )
+        time.sleep(part * self.took.get(verb, 0.2))
+
+    def _wait(self, ready: Callable[[], bool], patience: float, must: bool = False) -> None:
+        deadline = time.monotonic() + patience
+        while not ready() and not self.failures:
+            if time.monotonic() > deadline:
+                assert not must, [(hand.name, hand.pending) for hand in self.hands]
+                return
+            time.sleep(0.002)
 
     def cut_off(self, pull: Callable[[], None]) -> None:
         """Pull the plug while all are at work."""

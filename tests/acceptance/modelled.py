@@ -11,6 +11,7 @@ from typing import Any
 from tests.acceptance.agent import Blocks, content, digest
 
 KEPT = 10  # discarded states of a branch
+VERBS = (*("write", "commit", "reset", "undo", "branch", "checkout", "delete_branch", "rm", "gc"),)
 FILES = tuple(f"file{n}" for n in range(12))
 STAMP = "stamp"
 Tree = dict[str, Blocks]
@@ -156,8 +157,11 @@ def hashed(tree: Tree) -> dict[str, str]:
     return {name: digest(content(name, blocks)) for name, blocks in tree.items()}
 
 
-def chosen(volume: Volume, dice: random.Random, count: int) -> tuple[str, list[Any]]:
-    """A verb that a person could now type, and its arguments; `count` makes names new."""
+def chosen(
+    volume: Volume, dice: random.Random, count: int, wanted: str = ""
+) -> tuple[str, list[Any]]:
+    """A verb that a person could now type, and its arguments; `count` makes names new. The one that
+    is wanted is likely, where it can be."""
     if not volume.branches:
         return "init", []
     ids = [id for branch in volume.branches.values() for id, _ in branch.line]
@@ -172,7 +176,8 @@ def chosen(volume: Volume, dice: random.Random, count: int) -> tuple[str, list[A
     if others:
         possible["checkout"] = (8, [dice.choice(others)])
         possible["delete_branch"] = (2, [dice.choice(others)])
-    [verb] = dice.choices(list(possible), [odds for odds, _ in possible.values()])
+    odds = [100 if verb == wanted else few for verb, (few, _) in possible.items()]
+    [verb] = dice.choices(list(possible), odds)
     return verb, possible[verb][1]
 
 

@@ -35,7 +35,8 @@ class Postgres:
     def __init__(self, stranger: Stranger) -> None:
         self.stranger = stranger
         self.acknowledged: set[int] = set()
-        self.commits: list[str] = []  # that were reported
+        # those that were reported, with the rows that were acknowledged before they were asked for
+        self.commits: dict[str, set[int]] = {}
         self.cut = False
         self._client: subprocess.Popen[str] | None = None
         self._threads: list[threading.Thread] = []
@@ -95,6 +96,13 @@ class Postgres:
         log = self.stranger.sh(f"dvol log {NAME}")
         assert not [id for id in self.commits if f"commit {id}" not in log], (self.commits, log)
 
+    def verify_commit(self, id: str) -> None:
+        """Go back to it: what was acknowledged before is there."""
+        self.stranger.sh(f"dvol reset --hard {id} {NAME}")
+        self.await_answer()
+        lost = self.commits[id] - self.rows()
+        assert not lost, f"of {len(self.commits[id])} rows {id} lacks {sorted(lost)}"
+
     def _answers(self) -> bool:
         return bool(self._ask("SELECT 1", check=False).rc == 0)
 
@@ -112,10 +120,11 @@ class Postgres:
 
     def _commit(self) -> None:
         while True:
+            rows = set(self.acknowledged)
             done = self.stranger.guest.run(f"~/.local/bin/dvol commit --pause -m x {NAME}", "dev")
             if self.cut:
                 return
             if done.returncode:
                 self._refused = f"{done.returncode}: {done.stderr}"
                 return
-            self.commits.append(done.stdout.strip())
+            self.commits[done.stdout.strip()] = rows

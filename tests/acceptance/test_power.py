@@ -16,12 +16,13 @@ import pytest
 
 from tests.acceptance import agent
 from tests.acceptance.load import Crew
+from tests.acceptance.modelled import VERBS
 from tests.acceptance.postgres import Postgres
 from tests.acceptance.stranger import Stranger
 from tests.lab.images import BUILD
 
 VOLUMES = ("shop_db", "shop_cache", "shop_files")
-LONGEST = 8.0  # seconds of work before a cut
+LONGEST = 5.0  # seconds of work, before a verb is awaited to cut it off
 
 
 def test_nothing_is_lost_by_a_cut_at_any_moment(
@@ -31,6 +32,7 @@ def test_nothing_is_lost_by_a_cut_at_any_moment(
     cuts = request.config.getoption("--rounds") or 5
     print(f"SEED={seed}, {cuts} cuts of {stranger.guest.name}")
     guest, dice = stranger.guest, random.Random(seed)
+    verbs = dice.sample(VERBS, len(VERBS))
     database = Postgres(stranger)
     database.start()
     request.addfinalizer(database.close)
@@ -41,7 +43,9 @@ def test_nothing_is_lost_by_a_cut_at_any_moment(
         database.work()
         database.await_work()
         crew.start(f"{seed} {number}")
-        time.sleep(dice.uniform(0.2, LONGEST))
+        crew.await_work()
+        time.sleep(dice.uniform(0, LONGEST))
+        crew.await_verb(verbs[number % len(verbs)], dice.random())
         database.cut = True
         crew.cut_off(guest.cut)
         database.close()
@@ -54,6 +58,7 @@ def test_nothing_is_lost_by_a_cut_at_any_moment(
         counts |= {"commits of PostgreSQL": len(database.commits)}
         counts |= {"verbs": sum(crew.done.values()), "cut in": dict(crew.met)}
         (BUILD / "acceptance" / f"cuts-{guest.name}.json").write_text(json.dumps(counts, indent=1))
+    database.verify_commit(dice.choice(list(database.commits)))
 
 
 def await_sound(stranger: Stranger, number: int) -> None:
