@@ -59,7 +59,15 @@ def connect(choice: Choice, tell: Callable[[str], None]) -> Engine:
 
 def _require_access(pool: str) -> None:
     """Raise NoServer where a pool is there, but for somebody else to keep."""
-    if os.path.isdir(pool) and not os.access(pool, os.R_OK | os.X_OK):
+    try:
+        os.stat(pool)
+    except PermissionError:  # the plugin keeps the directory around it to itself as well
+        allowed = False
+    except OSError:
+        return
+    else:
+        allowed = os.access(pool, os.R_OK | os.X_OK)
+    if not allowed:
         raise NoServer(f"unix://{CONTROL_SOCKET}", f"and you may not enter {pool} without one")
 
 

@@ -117,10 +117,13 @@ def test_without_a_server_the_default_pool_is_kept(library: Path, short_dir: Pat
 
 
 @pytest.mark.root
-def test_who_may_not_enter_the_default_pool_is_told_of_the_server(library: Path) -> None:
+@pytest.mark.parametrize("mode", [0o700, 0o755], ids=["as the plugin makes it", "a disk's own"])
+def test_who_may_not_enter_the_default_pool_is_told_of_the_server(
+    library: Path, mode: int
+) -> None:
     """Whoever may use Docker has the plugin, when it is enabled; the data is root's alone."""
-    for place in (library, library / "dvol"):
-        place.chmod(0o755)
+    library.chmod(0o755)
+    (library / "dvol").chmod(mode)
     nobody = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
     with tempfile.TemporaryDirectory() as empty:
         Path(empty).chmod(0o755)
