@@ -39,6 +39,7 @@ from plugin.wire import log
 
 _DOCKER_GIVES_UP = 60.0  # seconds, at the latest; it dials for 12.5 s
 _SOON, _NOW_AND_THEN, _LONG = 0.3, 3.0, 15.0  # seconds between two looks for stopped containers
+_AGAIN = Path("/run/dvol-started-again")  # in the plugin's own root, which outlives the process
 _LAST_WORDS = 1.5  # seconds for verbs under way; Docker kills 10 s after SIGTERM
 
 
@@ -50,8 +51,6 @@ def main() -> int:
     _log_to_stdout(os.environ.get("DVOL_LOG_LEVEL") or "info")
     try:
         root = _attached(options)
-        if options["--mount"] and _must_start_again(options):
-            return 1
         _recover(Pool(root))
         _serve(root, Path(options["--socket"]), Path(options["--run"]))
     except (DvolError, OSError, sockets.SocketTaken) as error:
@@ -76,6 +75,8 @@ def _attached(options: dict[str, Any]) -> Path:
     data = Path(options["--data"])
     if options["--mount"]:
         propagated.attach(data, Path(options["--mount"]))
+        _require_seen(data, Path(options["--mount"]))
+        propagated.check(data, Path(options["--mount"]))
         data = Path(options["--mount"])
         mark.check(PoolLayout(data / "volumes"))
     else:
@@ -83,18 +84,17 @@ def _attached(options: dict[str, Any]) -> Path:
     return data / "volumes"
 
 
-def _must_start_again(options: dict[str, Any]) -> bool:
-    """Docker mounts anew for a process that has ended. Where once is in vain, so is more."""
-    again = Path("/run/dvol-started-again")
-    if not propagated.hidden(Path(options["--data"]), Path(options["--mount"])):
-        again.unlink(missing_ok=True)
-        return False
-    if again.exists():
+def _require_seen(data: Path, mount: Path) -> None:
+    """Docker mounts anew for a process that has ended. Where once was in vain, so is more."""
+    if not propagated.hidden(data, mount):
+        _AGAIN.unlink(missing_ok=True)
+    elif _AGAIN.exists():
+        _AGAIN.unlink()
         log.error("Docker does not see the volumes; disable the plugin and enable it")
-        return False
-    again.touch()
-    log.warning("Docker has unmounted the volumes; ending, so that it mounts them anew")
-    return True
+    else:
+        _AGAIN.touch()
+        log.warning("Docker has unmounted the volumes; ending, so that it mounts them anew")
+        raise SystemExit(1)
 
 
 def _recover(pool: Pool) -> None:

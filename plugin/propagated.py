@@ -28,6 +28,10 @@ def attach(data: Path, propagated: Path) -> None:
         _check_note(propagated / _NOTE, PoolLayout(data / "volumes"), data)
         bind = (os.fsencode(data), os.fsencode(propagated), None, _MS_BIND, None)
         libc_call("mount", *bind, named=str(propagated))
+
+
+def check(data: Path, propagated: Path) -> None:
+    """Raise WrongData where not all of `data` is to be seen."""
     for name in ("", "volumes"):
         if not os.path.samefile(data / name, propagated / name):
             raise WrongData(f"something else is mounted at {_source(data)}/{name}".rstrip("/"))
@@ -41,16 +45,29 @@ def hidden(data: Path, propagated: Path) -> bool:
     20.10). No container then gets its volume until Docker starts the plugin again. False where the
     host's side cannot be seen: where Docker's own directory is not under what is mounted here.
     """
-    sides = [side for side in _host_sides(data.parent, propagated) if side.exists()]
-    return bool(sides) and not any(os.path.samefile(data, side) for side in sides)
+    try:
+        if not os.path.samefile(data, propagated):
+            return True
+        sides = [side for side in host_sides(_mounts(), data.parent, propagated) if side.exists()]
+        return bool(sides) and not any(os.path.samefile(data, side) for side in sides)
+    except OSError:
+        return False
 
 
-def _host_sides(shown: Path, propagated: Path) -> list[Path]:
+class Mount(NamedTuple):
+    """A line of proc_pid_mountinfo(5): what of which device is where."""
+
+    device: str
+    root: Path
+    point: Path
+
+
+def host_sides(mounts: list[Mount], shown: Path, propagated: Path) -> list[Path]:
     """The directory of the host's that Docker mounts at `propagated`, as seen beneath `shown`."""
-    mounts = _mounts()
-    target = next(mount for mount in mounts if mount.point == propagated)  # Docker's own is first
+    targets = [mount for mount in mounts if mount.point == propagated][:1]  # Docker's own is first
     return [
         mount.point / target.root.relative_to(mount.root)
+        for target in targets
         for mount in mounts
         if mount.device == target.device
         and mount.point.is_relative_to(shown)
@@ -84,14 +101,6 @@ def _source(data: Path) -> str:
     return f"{mounts[-1].root / data.name} on device {mounts[-1].device}"
 
 
-class _Mount(NamedTuple):
-    """A line of proc_pid_mountinfo(5): what of which device is where."""
-
-    device: str
-    root: Path
-    point: Path
-
-
-def _mounts() -> list[_Mount]:
+def _mounts() -> list[Mount]:
     lines = Path("/proc/self/mountinfo").read_text(errors="surrogateescape").splitlines()
-    return [_Mount(line.split()[2], *map(Path, line.split()[3:5])) for line in lines]
+    return [Mount(line.split()[2], *map(Path, line.split()[3:5])) for line in lines]

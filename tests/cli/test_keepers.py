@@ -118,9 +118,7 @@ def test_without_a_server_the_default_pool_is_kept(library: Path, short_dir: Pat
 
 @pytest.mark.root
 @pytest.mark.parametrize("mode", [0o700, 0o755], ids=["as the plugin makes it", "a disk's own"])
-def test_who_may_not_enter_the_default_pool_is_told_of_the_server(
-    library: Path, mode: int
-) -> None:
+def test_who_may_not_enter_the_default_pool_is_told_of_the_server(library: Path, mode: int) -> None:
     """Whoever may use Docker has the plugin, when it is enabled; the data is root's alone."""
     library.chmod(0o755)
     (library / "dvol").chmod(mode)
