@@ -49,8 +49,10 @@ def _deselect(unfit: list[pytest.Item], items: list[pytest.Item]) -> None:
         items[:] = [item for item in items if item not in unfit]
 
 
-def _place(item: pytest.Item) -> int:
-    return ORDER.index(item.path.stem.removeprefix("test_"))
+def _place(item: pytest.Item) -> tuple[int, int]:
+    """One guest after the other, and on each the tests in their order."""
+    guest = list(KINDS).index(item.callspec.params["guest"])
+    return guest, ORDER.index(item.path.stem.removeprefix("test_"))
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -66,14 +68,20 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]):
     guest = getattr(item, "funcargs", {}).get("guest")
     if report.failed and isinstance(guest, Guest) and guest.place.exists():
         place = FAILED / item.name.replace("/", "-")
-        place.mkdir(parents=True, exist_ok=True)
-        log = ""
-        with suppress(subprocess.SubprocessError):
-            log = guest.run("journalctl -b -u docker --no-pager").stdout
-        (place / "console").write_text(guest.machine.console)
-        (place / "docker.log").write_text(log)
+        log = keep(guest, place)
         report.sections.append((f"all of it in {place}; Docker", "\n".join(log.splitlines()[-40:])))
     return report
+
+
+def keep(guest: Guest, place: Path) -> str:
+    """What the guest has printed, and Docker's log, the boots before the last one too."""
+    place.mkdir(parents=True, exist_ok=True)
+    (place / "console").write_text(guest.machine.console)
+    log = ""
+    with suppress(subprocess.SubprocessError):
+        log = guest.run("journalctl -u docker --no-pager").stdout
+    (place / "docker.log").write_text(log)
+    return log
 
 
 @pytest.fixture(scope="session")
@@ -99,7 +107,11 @@ def guest(request: pytest.FixtureRequest) -> Iterator[Guest]:
     except Unavailable as reason:
         pytest.skip(str(reason))
     with guest:
-        guest.boot()
+        try:
+            guest.boot()
+        except AssertionError:
+            keep(guest, FAILED / guest.name)
+            raise
         yield guest
 
 

@@ -16,7 +16,10 @@ POOL = "/var/lib/dvol/volumes"
 MOUNTING = "--network none --volume-driver dvol -v shop_db:/data"
 # no index; and under emulation compiling what is not used takes longer than all the rest
 PIP = "PIP_NO_INDEX=1 PIP_FIND_LINKS=/opt/wheels PIP_NO_COMPILE=1"
+LONGEST = 900  # seconds that a line may take
 STAYING = "trap 'exit 0' TERM; while :; do sleep 0.1; done"
+# what Docker says at its start where it has to wait for a volume's plugin, 15 s for each volume
+WAITS = ("Unable to connect to plugin", "Unable to locate plugin")
 
 
 @dataclass
@@ -32,7 +35,8 @@ class Stranger:
 
     def result(self, command: str, user: str = "dev", check: bool = True) -> Any:
         """The same with exit code and errors."""
-        done = self.guest.host(user).run(f"bash -lc {shlex.quote(f'set -e; {command}')}")
+        shell = f"timeout {LONGEST} bash -lc {shlex.quote(f'set -e; {command}')}"
+        done = self.guest.host(user).run(shell)
         assert not check or done.rc == 0, f"{command}: {done.rc}: {done.stdout}{done.stderr}"
         return done
 

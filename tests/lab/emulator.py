@@ -24,7 +24,7 @@ MEMORY = 2048  # MiB
 CORES = 2
 EMULATED = ("-accel", "tcg,thread=multi", "-cpu", "max")
 VIRTUAL = ("-accel", "kvm", "-cpu", "host")
-BARE = ("-nographic", "-no-reboot", "-monitor", "none", "-nodefaults", "-serial")
+BARE = ("-nographic", "-no-reboot", "-monitor", "none", "-nodefaults")
 # in a mount namespace of its own, so that nothing stays mounted whatever ends
 ENTER = """\
 mount --rbind /dev "$0/dev" && mount -t proc proc "$0/proc" && mount --bind "$1" "$0/mnt" &&
@@ -57,12 +57,12 @@ class Machine:
     def __init__(self, place: Path, disks: Sequence[str]) -> None:
         self.place = place
         self.disks = disks
-        self.port = free_port()
+        self.port = 0
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
     def console(self) -> str:
-        """All that it has printed since it was last started."""
+        """All that it has ever printed."""
         path = self.place / "console"
         return path.read_text(errors="replace") if path.exists() else ""
 
@@ -70,6 +70,7 @@ class Machine:
         """Power on; returns at once."""
         if self.ended():
             self.cut()
+            self.port = free_port()  # anew: between a cut and a boot it is anybody's
             self._process = _spawn(self.place, self._argv())
 
     def cut(self) -> None:
@@ -91,7 +92,7 @@ class Machine:
     def _argv(self) -> list[str]:
         argv = [*accelerated(self.place), *_named(self.place)]
         argv += ["-smp", str(CORES), "-m", str(MEMORY)]
-        argv += [*BARE, "file:/mnt/console", "-kernel", "/mnt/vmlinuz", "-initrd", "/mnt/initrd"]
+        argv += [*BARE, *_console("console"), "-kernel", "/mnt/vmlinuz", "-initrd", "/mnt/initrd"]
         argv += ["-append", "root=/dev/vda rw console=ttyS0 quiet net.ifnames=0 mitigations=off"]
         for disk in self.disks:
             argv += ["-drive", f"file=/mnt/{disk},format=raw,if=virtio,cache=writeback"]
@@ -116,7 +117,7 @@ def accelerated(place: Path) -> tuple[str, ...]:
 
 def _starts(place: Path, options: Sequence[str]) -> bool:
     """Whether the kernel says a word under these options."""
-    words = [*options, *_named(place), "-m", "512", *BARE, "file:/mnt/tried"]
+    words = [*options, *_named(place), "-m", "512", *BARE, *_console("tried")]
     words += ["-kernel", "/mnt/vmlinuz", "-append", "console=ttyS0 panic=-1"]
     trial = _spawn(place, words)
     try:
@@ -129,13 +130,29 @@ def _starts(place: Path, options: Sequence[str]) -> bool:
     return tried.exists() and "Linux version" in tried.read_text(errors="replace")
 
 
+def _console(name: str) -> tuple[str, ...]:
+    return "-chardev", f"file,id=console,path=/mnt/{name},append=on", "-serial", "chardev:console"
+
+
 def _named(place: Path) -> list[str]:
     """By this it is found among the processes when whoever started it has died."""
     return ["-name", f"{place}/"]
 
 
 def _spawn(place: Path, argv: Sequence[str]) -> subprocess.Popen[bytes]:
-    enter = ["unshare", "--mount", "--propagation", "private", "sh", "-c", ENTER]
+    # a machine does not outlive whoever started it, not even a kill -9
+    enter = [
+        "setpriv",
+        "--pdeathsig",
+        "KILL",
+        "unshare",
+        "--mount",
+        "--propagation",
+        "private",
+        "sh",
+        "-c",
+        ENTER,
+    ]
     with (place / "qemu.log").open("ab") as log:
         return subprocess.Popen(
             [*enter, str(ROOT), str(place), "qemu-system-x86_64", *argv],
