@@ -9,8 +9,9 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 from dvol import names
@@ -102,23 +103,25 @@ class Door:
     def clear_leavings(self) -> Iterator[DvolError]:
         """Delete what dead verbs had only staged, where no verb is at work: half a copy may be
         large, and the next verb a long time coming. As slow as `sweep`; yields what stays."""
-        for name in ["", *self.names()]:
+        clears: list[Callable[[], None]] = [self._clear_pool]
+        clears += [partial(self._clear, name) for name in self.names()]
+        for clear in clears:
             try:
-                with suppress(Busy):
-                    self._clear(name)
+                with suppress(Busy, VolumeNotFound):
+                    clear()
             except OSError as error:
                 yield disk_failed(error)
             except DvolError as error:
                 yield error
 
     def _clear(self, volume: str) -> None:
-        """Of a volume, or of the pool: whoever holds one has recovered it."""
-        files, layout = self._files, self._files.layout
-        if volume and files.volume(layout.volume(volume)).journal.staged():
-            with files.changing(volume, "recovery", tolerant=True, patience=0.0):
-                pass
-        elif not volume and files.journal.staged():
-            with files.changing_pool("recovery", patience=0.0):
+        if self._files.volume(self._files.layout.volume(volume)).journal.staged():
+            with self._files.changing(volume, "recovery", tolerant=True, patience=0.0):
+                pass  # whoever may change it has recovered it
+
+    def _clear_pool(self) -> None:
+        if self._files.journal.staged():
+            with self._files.changing_pool("recovery", patience=0.0):
                 pass
 
     def sweep(self) -> None:
