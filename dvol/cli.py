@@ -53,7 +53,7 @@ Options:
   --hard                           yes, lose what was not committed
   -b, --branch                     make the branch first
   -d NAME, --delete NAME           delete a branch; it goes to the trash
-  -f, --force                      do not ask; end containers that are then gone (--rm), too
+  -f, --force                      rm: do not ask; else: also end containers started with --rm
   --now                            delete what was discarded since, too
   --dry-run                        only say what would be deleted
   --repair                         mend what can be mended without losing anything

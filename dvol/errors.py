@@ -191,6 +191,11 @@ class NotTogether(Conflict):
     the others, or their group, from 'dvol log'"""
 
 
+class TakenByDocker(Conflict):
+    """Docker keeps a volume {0} itself, and containers would get that one; take another name (the
+    README shows how to copy what it holds)"""
+
+
 class NotAPool(Conflict):
     """{0} holds other files and no pool; name an empty or a new directory"""
 

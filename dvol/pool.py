@@ -28,10 +28,12 @@ from dvol.errors import (
     BranchNotFound,
     CannotRemoveMissing,
     Corrupt,
+    DockerUnusable,
     DvolError,
     InvalidRequest,
     NoActiveVolume,
     ProjectNotFound,
+    TakenByDocker,
     VolumeExists,
     VolumeInUse,
     VolumeNotFound,
@@ -120,6 +122,9 @@ class Pool:
 
     def init(self, volume: str) -> Volume:
         names.check_volume(volume)
+        with suppress(DockerUnusable):  # nothing is asked of containers here
+            if self.containers.local(volume):
+                raise TakenByDocker(volume)
         with self._files.changing_pool("init"):
             if self._files.exists(volume):
                 raise VolumeExists(volume)

@@ -15,7 +15,7 @@ from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 
-from dvol.containers import GONE, PAUSE, STOP, Containers
+from dvol.containers import GONE, KILL, PAUSE, STOP, Containers
 from dvol.door import MOUNT_PATIENCE
 from dvol.errors import (
     ContainerBusy,
@@ -142,8 +142,10 @@ class Quiescence:
         It may have ended one for another of its volumes, which does not run now, and will start it
         again. The gates are still open meanwhile, since that start has to pass them.
         """
-        if any(one.how for one in self._treated(self._using())):
+        treated = self._treated(self._using())
+        if any(one.how for one in treated):
             self.before_end()
+            self.containers.require_startable([one for one in treated if one.how in (STOP, KILL)])
         found = self.containers.having(self._names)
         pool = self.volumes[0].pool
         names = {pool.container_lock(id): name for id, name in found.items()}

@@ -106,7 +106,7 @@ def _recover(pool: Pool) -> None:
 def _serve(root: Path, socket: Path, run: Path) -> None:
     def containers() -> Containers:
         docker = run / "docker.sock"
-        return Docker(f"unix://{docker}") if docker.exists() else NoContainers()
+        return Docker(f"unix://{docker}", plugin=True) if docker.exists() else NoContainers()
 
     sweep = _sweeper(root)
 

@@ -46,6 +46,13 @@ class Containers(Protocol):
     def volumes_of(self, project: str) -> list[str]:
         """The volumes that a project of Compose has made, or its containers have."""
 
+    def local(self, volume: str) -> bool:
+        """Whether Docker keeps a volume of that name itself, by its driver `local`."""
+
+    def require_startable(self, ended: Collection[Ended]) -> None:
+        """Raise CannotEnd where Docker would not start one again: a plugin that it has a volume of
+        is disabled."""
+
     def end(self, one: Ended, patience: float) -> bool:
         """Stop, kill or pause a container, as it says; whether it had to be killed after
         `patience` seconds. What is done already is no error; CannotEnd if Docker refuses."""
@@ -80,6 +87,12 @@ class NoContainers:
 
     def volumes_of(self, project: str) -> list[str]:
         return []
+
+    def local(self, volume: str) -> bool:
+        return False
+
+    def require_startable(self, ended: Collection[Ended]) -> None:
+        pass
 
     def end(self, one: Ended, patience: float) -> bool:
         return False

@@ -47,8 +47,10 @@ class Docker:
 
     certain = True
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, plugin: bool = False) -> None:
+        """`plugin` where this is the server, so that it is known to be enabled."""
         self.url = url
+        self._plugin = plugin
         self._clients = threading.local()  # the SDK's are for one thread each
         self._version = "auto"
 
@@ -89,6 +91,11 @@ class Docker:
         made = {one["Name"] for one in listed if one["Driver"] != "local"}
         return sorted({mount.volume for mount in mounts} - {""} | made)
 
+    def local(self, volume: str) -> bool:
+        with self._asking(volume):
+            listed = self._api().volumes(filters={"driver": "local"})["Volumes"] or []
+        return any(one["Name"] == volume for one in listed)
+
     def _having(self, volumes: Collection[str]) -> list[dict[str, Any]]:
         """Each container that has one of the volumes. Docker's own filter also matches a bind
         mount's source or a target of that text, so look again."""
@@ -126,6 +133,21 @@ class Docker:
         answer.raise_for_status()
         found: dict[str, Any] = answer.json()
         return found
+
+    def require_startable(self, ended: Collection[Ended]) -> None:
+        for one in ended if not self._plugin else ():
+            with self._asking(one.name):
+                mounts = (self._inspected(one.id) or {"Mounts": []})["Mounts"]
+                for driver in {each["Driver"] for each in mounts if mounted(each).volume}:
+                    if not self._enabled(driver):
+                        reason = f"it could not start again: enable the plugin {driver} first"
+                        raise CannotEnd(one.how, one.name, reason)
+
+    def _enabled(self, driver: str) -> bool:
+        """Also where it is no plugin that Docker manages."""
+        api = self._api()
+        answer = api.get(api._url("/plugins/{0}/json", driver), timeout=_PATIENCE)
+        return not answer.ok or bool(answer.json()["Enabled"])
 
     # -- doing ---------------------------------------------------------------------------------
 

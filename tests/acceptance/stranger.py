@@ -17,6 +17,7 @@ MOUNTING = "--network none --volume-driver dvol -v shop_db:/data"
 # no index; and under emulation compiling what is not used takes longer than all the rest
 PIP = "PIP_NO_INDEX=1 PIP_FIND_LINKS=/opt/wheels PIP_NO_COMPILE=1"
 LONGEST = 900  # seconds that a line may take
+SOURCES = "git+https://github.com/clusterhq/dvol"
 STAYING = "trap 'exit 0' TERM; while :; do sleep 0.1; done"
 # what Docker says at its start where it has to wait for a volume's plugin, 15 s for each volume
 WAITS = ("Unable to connect to plugin", "Unable to locate plugin")
@@ -49,11 +50,11 @@ class Stranger:
 
     def install(self, settings: str = "") -> None:
         """By the README's own lines, as one who may use Docker and nothing else. They differ in
-        the registry, which is this laboratory's, and in that there is no package index."""
+        the registry, which is this laboratory's, and in that packages come from a directory."""
         plugin, command = block_with(README, "docker plugin install")
         self.sh(f"echo y | {plugin.replace(NAME, self.published.name)} {settings}")
         if self.result("which dvol", check=False).rc:
-            self.sh(f"{PIP} {command}")
+            self.sh(f"{PIP} {command.replace(SOURCES, 'dvol')}")
 
     def installed(self) -> bool:
         return bool(self.result("docker plugin inspect dvol", check=False).rc == 0)

@@ -13,7 +13,13 @@ import pytest
 
 from dvol.containers import NoContainers
 from dvol.containers.docker import Docker
-from dvol.errors import AmbiguousRevision, CannotEnd, ContainerBusy, NoInstantForSeveral
+from dvol.errors import (
+    AmbiguousRevision,
+    CannotEnd,
+    ContainerBusy,
+    NoInstantForSeveral,
+    TakenByDocker,
+)
 from dvol.locks import held
 from dvol.model import AS_USUAL, Wishes
 from dvol.pool import Pool
@@ -349,3 +355,24 @@ def test_two_verbs_that_share_a_container_take_turns(open_pool: Open, docker: En
         thread.join()
     assert docker.done == ["stop db", "start db"] * 10
     eventually(lambda: both["State"] == "running")
+
+
+def test_a_name_that_docker_has_given_to_a_volume_of_its_own_is_refused(
+    docker: Engine, open_pool: Open
+) -> None:
+    """Containers would get that one, and commits would hold nothing of it."""
+    docker.local = ["shop_db"]
+    with pytest.raises(TakenByDocker, match="shop_db"):
+        open_pool().init("shop_db")
+    assert "shop_db" not in [one.name for one in open_pool().volumes()]
+    open_pool().init("shop_cache")
+
+
+def test_whose_plugin_is_disabled_is_not_ended(docker: Engine, open_pool: Open) -> None:
+    docker.containers, docker.enabled = [container("db", "v")], False
+    with pytest.raises(CannotEnd, match="enable the plugin dvol:latest first"):
+        open_pool().commit("v", "x", ANN)
+    assert docker.done == []
+    assert open_pool().log("v") == []
+    open_pool(Wishes(mode="pause")).commit("v", "x", ANN)
+    assert docker.done == ["pause db", "unpause db"]

@@ -349,3 +349,28 @@ def test_a_refused_verb_ends_nobody(installed: Installed, volume: str) -> None:
     for words in (["reset", "--hard", "abcd"], ["commit", "-m", ""], ["checkout", "-b", "x"]):
         assert installed.dvol(*words, check=False).returncode in (2, 3, 4)
     assert started(installed, "app") == before
+
+
+def test_without_a_server_nobody_is_ended_who_could_not_start_again(
+    installed: Installed, volume: str
+) -> None:
+    installed.start(volume, "app")
+    installed.engine.docker("plugin", "disable", "-f", "dvol")
+    words = ("--pool", str(installed.pool), "commit", "-m", "x", volume)
+    try:
+        refused = installed.dvol(*words, check=False, DVOL_HOST="")
+        assert refused.returncode == 7
+        assert "enable the plugin dvol:latest first" in refused.stderr
+        state = installed.engine.docker("inspect", "-f", "{{.State.Running}}", "app").stdout
+        assert state == "true\n"
+    finally:
+        installed.engine.docker("plugin", "enable", "dvol")
+    installed.dvol("commit", "-m", "x", volume)
+
+
+def test_a_volume_of_dockers_own_is_not_taken_for_one_of_dvols(installed: Installed) -> None:
+    installed.engine.docker("volume", "create", "old_db")
+    refused = installed.dvol("init", "old_db", check=False)
+    assert refused.returncode == 4
+    assert "old_db" in refused.stderr
+    assert "old_db" not in installed.dvol("list").stdout

@@ -13,6 +13,7 @@ import pytest
 
 from tests.docker.installed import SOURCE, Installed, run
 from tests.docker.readmes import block_with
+from tests.lab.images import SHELL
 
 README = (SOURCE / "README.md").read_text()
 
@@ -34,6 +35,17 @@ def test_the_first_steps_print_hello(installed: Installed, tmp_path: Path) -> No
     lines = block_with(README, "dvol init frob_mysql")
     printed = [shell(installed, line, tmp_path) for line in lines]
     assert printed[-1] == "hello\n"
+
+
+def test_the_data_of_a_volume_of_dockers_own_is_brought_in(
+    installed: Installed, tmp_path: Path
+) -> None:
+    write = ("-v", "old_db:/data", SHELL, "sh", "-c", "echo old > /data/file")
+    installed.engine.docker("run", "--rm", "--network", "none", *write)
+    for line in block_with(README, "old_db:/from"):
+        shell(installed, line.replace("--rm", "--rm --network none"), tmp_path)
+    assert installed.container("shop_db", "cat /data/file") == "old\n"
+    assert "as it was" in installed.dvol("log", "shop_db").stdout
 
 
 def test_each_everyday_command_works(installed: Installed, tmp_path: Path) -> None:

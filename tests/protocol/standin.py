@@ -45,6 +45,8 @@ class Engine(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
         self.deaf: set[str] = set()  # the same words, of what takes its time
         self.late: set[str] = set()  # the same words, answered by 500 since it is so already
         self.sick: set[str] = set()  # the ids of those whose health checks fail
+        self.local: list[str] = []  # the volumes that it keeps itself
+        self.enabled = True  # the plugin
         self.hangs = False
         self.free = threading.Event()
         super().__init__(str(path), Handler)
@@ -64,6 +66,11 @@ class Handler(BaseHTTPRequestHandler):
         elif path == "/containers/json":
             query = parse_qs(address.query)
             self._answer(self._listed(query.get("all") == ["1"], json.loads(query["filters"][0])))
+        elif path == "/volumes":
+            local = [{"Name": name, "Driver": "local"} for name in self.server.local]
+            self._answer({"Volumes": local})
+        elif path.startswith("/plugins/"):
+            self._answer({"Enabled": self.server.enabled})
         elif path.startswith("/exec/"):
             self._answer(
                 {"Running": False, "ExitCode": int(path.split("/")[2] in self.server.sick)}
