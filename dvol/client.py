@@ -140,6 +140,8 @@ class Client:
         with posting(self.url, f"/dvol/{verb}", question, self.tell) as lines:
             for line in lines:
                 document = json.loads(line)
+                if not isinstance(document, dict):
+                    raise ValueError(f"no answer of dvol's: {line[:80]!r}")
                 if "error" in document:
                     raise from_document(document["error"])
                 if "result" in document:
@@ -182,7 +184,7 @@ def posting(
                 while answer.readline().strip():
                     pass  # the status, which the last line of the answer says better, and headers
                 yield answer
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:  # or what is no JSON
             raise ServerGone(url) from error
         except KeyboardInterrupt:
             raise Interrupted("; the server goes on with what it began: see 'dvol log'") from None

@@ -21,6 +21,7 @@ from dvol.journal import Journal
 from dvol.layout import VolumeLayout
 from dvol.locks import held, holder, in_a_slot, shared
 from dvol.pool_files import PoolFiles
+from dvol.trash import new_name
 from dvol.volume_files import VolumeFiles
 
 MOUNT_PATIENCE = 18.0  # seconds; Docker's own limit may be 30, and it retries with empty bodies
@@ -101,8 +102,8 @@ class Door:
                     yield error
 
     def clear_leavings(self) -> Iterator[DvolError]:
-        """Delete what dead verbs had only staged, where no verb is at work: half a copy may be
-        large, and the next verb a long time coming. As slow as `sweep`; yields what stays."""
+        """Doom what dead verbs had only staged, where no verb is at work: half a copy may be large,
+        and the next verb a long time coming. Locks are held for renames only; yields what stays."""
         clears: list[Callable[[], None]] = [self._clear_pool]
         clears += [partial(self._clear, name) for name in self.names()]
         for clear in clears:
@@ -116,13 +117,19 @@ class Door:
 
     def _clear(self, volume: str) -> None:
         if self._files.volume(self._files.layout.volume(volume)).journal.staged():
-            with self._files.changing(volume, "recovery", tolerant=True, patience=0.0):
-                pass  # whoever may change it has recovered it
+            with self._files.looking(volume, "recovery", patience=0.0) as files:
+                files.recover(self._doom)
 
     def _clear_pool(self) -> None:
         if self._files.journal.staged():
-            with self._files.changing_pool("recovery", patience=0.0):
-                pass
+            with self._files.looking_at_pool("recovery", patience=0.0):
+                self._files.journal.recover(self._doom)
+
+    def _doom(self, path: Path) -> None:
+        if os.path.lexists(path):
+            doomed = self._files.layout.doomed
+            doomed.mkdir(exist_ok=True)
+            self._files.backend.move(path, doomed / new_name())
 
     def sweep(self) -> None:
         """Delete what is doomed. Slow, so never within a call that Docker waits for."""

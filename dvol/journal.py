@@ -21,6 +21,7 @@ completed. What a step means on disk is `steps`'.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 from dvol import steps
@@ -79,11 +80,11 @@ class Journal:
         """What lies in the staging: without a journal, the leavings of a dead process."""
         return names_in(self.staging)
 
-    def recover(self) -> None:
-        """Complete what a dead process began, then delete what it had only staged."""
+    def recover(self, discard: Callable[[Path], None] | None = None) -> None:
+        """Complete what a dead process began, then `discard` (delete) what it had only staged."""
         self.complete()
         for name in self.staged():
-            self.backend.delete(self.staging / name)
+            (discard or self.backend.delete)(self.staging / name)
 
     def _take(self, wanted: list[Step]) -> None:
         """All steps are durable before the journal is unlinked, which need not be: one that a

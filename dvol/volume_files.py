@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -69,19 +70,21 @@ class VolumeFiles:
         layout = self.layout
         return Journal(layout.journal, layout.pool.root, layout.staging, self.backend)
 
-    def recover(self) -> None:
+    def recover(self, discard: Callable[[Path], None] | None = None) -> None:
         """Bring the volume to the state before or after a verb whose process died.
 
         A commit's staging is named by its id. If no list has that id, the commit never came
-        to be, and its tree goes; while a list can't be read nothing is decided.
+        to be, and its tree goes; while a list can't be read nothing is decided. `discard` is what
+        becomes of what goes; it is deleted if none is given.
         """
+        discard = discard or self.backend.delete
         self.journal.complete()
         for name in self.journal.staged():
             with suppress(Corrupt):
                 if ID.fullmatch(name) and not self.history.names(name):
-                    self.backend.delete(self.layout.commit(name))
-                    self.backend.delete(self.layout.commit(name + ".links"))
-                self.backend.delete(self.layout.staging / name)
+                    discard(self.layout.commit(name))
+                    discard(self.layout.commit(name + ".links"))
+                discard(self.layout.staging / name)
 
     def durably(self, *staged: Path) -> AbstractContextManager[None]:
         """What is staged within it is durable after it; all of it lies in `staged`, if that is

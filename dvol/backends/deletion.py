@@ -11,6 +11,7 @@ import errno
 import os
 import stat
 from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 
@@ -31,9 +32,20 @@ def delete_tree(path: Path) -> None:
     if not stat.S_ISDIR(status.st_mode):
         os.unlink(path)
         return
-    with subvolumes.opened(path.parent, follow=True) as parent:
+    with _naming(path), subvolumes.opened(path.parent, follow=True) as parent:
         if not (_is_odd(status) and _deleted_in(parent, path.name, status)):
             _delete_directory(path.name, parent)
+
+
+@contextmanager
+def _naming(tree: Path) -> Iterator[None]:
+    """What is deleted beneath an open directory has no path: name the tree that it is in."""
+    try:
+        yield
+    except OSError as error:
+        within = "" if error.filename in (None, tree.name) else f" ({error.filename})"
+        error.filename = f"{tree}{within}"
+        raise
 
 
 def _delete_directory(name: str, parent: int) -> None:

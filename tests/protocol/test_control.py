@@ -6,6 +6,7 @@ import os
 import socket
 import stat
 import subprocess
+import threading
 from pathlib import Path
 
 import pytest
@@ -292,3 +293,25 @@ def test_a_docker_that_can_be_asked_nothing_is_refused(server: Server, pool: Poo
         assert len(pool.log("v")) == 1
     finally:
         (server.run / "docker.sock").unlink()
+
+
+@pytest.mark.parametrize("line", [b"42", b"null", b'"an error"', b"{", b"[" * 100_000])
+def test_an_answer_that_is_none_of_dvols_is_no_bug_of_the_command(
+    short_dir: Path, line: bytes
+) -> None:
+    address = short_dir / "control.sock"
+
+    def answer() -> None:
+        connection, _ = door.accept()
+        with connection:
+            connection.recv(65536)
+            connection.sendall(b"HTTP/1.0 200 OK\r\n\r\n" + line + b"\n")
+
+    with socket.socket(socket.AF_UNIX) as door:
+        door.bind(str(address))
+        door.listen()
+        server = threading.Thread(target=answer)
+        server.start()
+        with pytest.raises(ServerGone):
+            Client(f"unix://{address}").volumes()
+        server.join()

@@ -1,8 +1,10 @@
 """The server's life: starting, ending, being killed, and starting again."""
 
 import json
+import os
 import signal
 import socket
+import subprocess
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -245,6 +247,27 @@ def test_it_deletes_what_dead_processes_had_staged(alone: Server) -> None:
         eventually(lambda: not any(path.exists() for path in (staging / HALF, half, pools)))
     finally:
         alone.kill()
+
+
+@pytest.mark.root
+def test_what_was_staged_and_cannot_be_deleted_keeps_no_verb_from_its_work(
+    alone: Server,
+) -> None:
+    """And the log tells where it is."""
+    within = alone.pool / "v" / ".dvol" / "staging" / "half" / "deep" / "within"
+    within.mkdir(parents=True)
+    subprocess.run(["mount", "-t", "tmpfs", "none", within], check=True)
+    doomed = alone.pool / ".dvol" / "doomed"
+    try:
+        alone.start()
+        eventually(lambda: "not cleared" in alone.log.read_text())
+        [name] = os.listdir(doomed)
+        assert f"{doomed}/{name} (within): Device or resource busy" in alone.log.read_text()
+        Client(f"unix://{alone.control}").commit("v", "x", "Ann <ann@example.org>")
+    finally:
+        alone.kill()
+        for path in doomed.rglob("within"):
+            subprocess.run(["umount", path], check=True)
 
 
 def test_it_leaves_alone_what_a_verb_at_work_has_staged(alone: Server) -> None:
