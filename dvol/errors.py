@@ -98,7 +98,7 @@ class NotFound(DvolError):
 
 class PoolNotFound(NotFound):
     """there is no pool at {0}, and no server was found: is the plugin enabled, and does DVOL_HOST
-    name its socket? Without a plugin, 'dvol init VOLUME' makes a pool"""
+    name its socket? Without a plugin, 'dvol --pool {0} init VOLUME' makes a pool"""
 
 
 class VolumeNotFound(NotFound):
