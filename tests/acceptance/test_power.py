@@ -1,6 +1,6 @@
 """The machine is cut off at random moments, booted again, and held against a journal outside it.
 
-`--rounds N` says how often (5). The seed is printed; SEED=N makes the same choices again.
+`--rounds N` says how often (3). The seed is printed; SEED=N makes the same choices again.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def test_nothing_is_lost_by_a_cut_at_any_moment(
     stranger: Stranger, request: pytest.FixtureRequest
 ) -> None:
     seed = int(os.environ.get("SEED") or random.randrange(10**6))
-    cuts = request.config.getoption("--rounds") or 5
+    cuts = request.config.getoption("--rounds") or 3
     print(f"SEED={seed}, {cuts} cuts of {stranger.guest.name}")
     guest, dice = stranger.guest, random.Random(seed)
     verbs = dice.sample(VERBS, len(VERBS))
