@@ -29,6 +29,7 @@ from dvol.model import (
 )
 
 _SILENCE = 5.0  # seconds
+_PIECE = 65536  # bytes
 _CURE = "'docker plugin ls' and what Docker's daemon logs"
 
 
@@ -178,12 +179,10 @@ def posting(
             raise NoServer(url, error.strerror or str(error)) from error
         try:
             connection.sendall(request)
-            if not _speaks(connection) and _hangs(connection, url):
-                tell(f"the server at {url} does not answer; still waiting for it, see {_CURE}")
-            with connection.makefile("rb") as answer:
-                while answer.readline().strip():
-                    pass  # the status, which the last line of the answer says better, and headers
-                yield answer
+            answer = _lines(_heard(connection, url, tell))
+            while next(answer, b"").strip():
+                pass  # the status, which the last line of the answer says better, and headers
+            yield answer
         except (OSError, ValueError, RecursionError) as error:  # or what is no JSON
             raise ServerGone(url) from error
         except KeyboardInterrupt:
@@ -193,6 +192,31 @@ def posting(
 def _request(path: str, question: object) -> bytes:
     body = json.dumps(question).encode()
     return f"POST {path} HTTP/1.0\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
+
+
+def _heard(connection: socket.socket, url: str, tell: Callable[[str], None]) -> Iterator[bytes]:
+    """All that comes, piece by piece; `tell` hears, once, of a server that answers nobody."""
+    hangs = False
+    while True:
+        while not hangs and not _speaks(connection):
+            if hangs := _hangs(connection, url):
+                tell(f"the server at {url} does not answer; still waiting for it, see {_CURE}")
+        if not (piece := connection.recv(_PIECE)):
+            return
+        yield piece
+
+
+def _lines(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """An answer may be one line of megabytes, so nothing is looked at twice."""
+    rest = bytearray()
+    for piece in pieces:
+        *ends, begun = piece.split(b"\n")
+        for end in ends:
+            yield bytes(rest + end)
+            rest.clear()
+        rest += begun
+    if rest:
+        yield bytes(rest)
 
 
 def _hangs(connection: socket.socket, url: str) -> bool:

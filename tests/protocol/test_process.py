@@ -301,6 +301,24 @@ def test_who_asks_a_server_that_hangs_is_told_so_and_answered_in_the_end(started
     assert f"{started.control} does not answer" in told[0]
 
 
+@pytest.mark.slow
+def test_who_waits_already_is_told_as_well_of_a_server_that_hangs(started: Server) -> None:
+    told: list[str] = []
+    client = Client(f"unix://{started.control}", told.append)
+    assert started.process is not None
+    try:
+        with ThreadPoolExecutor() as threads, locked(lock(started.pool, "v")):
+            threads.submit(client.commit, "v", "x", ANN)
+            eventually(lambda: told != [])
+            assert "waiting" in told[0]
+            started.process.send_signal(signal.SIGSTOP)
+            eventually(lambda: len(told) == 2)
+            started.process.send_signal(signal.SIGCONT)
+    finally:
+        started.process.send_signal(signal.SIGCONT)
+    assert f"{started.control} does not answer" in told[1]
+
+
 def test_it_empties_what_was_doomed(alone: Server) -> None:
     doomed = alone.pool / ".dvol" / "doomed" / "entry"
     doomed.mkdir(parents=True)
