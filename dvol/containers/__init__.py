@@ -47,7 +47,8 @@ class Containers(Protocol):
         """The volumes that a project of Compose has made, or its containers have."""
 
     def local(self, volume: str) -> bool:
-        """Whether Docker keeps a volume of that name itself, by its driver `local`."""
+        """Whether Docker keeps a volume of that name itself, by its driver `local`, where we are
+        the other driver that it has."""
 
     def require_startable(self, ended: Collection[Ended]) -> None:
         """Raise CannotEnd where Docker would not start one again: a plugin that it has a volume of

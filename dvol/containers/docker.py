@@ -92,6 +92,8 @@ class Docker:
         return sorted({mount.volume for mount in mounts} - {""} | made)
 
     def local(self, volume: str) -> bool:
+        if not self._plugin:  # the names in a pool of one's own are one's own
+            return False
         with self._asking(volume):
             listed = self._api().volumes(filters={"driver": "local"})["Volumes"] or []
         return any(one["Name"] == volume for one in listed)

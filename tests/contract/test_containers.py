@@ -360,12 +360,16 @@ def test_two_verbs_that_share_a_container_take_turns(open_pool: Open, docker: En
 def test_a_name_that_docker_has_given_to_a_volume_of_its_own_is_refused(
     docker: Engine, open_pool: Open
 ) -> None:
-    """Containers would get that one, and commits would hold nothing of it."""
+    """Containers would get that one, and commits would hold nothing of it. In a pool without a
+    server names are one's own."""
     docker.local = ["shop_db"]
+    own = open_pool()
+    served = Pool(own.root, Docker(f"unix://{docker.server_address}", plugin=True))
     with pytest.raises(TakenByDocker, match="shop_db"):
-        open_pool().init("shop_db")
-    assert "shop_db" not in [one.name for one in open_pool().volumes()]
-    open_pool().init("shop_cache")
+        served.init("shop_db")
+    assert "shop_db" not in [one.name for one in served.volumes()]
+    served.init("shop_cache")
+    own.init("shop_db")
 
 
 def test_whose_plugin_is_disabled_is_not_ended(docker: Engine, open_pool: Open) -> None:
