@@ -117,6 +117,12 @@ class Volume:
         del self.branches[name]
         self.trash += 1
 
+    def is_left_by(self, id: str) -> bool:
+        """Whether a reset to it changes anything. Where nothing differs from a tree that an undo
+        has brought back, the copy finds that out; on btrfs the same state is set aside again."""
+        after = self.after("reset", [id], None)
+        return (after.branch.tree, after.branch.line) != (self.branch.tree, self.branch.line)
+
     def torn(self, files: Changed, seen: dict[str, Any]) -> Volume:
         """What it is after a write that was cut off: of each file the old blocks or the new ones,
         in place one by one, whichever fits what was seen."""
@@ -169,8 +175,8 @@ def chosen(
     possible: dict[str, tuple[int, list[Any]]] = {"commit": (20, []), "undo": (8, [])}
     possible["write"] = (30, [volume.current, _changes(volume.branch.tree, dice, count)])
     possible |= {"gc": (2, []), "rm": (2 + len(ids) // 8, [])}
-    if ids:
-        possible["reset"] = (16, [dice.choice(ids)])
+    if away := [id for id in ids if volume.is_left_by(id)]:
+        possible["reset"] = (16, [dice.choice(away)])
     if volume.branch.line and len(volume.branches) < 4:
         possible["branch"] = (5, [f"b{count}"])
     if others:
