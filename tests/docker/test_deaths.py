@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -115,15 +117,33 @@ def test_one_that_was_still_stopping_when_the_server_died_runs_again(
 def test_a_daemon_killed_in_the_midst_leaves_dvol_clean(
     installed: Installed, volume: str, verb: str
 ) -> None:
-    installed.start(volume, "app", "--restart", "always", command=WRITING)
+    always = partial(installed.start, volume, "app", "--restart", "always", command=WRITING)
+    always()
     installed.dvol("commit", "-m", "first", volume)
     before = installed.dvol("log", volume).stdout.count("commit ")
+    mark = len(installed.engine.logs())
     begun = begin(installed, VERBS[verb])
     time.sleep(0.15)
     installed.engine.kill()
     installed.engine.start()
     begun.wait()
+    if is_stuck(installed, "app", mark):
+        installed.engine.docker("rm", "-f", "app")
+        always()
     all_is_well(installed, before)
+
+
+def is_stuck(installed: Installed, name: str, mark: int) -> bool:
+    """Whether Docker cannot start it, whoever asks: 20.10, killed while it ends a container, now
+    and then (one in fifty on a busy machine) finds a task of it in containerd until it is removed.
+    """
+    refused = re.compile(r"task [0-9a-f]{64}: already exists")
+
+    def told() -> bool:
+        return bool(refused.search(installed.engine.logs()[mark:]))
+
+    wait_for(lambda: runs_freely(installed, name) or told(), f"{name} runs, or Docker says why not")
+    return told()
 
 
 @pytest.mark.slow
