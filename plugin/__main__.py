@@ -40,6 +40,7 @@ from plugin.wire import log
 _DOCKER_GIVES_UP = 60.0  # seconds, at the latest; it dials for 12.5 s
 _SOON, _NOW_AND_THEN, _LONG = 0.3, 3.0, 15.0  # seconds between two looks for stopped containers
 _AGAIN = Path("/run/dvol-started-again")  # in the plugin's own root, which outlives the process
+_LATE = (1.0, 4.0)  # seconds between two looks at what Docker has mounted
 _LAST_WORDS = 1.5  # seconds for verbs under way; Docker kills 10 s after SIGTERM
 
 
@@ -86,15 +87,30 @@ def _attached(options: dict[str, Any]) -> Path:
 
 def _require_seen(data: Path, mount: Path) -> None:
     """Docker mounts anew for a process that has ended. Where once was in vain, so is more."""
-    if not propagated.hidden(data, mount):
-        _AGAIN.unlink(missing_ok=True)
-    elif _AGAIN.exists():
-        _AGAIN.unlink()
+    hidden, again = propagated.hidden(data, mount), _AGAIN.exists()
+    _AGAIN.unlink(missing_ok=True)
+    if hidden and again:
         log.error("Docker does not see the volumes; disable the plugin and enable it")
-    else:
-        _AGAIN.touch()
-        log.warning("Docker has unmounted the volumes; ending, so that it mounts them anew")
+    elif hidden:
+        _note_unmounted()
         raise SystemExit(1)
+    elif not again:
+        _start(lambda: _look_again(data, mount), "look again")
+
+
+def _look_again(data: Path, mount: Path) -> None:
+    """It may have been late in unmounting."""
+    for pause in _LATE:
+        time.sleep(pause)
+        if propagated.hidden(data, mount):
+            _note_unmounted()
+            os.kill(os.getpid(), signal.SIGTERM)
+            return
+
+
+def _note_unmounted() -> None:
+    _AGAIN.touch()
+    log.warning("Docker has unmounted the volumes; ending, so that it mounts them anew")
 
 
 def _recover(pool: Pool) -> None:

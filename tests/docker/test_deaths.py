@@ -156,6 +156,23 @@ def test_a_daemon_that_unmounts_what_it_has_just_mounted_starts_the_plugin_again
     enabling = subprocess.Popen(["docker", "plugin", "enable", installed.driver], env=installed.env)
     unmount_soon(place)
     assert enabling.wait() == 0
+    assert_all_seen(installed, volume)
+
+
+@pytest.mark.slow
+def test_a_daemon_that_is_late_in_unmounting_starts_the_plugin_again(
+    installed: Installed, volume: str
+) -> None:
+    installed.engine.docker("plugin", "disable", "-f", installed.driver)
+    installed.engine.docker("plugin", "enable", installed.driver)
+    mark = len(installed.engine.logs())
+    leftovers.unmount(propagated_mount(installed))
+    wait_for(lambda: "INFO ended" in installed.engine.logs()[mark:], "it has ended itself")
+    wait_for(lambda: answers(installed), "another one answers")
+    assert_all_seen(installed, volume)
+
+
+def assert_all_seen(installed: Installed, volume: str) -> None:
     assert installed.container(volume, "echo here > /data/file; cat /data/file") == "here\n"
     assert "Docker has unmounted the volumes" in installed.engine.logs()
 
