@@ -21,7 +21,6 @@ from dvol.journal import Journal
 from dvol.layout import VolumeLayout
 from dvol.locks import held, holder, in_a_slot, shared
 from dvol.pool_files import PoolFiles
-from dvol.trash import new_name
 from dvol.volume_files import VolumeFiles
 
 MOUNT_PATIENCE = 18.0  # seconds; Docker's own limit may be 30, and it retries with empty bodies
@@ -118,18 +117,12 @@ class Door:
     def _clear(self, volume: str) -> None:
         if self._files.volume(self._files.layout.volume(volume)).journal.staged():
             with self._files.looking(volume, "recovery", patience=0.0) as files:
-                files.recover(self._doom)
+                files.recover(self._files.doom)
 
     def _clear_pool(self) -> None:
         if self._files.journal.staged():
             with self._files.looking_at_pool("recovery", patience=0.0):
-                self._files.journal.recover(self._doom)
-
-    def _doom(self, path: Path) -> None:
-        if os.path.lexists(path):
-            doomed = self._files.layout.doomed
-            doomed.mkdir(exist_ok=True)
-            self._files.backend.move(path, doomed / new_name())
+                self._files.journal.recover(self._files.doom)
 
     def sweep(self) -> None:
         """Delete what is doomed. Slow, so never within a call that Docker waits for."""

@@ -17,7 +17,6 @@ from dvol.errors import Busy, Corrupt, VolumeNotFound
 from dvol.layout import VolumeLayout
 from dvol.model import Freed
 from dvol.pool_files import PoolFiles
-from dvol.trash import new_name
 from dvol.weighing import Scales
 
 KEPT_FOR = timedelta(days=7)
@@ -87,10 +86,8 @@ class Collector:
         return may_go(going, (entry for entry in all_of(self.files) if entry not in going))
 
     def _doom(self, going: Iterable[Entry]) -> None:
-        doomed = self.files.layout.doomed
-        doomed.mkdir(parents=True, exist_ok=True)
         for entry in going:
-            self.files.backend.move(entry.path, doomed / new_name())
+            self.files.doom(entry.path)
 
 
 def _weighed(entry: Entry, scales: Scales) -> Freed:

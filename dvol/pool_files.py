@@ -34,7 +34,7 @@ from dvol.layout import DEFAULT_BRANCH, OWN, PoolLayout, VolumeLayout
 from dvol.locks import held, holder
 from dvol.sizes import readable
 from dvol.steps import putting
-from dvol.trash import describe, new_entry
+from dvol.trash import describe, new_entry, new_name
 from dvol.volume_files import VolumeFiles
 from dvol.weighing import freeable
 
@@ -268,6 +268,12 @@ class PoolFiles:
     def point_at(self, volume: str) -> None:
         """Make a volume the active one: one rename."""
         replace_json(self.layout.active, {"current_volume": volume}, self.layout.staging)
+
+    def doom(self, path: Path) -> None:
+        """Move what lies at a path, if anything does, to where the sweep deletes it."""
+        if os.path.lexists(path):
+            self.layout.doomed.mkdir(parents=True, exist_ok=True)
+            self.backend.move(path, self.layout.doomed / new_name())
 
     def sweep(self) -> None:
         """Delete what is doomed; what can't be deleted keeps nothing else from it.
