@@ -122,7 +122,9 @@ class Pool:
 
     def init(self, volume: str) -> Volume:
         names.check_volume(volume)
-        with suppress(DockerUnusable):  # nothing is asked of containers here
+        with suppress(
+            DockerUnusable
+        ):  # nobody is ended here, so a Docker that is away is no reason
             if self.containers.local(volume):
                 raise TakenByDocker(volume)
         with self._files.changing_pool("init"):

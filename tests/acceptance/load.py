@@ -21,7 +21,7 @@ from tests.acceptance.modelled import Volume, chosen
 
 Spawn = Callable[[str], "subprocess.Popen[str]"]  # starts the agent of a volume
 ANSWER = 120.0  # seconds that a verb may take, under emulation
-SOON = 20.0
+SOON = 20.0  # seconds that a verb is waited for, which may never be drawn
 Asked = tuple[str, list[Any]]
 
 
@@ -34,8 +34,8 @@ class Hand:
         self.pending: Asked | None = None
         self.stale = False  # a gc was under way at some time of this verb
         self.failure = ""
-        self._crew = crew
         self.answered = 0  # verbs, since the last start
+        self._crew = crew
         self._count = 0
         self._agent: subprocess.Popen[str] | None = None
         self._thread: threading.Thread | None = None

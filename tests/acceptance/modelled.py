@@ -11,7 +11,7 @@ from typing import Any
 from tests.acceptance.agent import Blocks, content, digest
 
 KEPT = 10  # discarded states of a branch
-VERBS = (*("write", "commit", "reset", "undo", "branch", "checkout", "delete_branch", "rm", "gc"),)
+VERBS = ("write", "commit", "reset", "undo", "branch", "checkout", "delete_branch", "rm", "gc")
 FILES = tuple(f"file{n}" for n in range(12))
 STAMP = "stamp"
 Tree = dict[str, Blocks]

@@ -141,18 +141,8 @@ def _named(place: Path) -> list[str]:
 
 def _spawn(place: Path, argv: Sequence[str]) -> subprocess.Popen[bytes]:
     # a machine does not outlive whoever started it, not even a kill -9
-    enter = [
-        "setpriv",
-        "--pdeathsig",
-        "KILL",
-        "unshare",
-        "--mount",
-        "--propagation",
-        "private",
-        "sh",
-        "-c",
-        ENTER,
-    ]
+    words = "setpriv --pdeathsig KILL unshare --mount --propagation private sh -c"
+    enter = [*words.split(), ENTER]
     with (place / "qemu.log").open("ab") as log:
         return subprocess.Popen(
             [*enter, str(ROOT), str(place), "qemu-system-x86_64", *argv],

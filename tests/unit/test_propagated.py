@@ -17,49 +17,31 @@ def mounts(*lines: tuple[str, str, str]) -> list[Mount]:
     return [Mount(device, Path(root), Path(point)) for device, root, point in lines]
 
 
+def mounted(device: str, root: str) -> tuple[str, str, str]:
+    """What Docker mounts in the plugin, of its own directory at `root` of a device."""
+    return device, f"{root}/{ID}/propagated-mount", str(PROPAGATED)
+
+
+LIBRARY = (DISK, "/var/lib", str(SHOWN))
+ON_ONE_DISK = (mounted(DISK, "/var/lib/docker"), LIBRARY)
+OWN_ROOT = (*ON_ONE_DISK[0][:2], f"/host/data/docker/{ID}/rootfs/var/lib/dvol")
+FOUND = f"docker/{ID}/propagated-mount"
+
+
 @pytest.mark.parametrize(
     ("seen", "found"),
     [
         pytest.param(
-            [
-                (DISK, f"/var/lib/docker/{ID}/propagated-mount", "/var/lib/dvol"),
-                (DISK, "/var/lib", "/host/data"),
-                (DISK, "/var/lib/dvol", "/var/lib/dvol"),
-            ],
-            [f"docker/{ID}/propagated-mount"],
-            id="all on one disk",
+            [*ON_ONE_DISK, (DISK, "/var/lib/dvol", "/var/lib/dvol")], [FOUND], id="all on one disk"
         ),
         pytest.param(
-            [
-                (OTHER, f"/{ID}/propagated-mount", "/var/lib/dvol"),
-                (DISK, "/var/lib", "/host/data"),
-                (OTHER, "/", "/host/data/docker"),
-            ],
-            [f"docker/{ID}/propagated-mount"],
+            [mounted(OTHER, ""), LIBRARY, (OTHER, "/", "/host/data/docker")],
+            [FOUND],
             id="a disk for Docker",
         ),
-        pytest.param(
-            [
-                (DISK, f"/var/lib/docker/{ID}/propagated-mount", "/var/lib/dvol"),
-                (DISK, "/var/lib", "/host/data"),
-                (
-                    DISK,
-                    f"/var/lib/docker/{ID}/propagated-mount",
-                    f"/host/data/docker/{ID}/rootfs/var/lib/dvol",
-                ),
-            ],
-            [f"docker/{ID}/propagated-mount"],
-            id="and the plugin's own root",
-        ),
-        pytest.param(
-            [
-                (DISK, f"/srv/docker/{ID}/propagated-mount", "/var/lib/dvol"),
-                (DISK, "/var/lib", "/host/data"),
-            ],
-            [],
-            id="Docker is elsewhere",
-        ),
-        pytest.param([(DISK, "/var/lib", "/host/data")], [], id="no mount of Docker's"),
+        pytest.param([*ON_ONE_DISK, OWN_ROOT], [FOUND], id="and the plugin's own root"),
+        pytest.param([mounted(DISK, "/srv/docker"), LIBRARY], [], id="Docker is elsewhere"),
+        pytest.param([LIBRARY], [], id="no mount of Docker's"),
     ],
 )
 def test_the_hosts_side_is_found_by_what_is_mounted(
