@@ -122,9 +122,7 @@ class Pool:
 
     def init(self, volume: str) -> Volume:
         names.check_volume(volume)
-        with suppress(
-            DockerUnusable
-        ):  # nobody is ended here, so a Docker that is away is no reason
+        with suppress(DockerUnusable):  # nobody is ended, so one that is away hinders nobody
             if self.containers.local(volume):
                 raise TakenByDocker(volume)
         with self._files.changing_pool("init"):
