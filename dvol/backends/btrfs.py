@@ -21,7 +21,7 @@ from itertools import count, islice
 from pathlib import Path
 from typing import Any
 
-from dvol.atomic import durably
+from dvol.atomic import durably, sync_filesystem
 from dvol.backends import Backend, Memory, Past, Replacement, mounts, subvolumes
 from dvol.backends.deletion import delete_tree
 from dvol.errors import DiskFailed, NestedSubvolumes, disk_failed
@@ -81,6 +81,8 @@ class Btrfs:
 
     def replace(self, frozen: Path, tree: Path, entry: Path, past: Past) -> Replacement:
         mounts.refuse(tree)
+        if not past.full and _unchanged(frozen, tree):
+            return Replacement([], None)
         staged = entry / "tree"
         self.restore(frozen, staged)
         identities = self.identity(staged), self.identity(tree)
@@ -168,6 +170,17 @@ def _refuse_placeholder(fd: int, path: Path) -> None:
     status = os.fstat(fd)
     if status.st_ino == subvolumes.PLACEHOLDER and os.major(status.st_dev) == 0:
         raise DiskFailed(str(path), "its subvolume is not in this snapshot of the disk")
+
+
+def _unchanged(frozen: Path, tree: Path) -> bool:
+    """Whether nothing happened to the tree since it was made of the frozen one, or that of it."""
+    with _tree(frozen) as one, _tree(tree) as other:
+        if not (subvolumes.is_subvolume(one) and subvolumes.is_subvolume(other)):
+            return False
+        if not subvolumes.same(one, other):
+            return False
+        sync_filesystem(other)  # only where it looks like that: else it would be waited for in vain
+        return subvolumes.same(one, other)
 
 
 def _snapshot_whole(source: int, tree: Path, into: Path) -> None:

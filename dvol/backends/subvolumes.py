@@ -43,6 +43,15 @@ _SET_FLAGS = _request(1, 26, 8)
 _GET_INFO = _request(2, 60, 504)
 
 
+class Info(NamedTuple):
+    """What the kernel knows of a subvolume."""
+
+    id: int
+    uuid: bytes
+    source: bytes  # the uuid of what it is a snapshot of
+    changed: int  # the transaction of its last change
+
+
 class Child(NamedTuple):
     """A subvolume directly in another one: where it is linked, and as what."""
 
@@ -92,8 +101,21 @@ def is_subvolume(fd: int) -> bool:
 
 def tree_id(fd: int) -> int:
     """The number of the subvolume that the open file is in: no other has it while it lives."""
-    answer: tuple[int] = struct.unpack_from("=Q", fcntl.ioctl(fd, _GET_INFO, bytes(504)))
-    return answer[0]
+    return _info(fd).id
+
+
+def same(one: int, other: int) -> bool:
+    """Whether one of two open subvolumes is a snapshot of the other, and nothing was written to
+    either since; False says nothing.
+
+    A snapshot has the last change of its source, and is made when no more changes join their
+    transaction (create_pending_snapshot in fs/btrfs/transaction.c): what comes later to either
+    has a later number. What is in memory only may have none yet: sync first.
+    """
+    this, that = _info(one), _info(other)
+    related = this.uuid == that.source or that.uuid == this.source
+    nameless = bytes(16) in (this.uuid, that.uuid)  # made by a kernel before 3.7
+    return related and not nameless and this.changed == that.changed
 
 
 def create(path: Path) -> None:
@@ -211,6 +233,10 @@ def _search(fd: int, tree: int, object: int, kind: int) -> Iterator[tuple[int, b
             yield offset, bytes(buffer[at + 32 : at + 32 + length])
             at += 32 + length
         offset += 1
+
+
+def _info(fd: int) -> Info:
+    return Info(*struct.unpack_from("=Q288x16s16s16xQ", fcntl.ioctl(fd, _GET_INFO, bytes(504))))
 
 
 def _flags(fd: int) -> int:

@@ -1,6 +1,7 @@
 """Subvolumes as trees: what the one suite for all backends cannot ask."""
 
 import errno
+import mmap
 import os
 import resource
 import subprocess
@@ -303,6 +304,105 @@ def test_a_tree_may_hold_subvolumes_when_it_is_replaced(
     take(backend.replace(frozen, tree, place / "entry", UNKNOWN))
     assert os.listdir(tree) == ["file"]
     assert (place / "entry" / "tree" / "inner" / "file").read_text() == "kept"
+
+
+@pytest.mark.parametrize("of_the_tree", [False, True])
+def test_a_replacement_by_what_is_there_already_is_empty(
+    backend: Btrfs, tree: Path, frozen: Path, place: Path, of_the_tree: bool
+) -> None:
+    live = tree if of_the_tree else tree.with_name("restored")
+    if not of_the_tree:
+        backend.restore(frozen, live)
+    (place / "entry").mkdir()
+    assert backend.replace(frozen, live, place / "entry", UNKNOWN).steps == []
+    assert os.listdir(place / "entry") == []
+    assert backend.replace(frozen, live, place / "entry", UNKNOWN._replace(full=True)).steps
+
+
+def overwrite(path: Path) -> None:
+    with path.open("r+b") as file:
+        file.write(b"C")
+
+
+def store(path: Path) -> None:
+    with path.open("r+b") as file, mmap.mmap(file.fileno(), 0) as memory:
+        memory[0:1] = b"C"
+
+
+def punch(path: Path) -> None:
+    subprocess.run(["fallocate", "--punch-hole", "-l", "4", path], check=True)
+
+
+CHANGES: dict[str, Callable[[Path], None]] = {
+    "write": overwrite,
+    "store through mmap": store,
+    "punch": punch,
+    "chmod": lambda path: path.chmod(0o600),
+    "times": lambda path: os.utime(path, (1, 1)),
+    "attribute": lambda path: os.setxattr(path, "user.one", b"1"),
+    "link": lambda path: os.link(path, path.with_name("linked")),
+    "rename": lambda path: path.rename(path.with_name("renamed")),
+    "unlink": lambda path: path.unlink(),
+    "mkdir": lambda path: path.with_name("new").mkdir(),
+    "root": lambda path: path.parent.chmod(0o700),
+}
+
+
+@pytest.mark.parametrize("of_the_tree", [False, True])
+@pytest.mark.parametrize("change", CHANGES)
+def test_any_change_makes_a_replacement(
+    backend: Btrfs, tree: Path, frozen: Path, place: Path, change: str, of_the_tree: bool
+) -> None:
+    live = tree if of_the_tree else tree.with_name("restored")
+    if not of_the_tree:
+        backend.restore(frozen, live)
+    (place / "entry").mkdir()
+    before = described(frozen)
+    CHANGES[change](live / "file")
+    take(backend.replace(frozen, live, place / "entry", UNKNOWN))
+    assert described(live) == before
+
+
+def test_trees_that_changed_together_are_not_the_same(
+    backend: Btrfs, tree: Path, frozen: Path, place: Path
+) -> None:
+    """Their last change is of one transaction."""
+    one, other, entry = (place / name for name in ("one", "other", "entry"))
+    for live in (one, other):
+        backend.restore(frozen, live)
+    for mode, live in enumerate((one, other)):
+        (live / "file").chmod(mode)
+    backend.freeze(one, place / "committed", UNKNOWN)
+    entry.mkdir()
+    take(backend.replace(place / "committed", other, entry, UNKNOWN))
+    assert described(other) == described(one)
+
+
+def test_what_is_written_while_a_commit_is_made_is_not_overlooked(
+    backend: Btrfs, tree: Path, place: Path
+) -> None:
+    """It may be in memory only, and the time of its change be the snapshot's."""
+    for number in range(50):
+        ended = threading.Event()
+        writer = threading.Thread(target=write_over, args=(tree / "file", ended))
+        writer.start()
+        frozen, entry = place / f"frozen{number}", place / f"entry{number}"
+        try:
+            backend.freeze(tree, frozen, UNKNOWN)
+        finally:
+            ended.set()
+            writer.join()
+        entry.mkdir()
+        if not backend.replace(frozen, tree, entry, UNKNOWN).steps:
+            assert described(frozen) == described(tree)
+
+
+def write_over(path: Path, ended: threading.Event) -> None:
+    number = 0
+    with path.open("wb", buffering=0) as file:
+        while not ended.is_set():
+            number += 1
+            os.pwrite(file.fileno(), b"%07d" % number * 3000, 0)
 
 
 # -- identity and moves ------------------------------------------------------------------------

@@ -226,6 +226,28 @@ def test_undo_twice_is_redo(engine: Engine, keeper: Keeper, tree: Path) -> None:
     assert len(set_aside(keeper)) == 1
 
 
+def test_a_reset_that_changes_nothing_leaves_what_undo_would_bring_back(
+    engine: Engine, tree: Path
+) -> None:
+    """Else a reset by mistake, once more, would take the way back."""
+    state(tree, "1")
+    commit(engine)
+    state(tree, "2")
+    engine.reset("v")
+    engine.reset("v")
+    engine.undo("v")
+    assert content(tree) == "2"
+
+
+def test_a_reset_right_after_a_commit_sets_nothing_aside(
+    engine: Engine, keeper: Keeper, tree: Path
+) -> None:
+    state(tree, "1")
+    commit(engine)
+    engine.reset("v")
+    assert set_aside(keeper) == []
+
+
 def test_undo_sets_aside_what_changed_since(engine: Engine, tree: Path) -> None:
     state(tree, "1")
     commit(engine, "1")
