@@ -28,6 +28,7 @@ from dvol.errors import DiskFailed, NestedSubvolumes, disk_failed
 
 _NAMED = 3  # nested subvolumes in a message
 _WHOLE_TREE = {"tree": "tree"}  # changes of a replacement: all of the discarded tree
+_NOTHING: list[Any] = []  # the tree was that already
 
 
 class Btrfs:
@@ -82,7 +83,7 @@ class Btrfs:
     def replace(self, frozen: Path, tree: Path, entry: Path, past: Past) -> Replacement:
         mounts.refuse(tree)
         if not past.full and _unchanged(frozen, tree):
-            return Replacement([], None)
+            return Replacement([], _NOTHING)
         staged = entry / "tree"
         self.restore(frozen, staged)
         identities = self.identity(staged), self.identity(tree)
@@ -90,11 +91,11 @@ class Btrfs:
         return Replacement([["exchange", str(staged), str(tree), *identities]], _WHOLE_TREE)
 
     def rebuild(self, entry: Path, changes: Any, frozen: Path, into: Path) -> None:
-        if changes != _WHOLE_TREE:
+        if changes not in (_WHOLE_TREE, _NOTHING):
             with durably(into.parent):
                 self._copy.rebuild(entry, changes, frozen, into)
             return
-        tree = entry / "tree"
+        tree = frozen if changes == _NOTHING else entry / "tree"
         with _tree(tree) as source:
             if subvolumes.is_subvolume(source):
                 _snapshot_whole(source, tree, into)

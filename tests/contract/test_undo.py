@@ -248,6 +248,23 @@ def test_a_reset_right_after_a_commit_sets_nothing_aside(
     assert set_aside(keeper) == []
 
 
+def test_undo_of_a_reset_that_changed_the_list_only(
+    engine: Engine, keeper: Keeper, tree: Path
+) -> None:
+    state(tree, "1")
+    for message in ("1", "again 1"):
+        commit(engine, message)
+    engine.reset("v", "HEAD~1")
+    assert (messages(engine), content(tree)) == (["1"], "1")
+    engine.undo("v")
+    assert (messages(engine), content(tree)) == (["again 1", "1"], "1")
+    engine.undo("v")
+    assert (messages(engine), content(tree)) == (["1"], "1")
+    state(tree, "2")
+    assert content(keeper.frozen("v", engine.log("v")[0].id)) == "1"
+    assert engine.fsck() == []
+
+
 def test_undo_sets_aside_what_changed_since(engine: Engine, tree: Path) -> None:
     state(tree, "1")
     commit(engine, "1")
