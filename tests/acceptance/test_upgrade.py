@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -41,19 +40,14 @@ def older(tmp_path_factory: pytest.TempPathFactory, published: Published) -> str
 
 
 @pytest.fixture
-def bare(machine: Stranger) -> Iterator[Stranger]:
+def bare(machine: Stranger) -> Stranger:
     """Docker, and no trace of dvol."""
-    wipe(machine)
-    yield machine
-    wipe(machine)
-
-
-def wipe(machine: Stranger) -> None:
     if machine.installed():
-        machine.sh("docker plugin enable dvol", check=False)
         machine.clear()
+        machine.sh("dvol gc --now")  # what is on btrfs no `find` could delete
         machine.sh("docker plugin disable -f dvol; docker plugin rm -f dvol")
     machine.sh("find /var/lib/dvol /srv -mindepth 1 -delete; docker system prune -f", "root")
+    return machine
 
 
 def furnish(stranger: Stranger) -> None:
@@ -72,6 +66,75 @@ def require_all(stranger: Stranger) -> None:
     stranger.sh("docker start app; dvol reset --hard HEAD")
     assert stranger.sh("docker exec app cat /data/file") == "committed\n"
     assert stranger.sh("dvol fsck") == ""
+
+
+def test_disabled_removed_and_installed_again(stranger: Stranger) -> None:
+    furnish(stranger)
+    stranger.sh("docker stop app; docker plugin disable -f dvol")
+    refused = stranger.result("docker plugin rm dvol", check=False)
+    assert "is in use" in refused.stderr  # by volumes, in Docker's eyes
+    stranger.sh("docker plugin rm -f dvol")
+    stranger.install()
+    require_all(stranger)
+
+
+def test_removed_by_force_under_a_running_container_and_installed_again(
+    stranger: Stranger,
+) -> None:
+    furnish(stranger)
+    stranger.sh("docker plugin rm -f dvol")
+    assert stranger.sh("docker exec app cat /data/file") == "uncommitted\n"
+    stranger.install()
+    stranger.sh("docker stop app")
+    require_all(stranger)
+
+
+def test_uninstalling_leaves_the_data_and_nothing_else(stranger: Stranger) -> None:
+    """No mount, no socket, and no volume that Docker's next start would wait for."""
+    furnish(stranger)
+    uninstall = clone(stranger)
+    refused = stranger.result(uninstall, "root", check=False)
+    assert refused.rc != 0
+    assert "containers refer to volumes of the plugin" in refused.stderr
+    assert "app" in refused.stderr
+    assert stranger.sh("docker plugin inspect -f '{{.Enabled}}' dvol") == "true\n"
+    assert stranger.sh("docker exec app cat /data/file") == "uncommitted\n"
+    stranger.sh("docker rm -f app")
+    stranger.sh(uninstall, "root")
+    assert stranger.sh("docker volume ls -q; docker plugin ls -q") == ""
+    assert stranger.sh("grep -c dvol /proc/self/mountinfo", "root") == "1\n"  # the disk itself
+    assert stranger.sh("find /run -path '*dvol*' -type s", "root") == ""
+    stranger.guest.reboot()
+    log = stranger.sh("journalctl -b -u docker --no-pager", "root")
+    assert not [words for words in WAITS if words in log]
+    stranger.install()
+    stranger.sh(f'docker run -d --name app {MOUNTING} busybox sh -c "{STAYING}"; docker stop app')
+    require_all(stranger)
+
+
+def clone(stranger: Stranger) -> str:
+    """What runs `make uninstall` in a clone, with the Python that dvol's command has."""
+    venv = Path(stranger.python()).parent.parent
+    stranger.sh(f"mkdir /opt/clone; ln -s {venv} /opt/clone/.venv", "root")
+    for part in ("Makefile", "pyproject.toml", "dvol", "plugin"):
+        stranger.guest.copy_in(SOURCE / part, "/opt/clone/")
+    stranger.sh("touch /opt/clone/.venv/.ready", "root")
+    return "make -C /opt/clone uninstall PREFIX=/tmp"
+
+
+def test_a_pool_of_the_original_opens_as_it_is(bare: Stranger) -> None:
+    bare.sh(ORIGINAL, "root")
+    bare.install()
+    assert "* foo" in bare.sh("dvol list")
+    assert [line for line in bare.sh("dvol log").splitlines() if "commit" in line] == [
+        f"commit {TWO}",
+        f"commit {ONE}",
+    ]
+    run = "docker run --rm --network none --volume-driver dvol -v foo:/data busybox cat /data/file"
+    assert bare.sh(run) == "live\n"
+    bare.sh("dvol commit -m three; dvol reset --hard HEAD~2")
+    assert bare.sh(run) == "1\n"
+    assert bare.sh("dvol fsck") == ""
 
 
 def test_an_older_build_becomes_a_newer_one(
@@ -96,73 +159,3 @@ def test_an_older_build_becomes_a_newer_one(
     assert "data.source" in bare.sh("journalctl -b -u docker --no-pager", "root")
     bare.sh("docker plugin set dvol data.source=/srv/big; docker plugin enable dvol")
     require_all(bare)
-
-
-def test_disabled_removed_and_installed_again(bare: Stranger) -> None:
-    bare.install()
-    furnish(bare)
-    bare.sh("docker stop app; docker plugin disable -f dvol")
-    refused = bare.result("docker plugin rm dvol", check=False)
-    assert "is in use" in refused.stderr  # by volumes, in Docker's eyes
-    bare.sh("docker plugin rm -f dvol")
-    bare.install()
-    require_all(bare)
-
-
-def test_removed_by_force_under_a_running_container_and_installed_again(bare: Stranger) -> None:
-    bare.install()
-    furnish(bare)
-    bare.sh("docker plugin rm -f dvol")
-    assert bare.sh("docker exec app cat /data/file") == "uncommitted\n"
-    bare.install()
-    bare.sh("docker stop app")
-    require_all(bare)
-
-
-def test_a_pool_of_the_original_opens_as_it_is(bare: Stranger) -> None:
-    bare.sh(ORIGINAL, "root")
-    bare.install()
-    assert "* foo" in bare.sh("dvol list")
-    assert [line for line in bare.sh("dvol log").splitlines() if "commit" in line] == [
-        f"commit {TWO}",
-        f"commit {ONE}",
-    ]
-    run = "docker run --rm --network none --volume-driver dvol -v foo:/data busybox cat /data/file"
-    assert bare.sh(run) == "live\n"
-    bare.sh("dvol commit -m three; dvol reset --hard HEAD~2")
-    assert bare.sh(run) == "1\n"
-    assert bare.sh("dvol fsck") == ""
-
-
-def test_uninstalling_leaves_the_data_and_nothing_else(bare: Stranger) -> None:
-    """No mount, no socket, and no volume that Docker's next start would wait for."""
-    bare.install()
-    furnish(bare)
-    uninstall = clone(bare)
-    refused = bare.result(uninstall, "root", check=False)
-    assert refused.rc != 0
-    assert "containers refer to volumes of the plugin" in refused.stderr
-    assert "app" in refused.stderr
-    assert bare.sh("docker plugin inspect -f '{{.Enabled}}' dvol") == "true\n"
-    assert bare.sh("docker exec app cat /data/file") == "uncommitted\n"
-    bare.sh("docker rm -f app")
-    bare.sh(uninstall, "root")
-    assert bare.sh("docker volume ls -q; docker plugin ls -q") == ""
-    assert bare.sh("grep -c dvol /proc/self/mountinfo", "root") == "1\n"  # the disk itself
-    assert bare.sh("find /run -path '*dvol*' -type s", "root") == ""
-    bare.guest.reboot()
-    log = bare.sh("journalctl -b -u docker --no-pager", "root")
-    assert not [words for words in WAITS if words in log]
-    bare.install()
-    bare.sh(f'docker run -d --name app {MOUNTING} busybox sh -c "{STAYING}"; docker stop app')
-    require_all(bare)
-
-
-def clone(stranger: Stranger) -> str:
-    """What runs `make uninstall` in a clone, with the Python that dvol's command has."""
-    venv = Path(stranger.python()).parent.parent
-    stranger.sh(f"mkdir /opt/clone; ln -s {venv} /opt/clone/.venv", "root")
-    for part in ("Makefile", "pyproject.toml", "dvol", "plugin"):
-        stranger.guest.copy_in(SOURCE / part, "/opt/clone/")
-    stranger.sh("touch /opt/clone/.venv/.ready", "root")
-    return "make -C /opt/clone uninstall PREFIX=/tmp"
