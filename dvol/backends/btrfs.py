@@ -175,13 +175,13 @@ def _refuse_placeholder(fd: int, path: Path) -> None:
 
 def _unchanged(frozen: Path, tree: Path) -> bool:
     """Whether nothing happened to the tree since it was made of the frozen one, or that of it."""
-    with _tree(frozen) as one, _tree(tree) as other:
-        if not (subvolumes.is_subvolume(one) and subvolumes.is_subvolume(other)):
+    with _tree(frozen) as past, _tree(tree) as live:
+        if not (subvolumes.is_subvolume(past) and subvolumes.is_subvolume(live)):
             return False
-        if not subvolumes.same(one, other):
+        if not subvolumes.unchanged(live, past):
             return False
-        sync_filesystem(other)  # only where it looks like that: else it would be waited for in vain
-        return subvolumes.same(one, other)
+        sync_filesystem(live)  # only where it looks like that: else it would be waited for in vain
+        return subvolumes.unchanged(live, past)
 
 
 def _snapshot_whole(source: int, tree: Path, into: Path) -> None:

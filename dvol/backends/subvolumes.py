@@ -47,9 +47,11 @@ class Info(NamedTuple):
     """What the kernel knows of a subvolume."""
 
     id: int
+    committed: int  # the last transaction that wrote anything of its tree
     uuid: bytes
     source: bytes  # the uuid of what it is a snapshot of
     changed: int  # the transaction of its last change
+    made: int  # the transaction that it was made in
 
 
 class Child(NamedTuple):
@@ -104,18 +106,26 @@ def tree_id(fd: int) -> int:
     return _info(fd).id
 
 
-def same(one: int, other: int) -> bool:
-    """Whether one of two open subvolumes is a snapshot of the other, and nothing was written to
-    either since; False says nothing.
+def unchanged(fd: int, frozen: int) -> bool:
+    """Whether nothing happened to the open subvolume since it was made of the read-only one, or
+    that of it; False says nothing.
 
-    A snapshot has the last change of its source, and is made when no more changes join their
-    transaction (create_pending_snapshot in fs/btrfs/transaction.c): what comes later to either
-    has a later number. What is in memory only may have none yet: sync first.
+    A snapshot is made when no more changes join its transaction (create_pending_snapshot in
+    fs/btrfs/transaction.c), so a later one commits what comes later: true only after a sync. Most
+    changes are told before that, by the last one, which a snapshot has of its source. Not all:
+    what a mount replays from the log after a power cut counts as none (btrfs_update_inode in
+    fs/btrfs/inode.c).
     """
-    this, that = _info(one), _info(other)
-    related = this.uuid == that.source or that.uuid == this.source
-    nameless = bytes(16) in (this.uuid, that.uuid)  # made by a kernel before 3.7
-    return related and not nameless and this.changed == that.changed
+    live, past = _info(fd), _info(frozen)
+    if bytes(16) in (live.uuid, past.uuid):  # made by a kernel before 3.7
+        return False
+    if past.uuid == live.source:
+        made = live.made
+    elif live.uuid == past.source:
+        made = past.made
+    else:
+        return False
+    return (live.changed, live.committed) == (past.changed, made) and not is_readonly(fd)
 
 
 def create(path: Path) -> None:
@@ -236,7 +246,8 @@ def _search(fd: int, tree: int, object: int, kind: int) -> Iterator[tuple[int, b
 
 
 def _info(fd: int) -> Info:
-    return Info(*struct.unpack_from("=Q288x16s16s16xQ", fcntl.ioctl(fd, _GET_INFO, bytes(504))))
+    answer = fcntl.ioctl(fd, _GET_INFO, bytes(504))
+    return Info(*struct.unpack_from("=Q272xQ8x16s16s16xQQ", answer))
 
 
 def _flags(fd: int) -> int:

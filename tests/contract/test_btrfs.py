@@ -314,8 +314,12 @@ def test_a_replacement_by_what_is_there_already_is_empty(
     if not of_the_tree:
         backend.restore(frozen, live)
     (place / "entry").mkdir()
-    assert backend.replace(frozen, live, place / "entry", UNKNOWN).steps == []
+    replacement = backend.replace(frozen, live, place / "entry", UNKNOWN)
+    assert replacement.steps == []
     assert os.listdir(place / "entry") == []
+    backend.rebuild(place / "entry", replacement.changes, frozen, place / "rebuilt")
+    assert described(place / "rebuilt") == described(live)
+    assert is_readonly(place / "rebuilt")
     assert backend.replace(frozen, live, place / "entry", UNKNOWN._replace(full=True)).steps
 
 
@@ -361,6 +365,14 @@ def test_any_change_makes_a_replacement(
     CHANGES[change](live / "file")
     take(backend.replace(frozen, live, place / "entry", UNKNOWN))
     assert described(live) == before
+
+
+def test_a_tree_that_somebody_made_read_only_is_replaced(
+    backend: Btrfs, tree: Path, frozen: Path, place: Path
+) -> None:
+    make_readonly(tree)
+    (place / "entry").mkdir()
+    assert backend.replace(frozen, tree, place / "entry", UNKNOWN).steps
 
 
 def test_trees_that_changed_together_are_not_the_same(

@@ -1,5 +1,5 @@
 """What befalls trees on btrfs at the wrong moment: a subvolume that is made in the midst of a
-commit, and a power cut right after the commit of a tree that is no subvolume."""
+commit, and power cuts: after the commit of a tree that is no subvolume, and after an fsync."""
 
 import os
 import subprocess
@@ -60,3 +60,25 @@ def test_a_commit_of_a_plain_tree_survives_a_power_cut(own: Disk) -> None:
     copy = own.copied()
     with own.unmounted(), own.attached(copy) as root:
         assert described(root / frozen.relative_to(own.root)) == state
+
+
+@pytest.mark.parametrize("of_the_tree", [False, True])
+def test_what_a_power_cut_leaves_in_the_log_is_not_overlooked(own: Disk, of_the_tree: bool) -> None:
+    """The next mount takes it from there, and tells of no change."""
+    backend, tree, frozen = Btrfs(), own.root / "tree", own.root / "frozen"
+    backend.create(tree)
+    (tree / "file").write_text("committed")
+    backend.freeze(tree, frozen, UNKNOWN)
+    live = tree if of_the_tree else own.root / "restored"
+    if not of_the_tree:
+        backend.restore(frozen, live)
+    (own.root / "entry").mkdir()
+    os.sync()
+    with (live / "file").open("r+b", buffering=0) as file:
+        file.write(b"C")
+        os.fsync(file.fileno())
+    copy = own.copied()
+    with own.unmounted(), own.attached(copy) as root:
+        found = backend.replace(root / "frozen", root / live.name, root / "entry", UNKNOWN)
+        assert found.steps
+        assert (root / live.name / "file").read_text() == "Committed"  # which would be a change
