@@ -119,7 +119,7 @@ class Volume:
 
     def is_left_by(self, id: str) -> bool:
         """Whether a reset to it changes anything. Where nothing differs from a tree that an undo
-        has brought back, the copy finds that out; on btrfs the same state is set aside again."""
+        has brought back, the copy finds that out; on btrfs the same state may be set aside."""
         after = self.after("reset", [id], None)
         return (after.branch.tree, after.branch.line) != (self.branch.tree, self.branch.line)
 

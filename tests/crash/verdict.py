@@ -115,7 +115,7 @@ class Judge:
 
     def after_next_try(self, again: bool) -> None:
         now, wanted = picture(self.root), self.lesson.after
-        if again:  # on btrfs a reset sets its tree aside, whatever is in it
+        if again:  # on btrfs a reset may set a tree aside that is what it leads to
             now, wanted = ({**one, "discarded": []} for one in (now, wanted))
         if self.cut and self.name in COMMITS:
             found = [
