@@ -68,14 +68,15 @@ def require_all(stranger: Stranger) -> None:
     assert stranger.sh("dvol fsck") == ""
 
 
-def test_disabled_removed_and_installed_again(stranger: Stranger) -> None:
-    furnish(stranger)
-    stranger.sh("docker stop app; docker plugin disable -f dvol")
-    refused = stranger.result("docker plugin rm dvol", check=False)
-    assert "is in use" in refused.stderr  # by volumes, in Docker's eyes
-    stranger.sh("docker plugin rm -f dvol")
-    stranger.install()
-    require_all(stranger)
+def test_disabled_removed_and_installed_again(bare: Stranger) -> None:
+    bare.install()
+    furnish(bare)
+    bare.sh("docker stop app; docker plugin disable -f dvol")
+    refused = bare.result("docker plugin rm dvol", check=False)
+    assert "is in use" in refused.stderr  # by volumes; Docker counts anew with each start
+    bare.sh("docker plugin rm -f dvol")
+    bare.install()
+    require_all(bare)
 
 
 def test_removed_by_force_under_a_running_container_and_installed_again(
