@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -40,14 +41,15 @@ def older(tmp_path_factory: pytest.TempPathFactory, published: Published) -> str
 
 
 @pytest.fixture
-def bare(machine: Stranger) -> Stranger:
+def bare(machine: Stranger) -> Iterator[Stranger]:
     """Docker, and no trace of dvol."""
     if machine.installed():
         machine.clear()
         machine.sh("dvol gc --now")  # what is on btrfs no `find` could delete
         machine.sh("docker plugin disable -f dvol; docker plugin rm -f dvol")
     machine.sh("find /var/lib/dvol /srv -mindepth 1 -delete; docker system prune -f", "root")
-    return machine
+    yield machine
+    machine.clear()
 
 
 def furnish(stranger: Stranger) -> None:
