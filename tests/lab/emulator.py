@@ -91,6 +91,10 @@ class Machine:
         """Whether it has powered itself off, or QEMU has died."""
         return self._process is None or self._process.poll() is not None
 
+    def crashed(self) -> bool:
+        """Whether QEMU has died of itself."""
+        return self._process is not None and (self._process.poll() or 0) < 0
+
     def _argv(self) -> list[str]:
         argv = [*accelerated(self.place), *_named(self.place)]
         argv += ["-smp", str(CORES), "-m", str(MEMORY)]
