@@ -17,6 +17,7 @@ from dvol.backends import Past, Replacement, choose, subvolumes
 from dvol.backends.btrfs import Btrfs
 from dvol.backends.copy import Copy
 from dvol.errors import DiskFailed, NestedSubvolumes
+from tests.contract.places import eventually
 from tests.contract.test_backend import ROOTS, attributes, hard_links, many, odd_names, times
 from tests.contract.trees import described
 from tests.lab.filesystems import bound
@@ -197,6 +198,7 @@ def test_a_commit_is_one_instant_for_who_syncs_while_writing(backend: Btrfs, tre
     writer.start()
     frozen = [tree.with_name(f"frozen{number}") for number in range(10)]
     try:
+        eventually(lambda: (tree / "a").exists() and (tree / "a").stat().st_size > 0)
         for one in frozen:
             backend.freeze(tree, one, UNKNOWN)
     finally:
@@ -306,21 +308,32 @@ def test_a_tree_may_hold_subvolumes_when_it_is_replaced(
     assert (place / "entry" / "tree" / "inner" / "file").read_text() == "kept"
 
 
-@pytest.mark.parametrize("of_the_tree", [False, True])
-def test_a_replacement_by_what_is_there_already_is_empty(
-    backend: Btrfs, tree: Path, frozen: Path, place: Path, of_the_tree: bool
-) -> None:
-    live = tree if of_the_tree else tree.with_name("restored")
-    if not of_the_tree:
-        backend.restore(frozen, live)
+@pytest.fixture
+def entry(place: Path) -> Path:
+    """Where a replacement puts what it sets aside."""
     (place / "entry").mkdir()
-    replacement = backend.replace(frozen, live, place / "entry", UNKNOWN)
+    return place / "entry"
+
+
+@pytest.fixture(params=["committed", "restored"])
+def live(request: pytest.FixtureRequest, backend: Btrfs, tree: Path, frozen: Path) -> Path:
+    """A tree that equals the frozen one: that was made of it, or it of that."""
+    if request.param == "committed":
+        return tree
+    backend.restore(frozen, tree.with_name("restored"))
+    return tree.with_name("restored")
+
+
+def test_a_replacement_by_what_is_there_already_is_empty(
+    backend: Btrfs, live: Path, frozen: Path, entry: Path, place: Path
+) -> None:
+    replacement = backend.replace(frozen, live, entry, UNKNOWN)
     assert replacement.steps == []
-    assert os.listdir(place / "entry") == []
-    backend.rebuild(place / "entry", replacement.changes, frozen, place / "rebuilt")
+    assert os.listdir(entry) == []
+    backend.rebuild(entry, replacement.changes, frozen, place / "rebuilt")
     assert described(place / "rebuilt") == described(live)
     assert is_readonly(place / "rebuilt")
-    assert backend.replace(frozen, live, place / "entry", UNKNOWN._replace(full=True)).steps
+    assert backend.replace(frozen, live, entry, UNKNOWN._replace(full=True)).steps
 
 
 def overwrite(path: Path) -> None:
@@ -352,40 +365,33 @@ CHANGES: dict[str, Callable[[Path], None]] = {
 }
 
 
-@pytest.mark.parametrize("of_the_tree", [False, True])
 @pytest.mark.parametrize("change", CHANGES)
 def test_any_change_makes_a_replacement(
-    backend: Btrfs, tree: Path, frozen: Path, place: Path, change: str, of_the_tree: bool
+    backend: Btrfs, live: Path, frozen: Path, entry: Path, change: str
 ) -> None:
-    live = tree if of_the_tree else tree.with_name("restored")
-    if not of_the_tree:
-        backend.restore(frozen, live)
-    (place / "entry").mkdir()
     before = described(frozen)
     CHANGES[change](live / "file")
-    take(backend.replace(frozen, live, place / "entry", UNKNOWN))
+    take(backend.replace(frozen, live, entry, UNKNOWN))
     assert described(live) == before
 
 
 def test_a_tree_that_somebody_made_read_only_is_replaced(
-    backend: Btrfs, tree: Path, frozen: Path, place: Path
+    backend: Btrfs, tree: Path, frozen: Path, entry: Path
 ) -> None:
     make_readonly(tree)
-    (place / "entry").mkdir()
-    assert backend.replace(frozen, tree, place / "entry", UNKNOWN).steps
+    assert backend.replace(frozen, tree, entry, UNKNOWN).steps
 
 
 def test_trees_that_changed_together_are_not_the_same(
-    backend: Btrfs, tree: Path, frozen: Path, place: Path
+    backend: Btrfs, frozen: Path, entry: Path, place: Path
 ) -> None:
     """Their last change is of one transaction."""
-    one, other, entry = (place / name for name in ("one", "other", "entry"))
+    one, other = (place / name for name in ("one", "other"))
     for live in (one, other):
         backend.restore(frozen, live)
     for mode, live in enumerate((one, other)):
         (live / "file").chmod(mode)
     backend.freeze(one, place / "committed", UNKNOWN)
-    entry.mkdir()
     take(backend.replace(place / "committed", other, entry, UNKNOWN))
     assert described(other) == described(one)
 
