@@ -22,8 +22,8 @@ ROOT = BUILD / "acceptance" / "qemu"
 PACKAGES = "qemu-system-x86"
 MEMORY = 2048  # MiB
 CORES = 2
-# of what newer processors can do most is slower to emulate than to do without: with `max` a
-# `docker run` takes 3.6 s and a boot 37, with this 2.4 and 25
+# of what newer processors can do most is slower to emulate than to do without: in one run a
+# `docker run` took 4.6 s and a boot 39 with `max`, 2.8 and 26 with Nehalem; sha-ni hashes faster
 EMULATED = ("-accel", "tcg,thread=multi", "-cpu", "Nehalem,+sha-ni")
 VIRTUAL = ("-accel", "kvm", "-cpu", "host")
 BARE = ("-nographic", "-no-reboot", "-monitor", "none", "-nodefaults")
