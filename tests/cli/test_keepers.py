@@ -70,14 +70,13 @@ def test_a_relative_pool_is_meant_from_here(pool: Path) -> None:
 
 
 def by_default(
-    run_directory: Path, lib: Path, *argv: str, person: Sequence[str] = ()
+    run_directory: Path, lib: Path, *argv: str, python: Sequence[str] = (sys.executable,)
 ) -> subprocess.CompletedProcess:
     """The command without a word on the keeper, where /run and /var/lib are other directories."""
     script = 'mount --bind "$1" /run && mount --bind "$2" /var/lib && shift 2 && exec "$@"'
     command = ["unshare", "--mount", "sh", "-c", script, "sh", str(run_directory), str(lib)]
-    command += person
     return subprocess.run(
-        [*command, sys.executable, "-m", "dvol", *argv],
+        [*command, *python, "-m", "dvol", *argv],
         env=environment(),
         capture_output=True,
         text=True,
@@ -118,14 +117,15 @@ def test_without_a_server_the_default_pool_is_kept(library: Path, short_dir: Pat
 
 @pytest.mark.root
 @pytest.mark.parametrize("mode", [0o700, 0o755], ids=["as the plugin makes it", "a disk's own"])
-def test_who_may_not_enter_the_default_pool_is_told_of_the_server(library: Path, mode: int) -> None:
+def test_who_may_not_enter_the_default_pool_is_told_of_the_server(
+    library: Path, nobody: list[str], mode: int
+) -> None:
     """Whoever may use Docker has the plugin, when it is enabled; the data is root's alone."""
     library.chmod(0o755)
     (library / "dvol").chmod(mode)
-    nobody = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
     with tempfile.TemporaryDirectory() as empty:
         Path(empty).chmod(0o755)
-        done = by_default(Path(empty), library, "list", person=nobody)
+        done = by_default(Path(empty), library, "list", python=nobody)
     assert (done.returncode, done.stdout) == (9, "")
     assert "is the plugin enabled" in done.stderr
 
