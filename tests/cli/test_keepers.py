@@ -13,8 +13,8 @@ import pytest
 
 from dvol.pool import Pool
 from tests.cli.conftest import on_disk, run
+from tests.contract.locking import lock, locked
 from tests.contract.places import Keeper, Server, environment, eventually
-from tests.contract.test_locking import lock, locked
 
 COMMIT = ["commit", "-m", "x", "v"]
 

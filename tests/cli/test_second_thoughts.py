@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Dvol, on_disk
+from tests.contract.locking import lock, locked
 from tests.contract.places import Keeper
-from tests.contract.test_locking import lock, locked
-from tests.contract.test_trash import aged
+from tests.contract.pool_files import aged
 
 ENTRY = r"[0-9a-f]{12}"
 WHEN = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d [+-]\d{4}"

@@ -1,4 +1,4 @@
-"""Keepers and file systems: each test runs on every pair.
+"""Keepers and file systems: each test runs on every pair. Also the volumes that tests begin with.
 
 A file system is mounted once per session; each test gets a directory of its own on it.
 """
@@ -11,10 +11,13 @@ from pathlib import Path
 
 import pytest
 
+from dvol.backends import Backend, choose
 from dvol.backends.deletion import delete_tree
 from dvol.client import Client
+from dvol.engine import Engine
 from dvol.pool import Pool
 from tests.contract.places import Keeper, Server, emptied, serving
+from tests.contract.verbs import ANN, commit, state
 from tests.lab import Unavailable
 from tests.lab.filesystems import mounted
 
@@ -22,6 +25,8 @@ DISKS = [
     "dir",
     *(pytest.param(kind, marks=pytest.mark.root) for kind in ("ext4", "xfs", "btrfs", "tmpfs")),
 ]
+# For refusals that do not depend on the file system: one kind is enough.
+anywhere = pytest.mark.parametrize("filesystem", ["dir"], indirect=True, scope="session")
 # Where an index vouches for files, and a commit shares inodes with others.
 indexed = pytest.mark.parametrize(
     "filesystem",
@@ -82,6 +87,51 @@ def keeper(request: pytest.FixtureRequest, place: Path) -> Keeper:
     server = request.getfixturevalue("server")
     emptied(server.pool)
     return over(server)
+
+
+@pytest.fixture
+def engine(keeper: Keeper) -> Engine:
+    """The engine of a pool with one volume, `v`."""
+    keeper.engine.init("v")
+    return keeper.engine
+
+
+@pytest.fixture
+def tree(keeper: Keeper, engine: Engine) -> Path:
+    """The live tree of `v` on `master`."""
+    return keeper.tree("v")
+
+
+@pytest.fixture
+def shared(engine: Engine, keeper: Keeper, tree: Path) -> Engine:
+    """`master` was reset away from the commit `2`, which `side` still has; `side` is current."""
+    state(tree, "1")
+    commit(engine, "1")
+    state(tree, "2")
+    commit(engine, "2")
+    engine.branch("v", "side")
+    engine.checkout("v", "master")
+    engine.reset("v", "HEAD^")
+    return engine
+
+
+@pytest.fixture
+def two_volumes(keeper: Keeper) -> Keeper:
+    """The volumes `v` and `w`; `v` has a commit, a discarded state, and a second branch `side`."""
+    keeper.engine.init("w")
+    keeper.engine.init("v")
+    keeper.engine.commit("v", "x", ANN)
+    (keeper.tree("v") / "file").touch()
+    keeper.engine.reset("v")
+    keeper.engine.branch("v", "side")
+    keeper.engine.checkout("v", "master")
+    return keeper
+
+
+@pytest.fixture
+def backend(place: Path) -> Backend:
+    """The backend that dvol chooses for the file system."""
+    return choose(place)
 
 
 Keep = Callable[[Path], Keeper]

@@ -13,12 +13,13 @@ from pathlib import Path
 import pytest
 
 from dvol.atomic import exchange
-from dvol.backends import Past, Replacement, choose, subvolumes
+from dvol.backends import Backend, Past, Replacement, choose, subvolumes
 from dvol.backends.btrfs import Btrfs
 from dvol.backends.copy import Copy
 from dvol.errors import DiskFailed, NestedSubvolumes
+from tests.contract.backends import UNKNOWN, is_readonly, is_subvolume, make_readonly
+from tests.contract.contents import ROOTS, attributes, hard_links, many, odd_names, times
 from tests.contract.places import eventually
-from tests.contract.test_backend import ROOTS, attributes, hard_links, many, odd_names, times
 from tests.contract.trees import described
 from tests.lab.filesystems import bound
 
@@ -26,12 +27,10 @@ pytestmark = [
     pytest.mark.root,
     pytest.mark.parametrize("filesystem", ["btrfs"], indirect=True, scope="session"),
 ]
-UNKNOWN = Past(Path("/nonexistent/index"))
 
 
 @pytest.fixture
-def backend(place: Path) -> Btrfs:
-    backend = choose(place)
+def backend(backend: Backend) -> Btrfs:
     assert isinstance(backend, Btrfs)
     return backend
 
@@ -48,21 +47,6 @@ def frozen(backend: Btrfs, tree: Path) -> Path:
     (tree / "file").write_text("committed")
     backend.freeze(tree, tree.with_name("frozen"), UNKNOWN)
     return tree.with_name("frozen")
-
-
-def is_subvolume(path: Path) -> bool:
-    with subvolumes.opened(path) as fd:
-        return subvolumes.is_subvolume(fd)
-
-
-def is_readonly(path: Path) -> bool:
-    with subvolumes.opened(path) as fd:
-        return subvolumes.is_readonly(fd)
-
-
-def make_readonly(path: Path) -> None:
-    with subvolumes.opened(path) as fd:
-        subvolumes.set_readonly(fd, True)
 
 
 def plain(tree: Path) -> Path:
@@ -94,7 +78,7 @@ def test_it_is_chosen_on_btrfs_for_a_pool_to_be_too_and_leaves_nothing(place: Pa
 
 
 def test_without_the_right_to_ask_for_subvolumes_trees_are_copied(place: Path) -> None:
-    script = "import sys; from pathlib import Path; from dvol.backends import choose; "
+    script = "import sys; from pathlib import Path; from dvol.backends import Backend, choose; "
     script += "print(type(choose(Path(sys.argv[1]))).__name__)"
     argv = ["setpriv", "--bounding-set", "-sys_admin", sys.executable, "-c", script, str(place)]
     done = subprocess.run(argv, capture_output=True, text=True, check=True)

@@ -12,20 +12,20 @@ from dvol.backends import subvolumes
 from dvol.backends.btrfs import Btrfs
 from dvol.backends.deletion import delete_tree
 from dvol.errors import NestedSubvolumes
+from tests.contract.backends import UNKNOWN, is_subvolume
 from tests.contract.beneath_files import Disk, disk
-from tests.contract.test_btrfs import UNKNOWN, backend, is_subvolume, tree
 from tests.contract.trees import described
 from tests.contract.unchanged import made, on
 
-__all__ = ["backend", "tree"]
 pytestmark = pytest.mark.root
 
 
 @on("btrfs")
 def test_a_subvolume_made_after_the_first_look_is_found(
-    backend: Btrfs, tree: Path, monkeypatch: pytest.MonkeyPatch
+    backend: Btrfs, place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    snapshot, frozen = subvolumes.snapshot, tree.with_name("frozen")
+    tree, frozen, snapshot = place / "tree", place / "frozen", subvolumes.snapshot
+    backend.create(tree)
 
     def late(source: int, into: Path, *, readonly: bool) -> None:
         subvolumes.create(tree / "n")

@@ -37,63 +37,12 @@ from dvol.errors import (
     VolumeExists,
     VolumeNotFound,
 )
-from dvol.model import Branch, Commit
+from dvol.model import Branch
+from tests.contract.conftest import anywhere
 from tests.contract.places import Keeper, environment
+from tests.contract.pool_files import staged
 from tests.contract.trees import described
-
-ANN = "Ann <ann@example.org>"
-BAD_NAMES = {
-    "empty": "",
-    "dot": ".",
-    "dots": "..",
-    "own": ".dvol",
-    "slash": "a/b",
-    "climbing": "../outside",
-    "absolute": "/etc",
-    "newline": "a\nb",
-    "NUL": "a\0b",
-    "space": "a b",
-    "300": "x" * 300,
-    "not UTF-8": "a\udcff",
-}
-
-# for refusals that are no file system's business: one is enough
-anywhere = pytest.mark.parametrize("filesystem", ["dir"], indirect=True, scope="session")
-
-
-@pytest.fixture
-def engine(keeper: Keeper) -> Engine:
-    """A keeper of a pool with one volume, `v`."""
-    keeper.engine.init("v")
-    return keeper.engine
-
-
-@pytest.fixture
-def tree(keeper: Keeper, engine: Engine) -> Path:
-    """The live tree of `v` on `master`."""
-    return keeper.tree("v")
-
-
-def commit(engine: Engine, message: str = "a state", volume: str = "v") -> Commit:
-    return engine.commit(volume, message, ANN)
-
-
-def state(tree: Path, content: str) -> None:
-    """Make the tree hold one file, as a program in a container would."""
-    (tree / "file").write_text(content)
-
-
-def content(tree: Path) -> str:
-    return (tree / "file").read_text()
-
-
-def messages(engine: Engine, volume: str = "v", revision: str = "HEAD") -> list[str]:
-    return [one.message for one in engine.log(volume, revision)]
-
-
-def names(engine: Engine) -> list[str]:
-    return [volume.name for volume in engine.volumes()]
-
+from tests.contract.verbs import ANN, BAD_NAMES, commit, content, messages, names, state
 
 # -- volumes -----------------------------------------------------------------------------------
 
@@ -977,16 +926,6 @@ def test_of_processes_that_make_one_volume_at_once_one_wins(keeper: Keeper) -> N
     ]
     assert sorted(process.wait() for process in processes) == [0, 4, 4, 4]
     assert names(keeper.engine) == ["v"]
-
-
-def staged(keeper: Keeper) -> list[str]:
-    """What lies in any staging directory of the pool.
-
-    Only there: a server may still be deleting what is doomed, and a walk would trip over that.
-    """
-    return [
-        str(path) for own in (".dvol", "*/.dvol") for path in keeper.pool.glob(f"{own}/staging/*")
-    ]
 
 
 def test_no_verb_leaves_anything_staged(engine: Engine, keeper: Keeper, tree: Path) -> None:

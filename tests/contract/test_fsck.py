@@ -16,16 +16,14 @@ from dvol.errors import InvalidName, NotFound, VolumeBusy, VolumeNotFound
 from dvol.fsck import index as index_checks
 from dvol.model import Finding
 from dvol.pool import Pool
-from tests.contract.conftest import Keep, indexed
+from tests.contract.changes import CHANGES, many_kinds
+from tests.contract.conftest import Keep, anywhere, indexed
+from tests.contract.locking import lock, locked
+from tests.contract.original import go_pool, python_pool
 from tests.contract.places import Keeper
-from tests.contract.test_engine import anywhere, commit, content, engine, messages, state, tree
-from tests.contract.test_formats import go_pool, python_pool
-from tests.contract.test_locking import lock, locked
-from tests.contract.test_trash import entry_of, path_of
-from tests.contract.test_undo import CHANGES, commits_on_disk, many_kinds, set_aside
+from tests.contract.pool_files import commits_on_disk, entry_of, path_of, set_aside
 from tests.contract.trees import described
-
-__all__ = ["engine", "tree"]
+from tests.contract.verbs import commit, content, messages, state
 
 ID = "0123456789abcdef0123456789abcdef01234567"
 

@@ -16,12 +16,11 @@ from dvol.layout import PoolLayout
 from dvol.locks import shared
 from dvol.pool import Pool
 from tests.contract.conftest import on_disk
+from tests.contract.locking import lock, locked
 from tests.contract.places import Keeper
-from tests.contract.test_engine import ANN
-from tests.contract.test_locking import lock, locked, volume
 from tests.contract.unchanged import on
+from tests.contract.verbs import ANN
 
-__all__ = ["volume"]
 pytestmark = on("dir")
 Verb = Callable[[Pool], object]
 
@@ -48,66 +47,66 @@ OF_THE_POOL: dict[str, Verb] = {
 
 
 @pytest.mark.parametrize("verb", OF_THE_POOL.values(), ids=OF_THE_POOL)
-def test_changing_the_list_of_volumes_waits_for_the_pool(volume: Keeper, verb: Verb) -> None:
-    volume.engine.init("x")
-    volume.engine.rm("x")
-    before = sorted(os.listdir(volume.pool))
-    with locked(lock_of_pool(volume)), pytest.raises(PoolBusy):
-        verb(Pool(volume.pool, patience=0.0))
-    assert sorted(os.listdir(volume.pool)) == before
+def test_changing_the_list_of_volumes_waits_for_the_pool(two_volumes: Keeper, verb: Verb) -> None:
+    two_volumes.engine.init("x")
+    two_volumes.engine.rm("x")
+    before = sorted(os.listdir(two_volumes.pool))
+    with locked(lock_of_pool(two_volumes)), pytest.raises(PoolBusy):
+        verb(Pool(two_volumes.pool, patience=0.0))
+    assert sorted(os.listdir(two_volumes.pool)) == before
 
 
-def test_gc_leaves_what_is_the_pools_while_that_is_busy(volume: Keeper) -> None:
-    volume.engine.rm("w")
-    with locked(lock_of_pool(volume)):
-        assert {one.verb for one in volume.engine.gc(now=True)} == {"reset"}
-    assert {one.verb for one in volume.engine.gc(now=True)} == {"rm"}
+def test_gc_leaves_what_is_the_pools_while_that_is_busy(two_volumes: Keeper) -> None:
+    two_volumes.engine.rm("w")
+    with locked(lock_of_pool(two_volumes)):
+        assert {one.verb for one in two_volumes.engine.gc(now=True)} == {"reset"}
+    assert {one.verb for one in two_volumes.engine.gc(now=True)} == {"rm"}
 
 
 # -- while one waited --------------------------------------------------------------------------
 
 
-def test_gc_looks_again_once_it_has_the_lock(volume: Keeper) -> None:
+def test_gc_looks_again_once_it_has_the_lock(two_volumes: Keeper) -> None:
     """An undo may have used the state up meanwhile, or come to need it."""
-    (found,) = (volume.pool / "v/.dvol/undo/master").iterdir()
+    (found,) = (two_volumes.pool / "v/.dvol/undo/master").iterdir()
     with ThreadPoolExecutor(1) as thread:
-        with locked(lock(volume.pool)):
-            freed = thread.submit(volume.engine.gc, now=True)
+        with locked(lock(two_volumes.pool)):
+            freed = thread.submit(two_volumes.engine.gc, now=True)
             with pytest.raises(TimeoutError):
                 freed.result(0.1)
-            found.rename(volume.pool / "v/.dvol/aside")
+            found.rename(two_volumes.pool / "v/.dvol/aside")
         assert freed.result() == []
 
 
 def test_a_volume_that_went_while_one_waited_is_not_found_and_leaves_no_ghost(
-    volume: Keeper,
+    two_volumes: Keeper,
 ) -> None:
-    holding = locked(lock(volume.pool))
+    holding = locked(lock(two_volumes.pool))
     holding.__enter__()
 
     def tell(_: str) -> None:
-        (volume.pool / "v").rename(volume.pool.parent / "gone")
+        (two_volumes.pool / "v").rename(two_volumes.pool.parent / "gone")
         holding.__exit__(None, None, None)
 
     with pytest.raises(VolumeNotFound):
-        Pool(volume.pool, tell=tell).commit("v", "x", ANN)
-    assert not (volume.pool / "v").exists()
+        Pool(two_volumes.pool, tell=tell).commit("v", "x", ANN)
+    assert not (two_volumes.pool / "v").exists()
 
 
 @pytest.mark.parametrize("of", ["volume", "pool"])
-def test_reading_leaves_the_journal_of_a_verb_at_work(volume: Keeper, of: str) -> None:
+def test_reading_leaves_the_journal_of_a_verb_at_work(two_volumes: Keeper, of: str) -> None:
     """Whose steps it would take a second time, and whose journal it would unlink."""
-    own = volume.pool / ("v/.dvol" if of == "volume" else ".dvol")
-    held = lock(volume.pool) if of == "volume" else lock_of_pool(volume)
+    own = two_volumes.pool / ("v/.dvol" if of == "volume" else ".dvol")
+    held = lock(two_volumes.pool) if of == "volume" else lock_of_pool(two_volumes)
     staged, journal = own / "staging/x", own / "journal.json"
     staged.mkdir(parents=True)
-    steps = [["discard", str(staged.relative_to(volume.pool))]]
+    steps = [["discard", str(staged.relative_to(two_volumes.pool))]]
     journal.write_text(json.dumps({"format": 1, "verb": "x", "steps": steps}))
     with locked(held):
-        volume.engine.log("v")
+        two_volumes.engine.log("v")
         assert journal.exists()
         assert staged.exists()
-    volume.engine.log("v")
+    two_volumes.engine.log("v")
     assert not journal.exists()
     assert not staged.exists()
 
@@ -151,17 +150,19 @@ OF_A_VOLUME: dict[str, Verb] = {
 
 
 @pytest.mark.parametrize("verb", OF_A_VOLUME.values(), ids=OF_A_VOLUME)
-def test_who_uses_a_volume_is_asked_once_its_gate_is_closed(volume: Keeper, verb: Verb) -> None:
+def test_who_uses_a_volume_is_asked_once_its_gate_is_closed(
+    two_volumes: Keeper, verb: Verb
+) -> None:
     """A container that passed the gate before is seen then."""
-    asked = Asked(gate(volume))
-    verb(Pool(volume.pool, asked))
+    asked = Asked(gate(two_volumes))
+    verb(Pool(two_volumes.pool, asked))
     assert asked.open[-1] is False
 
 
 def test_where_the_gate_cannot_be_closed_nothing_happens(
-    volume: Keeper, monkeypatch: pytest.MonkeyPatch
+    two_volumes: Keeper, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("dvol.quiescence.MOUNT_PATIENCE", 0.2)
-    with shared(gate(volume), 0.0), pytest.raises(VolumeBusy, match="being started"):
-        volume.engine.commit("v", "x", ANN)
-    assert len(volume.engine.log("v")) == 1
+    with shared(gate(two_volumes), 0.0), pytest.raises(VolumeBusy, match="being started"):
+        two_volumes.engine.commit("v", "x", ANN)
+    assert len(two_volumes.engine.log("v")) == 1

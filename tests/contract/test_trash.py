@@ -27,52 +27,25 @@ from dvol.errors import (
 )
 from dvol.model import Restored
 from dvol.pool import Pool
-from tests.contract.conftest import indexed
+from tests.contract.changes import many_kinds
+from tests.contract.conftest import anywhere, indexed
+from tests.contract.locking import lock, locked
 from tests.contract.places import Keeper, eventually
-from tests.contract.test_engine import (
-    ANN,
-    BAD_NAMES,
-    anywhere,
-    commit,
-    content,
-    engine,
-    messages,
-    names,
+from tests.contract.pool_files import (
+    WEEK,
+    aged,
+    commits_on_disk,
+    entry_of,
+    path_of,
+    set_aside,
     staged,
-    state,
-    tree,
 )
-from tests.contract.test_locking import lock, locked
-from tests.contract.test_undo import commits_on_disk, many_kinds, set_aside, shared
 from tests.contract.trees import described, inodes
+from tests.contract.verbs import ANN, BAD_NAMES, commit, content, messages, names, state
 from tests.lab import Unavailable
 from tests.lab.filesystems import mounted
 
-__all__ = ["engine", "shared", "tree"]
-
 MIB = 1 << 20
-WEEK = timedelta(days=7)
-
-
-def entry_of(engine: Engine, verb: str) -> str:
-    """The id of the one entry that a verb has left."""
-    (found,) = [one for one in engine.discarded() if one.verb == verb]
-    return found.entry
-
-
-def path_of(keeper: Keeper, entry: str) -> Path:
-    """Where it lies."""
-    notes = [*keeper.pool.glob(".dvol/trash/*/entry.json")]
-    notes += keeper.pool.glob("*/.dvol/undo/*/*/entry.json")
-    (found,) = [path.parent for path in notes if json.loads(path.read_text())["id"] == entry]
-    return found
-
-
-def aged(keeper: Keeper, entry: str, age: timedelta = WEEK + timedelta(minutes=1)) -> None:
-    """Make it look discarded long ago."""
-    note = path_of(keeper, entry) / "entry.json"
-    date = (datetime.now(UTC) - age).isoformat(timespec="seconds")
-    note.write_text(json.dumps({**json.loads(note.read_text()), "date": date}))
 
 
 def swept(keeper: Keeper) -> bool:

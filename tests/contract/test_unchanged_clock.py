@@ -12,7 +12,7 @@ import pytest
 from dvol.backends import Past, Replacement
 from dvol.backends.copy import Copy
 from dvol.backends.index import load, moment, now
-from tests.contract import test_unchanged_links
+from tests.contract.contents import linked_groups
 from tests.contract.unchanged import BELIEVED, FLIGHT, Volume, made, on, overwritten, same_times
 
 OFTEN = 10
@@ -65,7 +65,7 @@ def born(path: Path) -> int:
 def test_no_entry_is_vouched_for_while_it_is_young(place: Path) -> None:
     """No file, symlink or FIFO, and no further name of one, where nobody knows who writes."""
     volume = made(place, ended=False)
-    test_unchanged_links.fill(volume.tree)
+    linked_groups(volume.tree)
     for _ in range(2):
         volume.commit()
         assert vouched(volume) == 0

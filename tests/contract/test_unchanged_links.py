@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.contract.beneath_files import disk
+from tests.contract.contents import linked_groups
 from tests.contract.trees import described
 from tests.contract.unchanged import DISKS, TICK, Volume, inode, made, overwritten, same_times
 
@@ -17,24 +18,8 @@ LIMIT = 65_000  # names of a file on ext4
 @pytest.fixture
 def volume(place: Path) -> Volume:
     volume = made(place)
-    fill(volume.tree)
+    linked_groups(volume.tree)
     return volume
-
-
-def fill(tree: Path) -> None:
-    """Two groups across directories, look-alikes, and a group of names of a symlink and a FIFO."""
-    for name in ("a", "b", "c"):
-        (tree / name).mkdir()
-    for name in ("one", "two", "three"):
-        (tree / "a" / name).write_text(name)
-        os.link(tree / "a" / name, tree / "b" / name)
-    for name in ("like", "alike"):
-        (tree / "c" / name).write_text("the same")
-        os.utime(tree / "c" / name, ns=(10**18, 10**18))
-    (tree / "a" / "link").symlink_to("one")
-    os.link(tree / "a" / "link", tree / "b" / "link", follow_symlinks=False)
-    os.mkfifo(tree / "a" / "fifo")
-    os.link(tree / "a" / "fifo", tree / "b" / "fifo")
 
 
 # -- groups made and broken --------------------------------------------------------------------
@@ -194,7 +179,7 @@ def nearly_full() -> Iterator[Callable[[int], Volume]]:
 
         def make(left: int) -> Volume:
             volume = made(own.root)
-            fill(volume.tree)
+            linked_groups(volume.tree)
             first = volume.known()
             own.set_names({first / "c/like": LIMIT - left, first / "a/one": LIMIT - left})
             return volume

@@ -15,9 +15,9 @@ import pytest
 
 from dvol.errors import TreeChanged
 from tests.contract.places import eventually
-from tests.contract.test_unchanged_writers import BLOCK, number, writing
 from tests.contract.trees import described
 from tests.contract.unchanged import BELIEVED, TICK, Volume, made, on, same_times
+from tests.contract.writing import BLOCK, number, writing
 
 MANY = 100  # changed files, from where on all are written back at once
 PAGES = 1000  # of a file that takes tens of milliseconds to copy, since every other is a hole

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.contract.test_unchanged import CHANGES, Change, fill
+from tests.contract.small_changes import CHANGES, Change, fill
 from tests.contract.trees import described
 from tests.contract.unchanged import Volume, made, on, same_times
 

@@ -10,66 +10,15 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from dvol.errors import DvolError, TreeChanged
-from tests.contract.places import environment
 from tests.contract.unchanged import BELIEVED, DISKS, FLIGHT, TICK, Volume, made, on, overwritten
+from tests.contract.writing import BLOCK, number, writing
 
-BLOCK = 4096
 THROTTLE = Path("/sys/fs/cgroup/blkio")
-
-
-@dataclass
-class Writer:
-    """A process that writes to a file; see `writer`."""
-
-    process: subprocess.Popen
-    last: Path
-
-    def tell(self, line: str) -> None:
-        self.process.stdin.write(line + "\n")
-        self.process.stdin.flush()
-
-    def answer(self) -> str:
-        return self.process.stdout.readline().strip()
-
-    def store(self) -> int:
-        """One store through the mapping; what the file holds now."""
-        self.tell("one")
-        return int(self.answer())
-
-    def newest(self) -> int:
-        """The last number it has stored, or is about to."""
-        return number(self.last)
-
-
-@contextmanager
-def writing(kind: str, path: Path, beside: Path) -> Iterator[Writer]:
-    """A writer of the file at `path`, which is linked into `beside` to find it there."""
-    link = beside / "written"
-    link.symlink_to(path)
-    (beside / "written.last").write_bytes(bytes(BLOCK))
-    process = subprocess.Popen(
-        [sys.executable, "-m", "tests.contract.writer", kind, str(link)],
-        env=environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    writer = Writer(process, beside / "written.last")
-    try:
-        assert writer.answer() == "ready"
-        yield writer
-    finally:
-        process.kill()
-        process.communicate()
-        link.unlink()
-
-
-def number(path: Path) -> int:
-    with path.open("rb") as file:
-        return int.from_bytes(file.read(8), "little")
 
 
 @pytest.fixture

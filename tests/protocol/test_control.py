@@ -15,8 +15,8 @@ from dvol.client import Client
 from dvol.engine import PROTOCOL, Engine
 from dvol.errors import DockerUnusable, DvolError, ServerGone, VolumeInUse
 from dvol.pool import Pool
+from tests.contract.locking import lock, locked
 from tests.contract.places import Server, eventually, serving
-from tests.contract.test_locking import lock, locked
 from tests.protocol.conftest import ANN, Ask, tree
 from tests.protocol.standin import container, standing_in
 from tests.protocol.wire import as_docker, dial, exchange, parsed, question, tell

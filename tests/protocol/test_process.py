@@ -15,8 +15,8 @@ import pytest
 
 from dvol.client import Client
 from dvol.pool import Pool
+from tests.contract.locking import lock, locked
 from tests.contract.places import Server, eventually, serving
-from tests.contract.test_locking import lock, locked
 from tests.contract.trees import described
 from tests.protocol.conftest import ANN
 from tests.protocol.wire import ask, question, tell

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from dvol.pool import Pool
+from tests.contract.locking import lock, locked
 from tests.contract.places import Server
-from tests.contract.test_locking import lock, locked
 from tests.protocol.conftest import ANN, Ask, tree
 from tests.protocol.wire import Answer, ask, question, tell
 
