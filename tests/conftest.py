@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.crash import tally
+from tests.crash import counts
 
 SCRUBBED = ("DVOL_", "DOCKER_", "GIT_", "XDG_", "LC_")
 EXTRA = ("HOME", "EMAIL", "LANGUAGE", "TZ", "USER", "LOGNAME")
@@ -22,7 +22,7 @@ _HOMES: list[Path] = []
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    tally.add_option(parser)
+    counts.add_option(parser)
     parser.addoption(
         "--rounds", type=int, default=0, help="docker and acceptance: how often, where it counts"
     )
@@ -34,7 +34,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, config: pytest.Config
 ) -> None:
-    tally.summarize(terminalreporter, config)
+    counts.summarize(terminalreporter, config)
 
 
 def pytest_configure(config: pytest.Config) -> None:

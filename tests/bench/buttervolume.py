@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tests.bench import clock
 from tests.bench.clock import Failed, Work, run
-from tests.bench.ground import Ground
+from tests.bench.filesystem import Filesystem
 from tests.bench.tool import Tool
 
 PLACE = Path(__file__).parents[2] / "build" / "bench" / "buttervolume"
@@ -40,16 +40,16 @@ class Buttervolume(Tool):
         "branch": "`buttervolume clone VOLUME NEW`",
     }
 
-    def __init__(self, ground: Ground) -> None:
-        super().__init__(ground)
-        self.rooms = ground.place / "buttervolume"
+    def __init__(self, filesystem: Filesystem) -> None:
+        super().__init__(filesystem)
+        self.rooms = filesystem.place / "buttervolume"
         self.live = self.rooms / "volumes" / VOLUME
 
     def start(self) -> None:
         self.command = str(install())
         for room in ("volumes", "snapshots"):
             (self.rooms / room).mkdir(parents=True)
-        self.ground.fill(self.live)
+        self.filesystem.fill(self.live)
         clock.ENVIRONMENT.update(self._settings())
         self.server = subprocess.Popen(
             [self.command, "run"],
@@ -63,13 +63,13 @@ class Buttervolume(Tool):
         self.snapshot = next((self.rooms / "snapshots").iterdir()).name
 
     def commit(self) -> Work:
-        return [(self.command, "snapshot", VOLUME), self.ground.sync]
+        return [(self.command, "snapshot", VOLUME), self.filesystem.sync]
 
     def reset(self) -> Work:
-        return [(self.command, "restore", self.snapshot), self.ground.sync]
+        return [(self.command, "restore", self.snapshot), self.filesystem.sync]
 
     def branch(self) -> Work:
-        return [(self.command, "clone", VOLUME, f"turn-{self.turn}"), self.ground.sync]
+        return [(self.command, "clone", VOLUME, f"turn-{self.turn}"), self.filesystem.sync]
 
     def stop(self) -> None:
         self.server.kill()  # by its id; on SIGTERM it would wait for its scheduler

@@ -6,7 +6,7 @@ import os
 import shutil
 
 from tests.bench.clock import run
-from tests.bench.ground import Ground
+from tests.bench.filesystem import Filesystem
 from tests.bench.peers import Restic, Rsync
 from tests.bench.results import Results
 from tests.bench.subject import VOLUME, Dvol
@@ -23,22 +23,22 @@ def measure(kind: str, size: int, results: Results) -> None:
     for tool in (Dvol, Rsync, Restic):
         if tool is Dvol or shutil.which(tool.name):
             with mounted(kind, size) as root:
-                used[tool.name] = _used(tool(Ground(kind, root, WORKLOADS["database"])), used)
+                used[tool.name] = _used(tool(Filesystem(kind, root, WORKLOADS["database"])), used)
 
 
 def _used(tool: Tool, used: dict[str, int]) -> int:
-    ground = tool.ground
-    empty = _taken(ground)
-    ground.place.mkdir()
+    filesystem = tool.filesystem
+    empty = _taken(filesystem)
+    filesystem.place.mkdir()
     _fill(tool)
-    used.setdefault("data", _taken(ground) - empty)
+    used.setdefault("data", _taken(filesystem) - empty)
     used["changes"] = 0
     for number in range(COMMITS + 1):
         if number:
-            pages = rewrite(tool.live, ground.workload, "1 %", f"disk {number}")
+            pages = rewrite(tool.live, filesystem.workload, "1 %", f"disk {number}")
             used["changes"] += sum(len(page.old) for page in pages)
         run(*tool.work("commit"))
-    return _taken(ground) - empty
+    return _taken(filesystem) - empty
 
 
 def _fill(tool: Tool) -> None:
@@ -47,15 +47,16 @@ def _fill(tool: Tool) -> None:
         run(tool.command("init", VOLUME))
     else:
         tool.live.mkdir()
-        tool.ground.reference.mkdir()  # empty: the first commit is a whole one
-    write(tool.live, tool.ground.workload.files())
+        tool.filesystem.reference.mkdir()  # empty: the first commit is a whole one
+    write(tool.live, tool.filesystem.workload.files())
     if isinstance(tool, Restic):
         tool.start()
 
 
-def _taken(ground: Ground) -> int:
-    ground.settle()
-    if ground.kind == "btrfs":
-        run(("btrfs", "subvolume", "sync", str(ground.root)))  # what is deleted late is not used
-    state = os.statvfs(ground.root)
+def _taken(filesystem: Filesystem) -> int:
+    filesystem.settle()
+    if filesystem.kind == "btrfs":
+        # waits for the deletions that btrfs makes later: that space is not used
+        run(("btrfs", "subvolume", "sync", str(filesystem.root)))
+    state = os.statvfs(filesystem.root)
     return (state.f_blocks - state.f_bfree) * state.f_frsize

@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 from tests.bench.clock import ENVIRONMENT, Command, Failed, run
-from tests.bench.ground import Ground
+from tests.bench.filesystem import Filesystem
 from tests.bench.results import Results
 from tests.bench.subject import VOLUME, Dvol
 from tests.bench.workloads import WORKLOADS, rewrite, write
@@ -28,7 +28,7 @@ def measure(kind: str, size: int, results: Results) -> None:
     """Weigh the first commit, one of 1 % and a reset of 1 %; bytes go to `results.weights`."""
     workload = WORKLOADS["many"]
     with mounted(kind, size) as root:
-        dvol = Dvol(Ground(kind, root, workload))
+        dvol = Dvol(Filesystem(kind, root, workload))
         run(dvol.command("init", VOLUME))
         write(dvol.live, workload.files())
         for number, verb in enumerate(("commit", "commit", "reset")):

@@ -11,7 +11,7 @@ from pathlib import Path
 from tests.bench import disk, memory, peers
 from tests.bench.buttervolume import Buttervolume
 from tests.bench.clock import Failed
-from tests.bench.ground import Ground
+from tests.bench.filesystem import Filesystem
 from tests.bench.results import Results
 from tests.bench.rounds import OWN, Rounds
 from tests.bench.subject import Dvol, Floor, InProcess, Start, Version
@@ -105,11 +105,11 @@ def introduce(results: Results) -> None:
 def _compare(part: Part, depth: Depth, results: Results) -> None:
     """Every tool at every verb on one workload."""
     with _mounted(part) as root:
-        ground = Ground(part.kind, root, WORKLOADS[part.what])
-        ground.prepare()
+        filesystem = Filesystem(part.kind, root, WORKLOADS[part.what])
+        filesystem.prepare()
         with ExitStack() as undo:
-            tools = _started(part, depth, ground, results, undo)
-            rounds = Rounds(part.name, ground, tools, results, depth.rounds)
+            tools = _started(part, depth, filesystem, results, undo)
+            rounds = Rounds(part.name, filesystem, tools, results, depth.rounds)
             for verb in (verb for verb in part.verbs if verb in depth.verbs):
                 _rounds(rounds, part, verb, depth)
 
@@ -127,7 +127,7 @@ def _rounds(rounds: Rounds, part: Part, verb: str, depth: Depth) -> None:
 
 
 def _started(
-    part: Part, depth: Depth, ground: Ground, results: Results, undo: ExitStack
+    part: Part, depth: Depth, filesystem: Filesystem, results: Results, undo: ExitStack
 ) -> list[Tool]:
     """The tools that work here, each ready for its first turn."""
     wanted = [
@@ -137,7 +137,7 @@ def _started(
         and tool.name not in part.without
         and not (depth.brief and tool.peer and tool.name not in NAMED)
     ]
-    return _start([tool(ground) for tool in wanted], part.name, results, undo)
+    return _start([tool(filesystem) for tool in wanted], part.name, results, undo)
 
 
 def _start(tools: Sequence[Tool], part: str, results: Results, undo: ExitStack) -> list[Tool]:
@@ -157,11 +157,13 @@ def _sizes(part: Part, depth: Depth, results: Results) -> None:
     with _mounted(part) as root, ExitStack() as undo:
         all_rounds = []
         for size in SIZES:
-            ground = Ground(part.kind, root, WORKLOADS[size])
-            ground.prepare()
-            tools = [tool(ground) for tool in (Dvol, InProcess, peers.Snapshot)]
+            filesystem = Filesystem(part.kind, root, WORKLOADS[size])
+            filesystem.prepare()
+            tools = [tool(filesystem) for tool in (Dvol, InProcess, peers.Snapshot)]
             ready = _start(tools, part.name, results, undo)
-            all_rounds.append(Rounds(part.name, ground, ready, results, depth.rounds, dirty=True))
+            all_rounds.append(
+                Rounds(part.name, filesystem, ready, results, depth.rounds, dirty=True)
+            )
         for verb in (verb for verb in part.verbs if verb in depth.verbs):
             for rounds in all_rounds:
                 rounds.measure((verb,), SAME)

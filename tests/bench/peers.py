@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tests.bench import clock
 from tests.bench.clock import Command, Work, run
-from tests.bench.ground import CLONES, Ground
+from tests.bench.filesystem import CLONES, Filesystem
 from tests.bench.tool import Tool
 
 
@@ -23,28 +23,28 @@ class Copy(Tool):
     changes = {"commit": ("1 %", "100 %"), "reset": ("1 %", "100 %")}
     options: tuple[str, ...] = ()
 
-    def __init__(self, ground: Ground) -> None:
-        super().__init__(ground)
-        if ground.kind in CLONES:
+    def __init__(self, filesystem: Filesystem) -> None:
+        super().__init__(filesystem)
+        if filesystem.kind in CLONES:
             self.options = ("--reflink=never",)  # today's cp clones unless told not to
 
     def commit(self) -> Work:
-        return [self._copy(str(self.live), self.made("copy")), self.ground.sync]
+        return [self._copy(str(self.live), self.made("copy")), self.filesystem.sync]
 
     def reset(self) -> Work:
         live = str(self.live)
-        copy = self._copy(str(self.ground.reference), live)
-        return [("rm", "-r", live), copy, self.ground.sync]
+        copy = self._copy(str(self.filesystem.reference), live)
+        return [("rm", "-r", live), copy, self.filesystem.sync]
 
     def branch(self) -> Work:
-        return [self._copy(str(self.ground.reference), self.made("copy")), self.ground.sync]
+        return [self._copy(str(self.filesystem.reference), self.made("copy")), self.filesystem.sync]
 
     def switch(self) -> Work:
-        link = str(self.ground.place / "current")
-        return [("ln", "-sfn", self.last("copy"), link), self.ground.sync]
+        link = str(self.filesystem.place / "current")
+        return [("ln", "-sfn", self.last("copy"), link), self.filesystem.sync]
 
     def tidy(self) -> None:
-        for copy in self.ground.place.glob("copy-*"):
+        for copy in self.filesystem.place.glob("copy-*"):
             run(("rm", "-r", str(copy)))
 
     def _copy(self, source: str, target: str) -> Command:
@@ -64,8 +64,8 @@ class Clone(Copy):
     }
     changes = {}
 
-    def __init__(self, ground: Ground) -> None:
-        super().__init__(ground)
+    def __init__(self, filesystem: Filesystem) -> None:
+        super().__init__(filesystem)
         self.options = ("--reflink=always",)
 
 
@@ -83,22 +83,25 @@ class Rsync(Tool):
 
     def commit(self) -> Work:
         before = f"--link-dest={self.last('rsync')}"
-        return [("rsync", "-a", before, f"{self.live}/", self.made("rsync")), self.ground.sync]
+        return [("rsync", "-a", before, f"{self.live}/", self.made("rsync")), self.filesystem.sync]
 
     def reset(self) -> Work:
-        source, target = f"{self.ground.reference}/", f"{self.live}/"
-        return [("rsync", "-a", "--delete", source, target), self.ground.sync]
+        source, target = f"{self.filesystem.reference}/", f"{self.live}/"
+        return [("rsync", "-a", "--delete", source, target), self.filesystem.sync]
 
     def branch(self) -> Work:
-        return [("rsync", "-a", f"{self.ground.reference}/", self.made("tree")), self.ground.sync]
+        return [
+            ("rsync", "-a", f"{self.filesystem.reference}/", self.made("tree")),
+            self.filesystem.sync,
+        ]
 
     def last(self, what: str) -> str:
-        made = sorted(self.ground.place.glob(f"{what}-*"), key=_number)
-        return str(made[-1] if made else self.ground.reference)
+        made = sorted(self.filesystem.place.glob(f"{what}-*"), key=_number)
+        return str(made[-1] if made else self.filesystem.reference)
 
     def tidy(self) -> None:
-        made = sorted(self.ground.place.glob("rsync-*"), key=_number)
-        for tree in [*made[: -self.keep], *self.ground.place.glob("tree-*")]:
+        made = sorted(self.filesystem.place.glob("rsync-*"), key=_number)
+        for tree in [*made[: -self.keep], *self.filesystem.place.glob("tree-*")]:
             run(("rm", "-r", str(tree)))
 
 
@@ -113,20 +116,20 @@ class Tar(Tool):
     changes = {"commit": ("1 %",), "reset": ("1 %",)}
 
     def start(self) -> None:
-        self.archive = str(self.ground.place / "reference.tar")
-        run(("tar", "-cf", self.archive, "-C", str(self.ground.reference), "."))
+        self.archive = str(self.filesystem.place / "reference.tar")
+        run(("tar", "-cf", self.archive, "-C", str(self.filesystem.reference), "."))
 
     def commit(self) -> Work:
         made = self.made("archive")
-        return [("tar", "-cf", made, "-C", str(self.live), "."), self.ground.sync]
+        return [("tar", "-cf", made, "-C", str(self.live), "."), self.filesystem.sync]
 
     def reset(self) -> Work:
         live = str(self.live)
         unpack = ("tar", "-xf", self.archive, "-C", live)
-        return [("rm", "-r", live), ("mkdir", live), unpack, self.ground.sync]
+        return [("rm", "-r", live), ("mkdir", live), unpack, self.filesystem.sync]
 
     def tidy(self) -> None:
-        for archive in self.ground.place.glob("archive-*"):
+        for archive in self.filesystem.place.glob("archive-*"):
             archive.unlink()
 
 
@@ -141,22 +144,22 @@ class Restic(Tool):
     changes = {"reset": ("1 %",)}
 
     def start(self) -> None:
-        place = self.ground.place
+        place = self.filesystem.place
         clock.ENVIRONMENT.update(RESTIC_PASSWORD="bench", RESTIC_PROGRESS_FPS="0")
         clock.ENVIRONMENT.update(RESTIC_CACHE_DIR=str(place / "restic-cache"))
         run(self._restic("init"), self._restic("backup", "--tag", "reference", "live"))
 
     def commit(self) -> Work:
-        return [self._restic("backup", "live"), self.ground.sync]
+        return [self._restic("backup", "live"), self.filesystem.sync]
 
     def reset(self) -> Work:
-        where = ("--tag", "reference", "--target", str(self.ground.place))
+        where = ("--tag", "reference", "--target", str(self.filesystem.place))
         restore = self._restic("restore", "latest", *where)
-        return [("rm", "-r", str(self.live)), restore, self.ground.sync]
+        return [("rm", "-r", str(self.live)), restore, self.filesystem.sync]
 
     def _restic(self, *arguments: str) -> Command:
         # relative paths, so that a restore finds its way back: restic keeps them as given
-        place = str(self.ground.place)
+        place = str(self.filesystem.place)
         return ("env", "-C", place, "restic", "-q", "-r", f"{place}/restic", *arguments)
 
 
@@ -171,25 +174,25 @@ class Snapshot(Tool):
         "branch": "`btrfs subvolume snapshot COPY NEW`",
     }
 
-    def __init__(self, ground: Ground) -> None:
-        super().__init__(ground)
-        self.live = ground.place / "subvolume"
+    def __init__(self, filesystem: Filesystem) -> None:
+        super().__init__(filesystem)
+        self.live = filesystem.place / "subvolume"
 
     def start(self) -> None:
-        self.ground.fill(self.live)
-        self.copy = str(self.ground.place / "frozen")
+        self.filesystem.fill(self.live)
+        self.copy = str(self.filesystem.place / "frozen")
         run(_snapshot("-r", str(self.live), self.copy))
 
     def commit(self) -> Work:
-        return [_snapshot("-r", str(self.live), self.made("snapshot")), self.ground.sync]
+        return [_snapshot("-r", str(self.live), self.made("snapshot")), self.filesystem.sync]
 
     def reset(self) -> Work:
         live = str(self.live)
         delete = ("btrfs", "subvolume", "delete", live)
-        return [delete, _snapshot(self.copy, live), self.ground.sync]
+        return [delete, _snapshot(self.copy, live), self.filesystem.sync]
 
     def branch(self) -> Work:
-        return [_snapshot(self.copy, self.made("snapshot")), self.ground.sync]
+        return [_snapshot(self.copy, self.made("snapshot")), self.filesystem.sync]
 
 
 def _snapshot(*arguments: str) -> Command:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.bench.clock import Failed, timed
-from tests.bench.ground import Ground
+from tests.bench.filesystem import Filesystem
 from tests.bench.results import Case, Results
 from tests.bench.tool import Tool
 from tests.bench.workloads import Page, rewrite, undone
@@ -18,14 +18,14 @@ SLOW = 1.0  # seconds; slower peers take their turn in every third round only
 
 @dataclass
 class Rounds:
-    """Turns of `tools` on one ground: a warm-up, then `count` rounds.
+    """Turns of `tools` on one file system: a warm-up, then `count` rounds.
 
     `dirty` leaves what was changed in memory, so that the verb itself has to write it; else all is
     on disk before the clock starts. `always` names the tools that slowness does not excuse.
     """
 
     part: str
-    ground: Ground
+    filesystem: Filesystem
     tools: Sequence[Tool]
     results: Results
     count: int = 9
@@ -55,13 +55,13 @@ class Rounds:
             self.results.notes.append(f"{self.part}: {tool.name} is left out: {error}")
 
     def _turn(self, tool: Tool, verbs: Sequence[str], change: str, number: int) -> None:
-        seed = f"{self.ground.workload.name} {' '.join(verbs)} {change} {number}"
+        seed = f"{self.filesystem.workload.name} {' '.join(verbs)} {change} {number}"
         if self.dirty:
-            self.ground.settle()
+            self.filesystem.settle()
         pages = self._change(tool, verbs, change, seed)
         for verb in (verb for verb in verbs if hasattr(tool, verb)):
             if not self.dirty:
-                self.ground.settle()
+                self.filesystem.settle()
             self._keep(tool, verb, change, number, timed(tool.work(verb)))
         # in the warm-up the live tree may differ from the reference by more than these pages
         if "reset" in verbs and number and not undone(tool.live, pages):
@@ -73,13 +73,13 @@ class Rounds:
         if "branch" in verbs:
             return []
         if "reset" in verbs or tool.live not in self._changed:
-            pages = rewrite(tool.live, self.ground.workload, change, seed)
+            pages = rewrite(tool.live, self.filesystem.workload, change, seed)
             self._changed[tool.live] = pages
         return self._changed[tool.live]
 
     def _keep(self, tool: Tool, verb: str, change: str, number: int, seconds: float) -> None:
         if number:
-            case = Case(self.part, self.ground.workload.name, verb, change)
+            case = Case(self.part, self.filesystem.workload.name, verb, change)
             self.results.add(case, tool.name, seconds)
         elif seconds > SLOW and tool.name not in self.always:
             self._slow.add(tool.name)

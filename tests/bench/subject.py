@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 
 from tests.bench.clock import Command, Failed, Work, run
-from tests.bench.ground import Ground
+from tests.bench.filesystem import Filesystem
 from tests.bench.tool import Tool
 
 ROOT = Path(__file__).parents[2]
@@ -34,14 +34,14 @@ class Dvol(Tool):
     peer = False
     program = ROOT / "build" / "dvol-here"
 
-    def __init__(self, ground: Ground) -> None:
-        super().__init__(ground)
-        self.pool = ground.place / f"pool-{type(self).__name__.lower()}"
+    def __init__(self, filesystem: Filesystem) -> None:
+        super().__init__(filesystem)
+        self.pool = filesystem.place / f"pool-{type(self).__name__.lower()}"
         self.live = self.pool / VOLUME / "branches" / "master"
 
     def start(self) -> None:
         run(self.command("init", VOLUME))
-        self.ground.fill(self.live)
+        self.filesystem.fill(self.live)
         run(self.command("commit", "-m", "the reference", VOLUME))
 
     def command(self, *arguments: str) -> Command:
@@ -66,7 +66,7 @@ class Dvol(Tool):
             run(self.command("branch", "-d", tree.name, VOLUME))
         for room in ("trash", "doomed"):
             for entry in (self.pool / ".dvol" / room).glob("*"):
-                _delete(entry, self.ground.kind)
+                _delete(entry, self.filesystem.kind)
 
 
 class InProcess(Dvol):
@@ -104,7 +104,7 @@ class Start(Tool):
     peer = False
 
     def commit(self) -> Work:
-        return [Dvol(self.ground).command("log", VOLUME)]
+        return [Dvol(self.filesystem).command("log", VOLUME)]
 
 
 class Version(Tool):
@@ -130,10 +130,10 @@ class Floor(Tool):
 
     def commit(self) -> Work:
         made = self.made("links")
-        return lambda: _floor(str(self.live), str(self.ground.reference), made)
+        return lambda: _floor(str(self.live), str(self.filesystem.reference), made)
 
     def tidy(self) -> None:
-        for tree in self.ground.place.glob("links-*"):
+        for tree in self.filesystem.place.glob("links-*"):
             run(("rm", "-r", str(tree)))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tests.bench.clock import Work
-from tests.bench.ground import Ground
+from tests.bench.filesystem import Filesystem
 
 FULL = ("0 %", "1 %", "100 %")
 
@@ -25,9 +25,9 @@ class Tool:
     peer = True  # a bound or a part of dvol is no peer: nobody would use it instead
     live: Path
 
-    def __init__(self, ground: Ground) -> None:
-        self.ground = ground
-        self.live = ground.live
+    def __init__(self, filesystem: Filesystem) -> None:
+        self.filesystem = filesystem
+        self.live = filesystem.live
         self.turn = 0
 
     def start(self) -> None:
@@ -51,9 +51,9 @@ class Tool:
 
     def made(self, what: str) -> str:
         """The path of what this turn makes."""
-        return str(self.ground.place / f"{what}-{self.turn}")
+        return str(self.filesystem.place / f"{what}-{self.turn}")
 
     def last(self, what: str) -> str:
         """The path of what the turn before made, or the reference."""
-        path = self.ground.place / f"{what}-{self.turn - 1}"
-        return str(path if path.exists() else self.ground.reference)
+        path = self.filesystem.place / f"{what}-{self.turn - 1}"
+        return str(path if path.exists() else self.filesystem.reference)

@@ -43,13 +43,13 @@ class Call:
     target: str
 
     @property
-    def turns(self) -> bool:
-        """Whether it puts a document in its place: a journal, a list, an index, a pointer."""
+    def places_document(self) -> bool:
+        """Whether it gives a document its final name: a journal, a list, an index, a pointer."""
         return self.name in NEW_NAME and self.target.endswith(".json")
 
     @property
-    def journals(self) -> bool:
-        return self.turns and self.target.endswith("journal.json")
+    def writes_journal(self) -> bool:
+        return self.places_document and self.target.endswith("journal.json")
 
 
 def changes(name: str, arguments: tuple[int, ...], pid: int, place: str) -> bool:
@@ -64,7 +64,7 @@ def changes(name: str, arguments: tuple[int, ...], pid: int, place: str) -> bool
 
 
 def target(name: str, arguments: tuple[int, ...], pid: int) -> str:
-    """What it is about, as far as a reader or a sampler needs to know."""
+    """The path that the call changes: the new name of a rename, or the file of a descriptor."""
     if name in NEW_NAME:
         return _text(pid, arguments[NEW_NAME[name]])
     if name in BY_DESCRIPTOR:

@@ -1,4 +1,5 @@
-"""The stage, and the disks that pools lie on: a directory, and ext4, XFS and btrfs."""
+"""The worker process, and the file systems that pools are built on: a plain directory, ext4, XFS
+and btrfs."""
 
 import os
 import shutil
@@ -10,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.crash import tally, tracer
-from tests.crash.stage import Stage
+from tests.crash import counts, tracer
+from tests.crash.worker import Worker
 from tests.lab import Unavailable
 from tests.lab.filesystems import mounted
 
 DISKS = ("ext4", "xfs", "btrfs")
-ROOM = 4 << 30  # bytes that all images of all tests may take, with plenty to spare
+SPACE = 4 << 30  # bytes in memory: more than the images of all tests take
 # Btrfs frees a deleted subvolume later, and pools come and go here faster than it does.
 ROOMY = {"btrfs": (("commit=1",), 1 << 30)}
 
@@ -28,44 +29,51 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def stage() -> Iterator[Stage]:
+def worker() -> Iterator[Worker]:
+    """The process that runs the verbs."""
     if not tracer.SUPPORTED:
         pytest.skip("the tracer of the crash rings knows x86-64 only")
-    stage = Stage()
-    yield stage
-    stage.close()
+    worker = Worker()
+    yield worker
+    worker.close()
 
 
 @dataclass(frozen=True)
-class Ground:
-    """Where a pool may be built: `kind` of file system, and a path that is free."""
+class Filesystem:
+    """A directory on a file system: its `kind`, and its path."""
 
     kind: str
     root: Path
 
+    @property
+    def pool(self) -> Path:
+        """Where a pool may be built; nothing is there yet."""
+        return self.root / "pool"
+
 
 @pytest.fixture(scope="session", params=["dir", *DISKS])
-def disk(request: pytest.FixtureRequest) -> Iterator[Ground]:
-    """In memory, all of them: what is durable is not asked here, or asked of an image file."""
+def disk(request: pytest.FixtureRequest) -> Iterator[Filesystem]:
+    """A file system of each kind, all in memory: no test here asks it what is durable."""
     with ExitStack() as undo:
         if request.param == "dir":
             place = Path(tempfile.mkdtemp(prefix="dvol-", dir=memory()))
             undo.callback(shutil.rmtree, place, ignore_errors=True)
         else:
             place = undo.enter_context(available(request.param, *ROOMY.get(request.param, ())))
-        yield Ground(request.param, place)
+        yield Filesystem(request.param, place)
 
 
 @pytest.fixture
-def ground(disk: Ground) -> Iterator[Ground]:
+def filesystem(disk: Filesystem) -> Iterator[Filesystem]:
+    """A fresh directory on the disk."""
     place = Path(tempfile.mkdtemp(prefix="t", dir=disk.root))
-    yield Ground(disk.kind, place / "pool")
+    yield Filesystem(disk.kind, place)
     shutil.rmtree(place, ignore_errors=True)
 
 
 @contextmanager
 def available(kind: str, options: tuple[str, ...] = (), size: int = 16 << 20) -> Iterator[Path]:
-    """A file system of a kind, small, with its image in memory; else a skip."""
+    """Mount a small file system of a kind, its image in memory; skip the test where that fails."""
     if os.geteuid() != 0:
         pytest.skip("needs root")
     with ExitStack() as undo:
@@ -77,12 +85,12 @@ def available(kind: str, options: tuple[str, ...] = (), size: int = 16 << 20) ->
 
 
 def memory() -> Path:
-    """Where files are quick: in memory, if there is enough and we may."""
+    """A directory in memory if there is enough room and we may write there, else on the disk."""
     place = Path("/dev/shm")
-    usable = place.is_dir() and os.access(place, os.W_OK) and shutil.disk_usage(place).free > ROOM
+    usable = place.is_dir() and os.access(place, os.W_OK) and shutil.disk_usage(place).free > SPACE
     return place if usable else Path("/var/tmp")
 
 
 @pytest.fixture
-def sample(request: pytest.FixtureRequest) -> tally.Sample:
-    return tally.Sample(every=request.config.getoption("--every-point"))
+def sample(request: pytest.FixtureRequest) -> counts.Sample:
+    return counts.Sample(every=request.config.getoption("--every-point"))

@@ -1,31 +1,31 @@
-"""Calls that fail: one at a time, or all that need space. These functions run in the stage."""
+"""Calls that fail: one at a time, or all that need space. These functions run in the worker."""
 
 import errno
 import os
 from contextlib import suppress
 from pathlib import Path
 
+from tests.crash.check import Expected, check
 from tests.crash.history import wiped
 from tests.crash.killing import at
 from tests.crash.tracer import Ended
 from tests.crash.verbs import VERBS
-from tests.crash.verdict import Lesson, judged
 
 ERRORS = {"ENOSPC": errno.ENOSPC, "EIO": errno.EIO}
 
 
 def failed(root: Path, name: str, number: int, error: int) -> Ended:
-    """Build a pool anew and do the verb, whose call of that number fails with `error`."""
+    """Build a pool anew and run the verb, whose call of that number fails with `error`."""
     wiped(root)
     VERBS[name].build(root)
     return VERBS[name].perform(root, at(number, -error))
 
 
-def answered(root: Path, name: str, lesson: Lesson, ended: Ended) -> list[str]:
-    """What is wrong with the answer and with the pool that it is about."""
+def check_answer(root: Path, name: str, expected: Expected, ended: Ended) -> list[str]:
+    """What is wrong with the answer of the verb, and with the pool."""
     done = ended.code == 0
     wrong = [] if done else refusal(name, ended)
-    return wrong + judged(root, name, lesson, done)
+    return wrong + check(root, name, expected, done)
 
 
 def refusal(name: str, ended: Ended) -> list[str]:
@@ -37,12 +37,12 @@ def refusal(name: str, ended: Ended) -> list[str]:
 
 
 def performed(root: Path, name: str) -> Ended:
-    """Do the verb, undisturbed."""
+    """Run the verb undisturbed."""
     return VERBS[name].perform(root)
 
 
 def filled(place: Path) -> Path:
-    """Take all space below `place`, to the last byte; the file that has it."""
+    """Fill the file system of `place` to the last byte; returns the file that does."""
     filler = place / "filler"
     fd = os.open(filler, os.O_WRONLY | os.O_CREAT)
     with suppress(OSError):

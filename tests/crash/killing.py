@@ -1,4 +1,4 @@
-"""Kill a verb, or its recovery, at one of its calls. These functions run in the stage."""
+"""Kill a verb, or its recovery, at one of its calls. These functions run in the worker."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +10,7 @@ from tests.crash.verbs import VERBS, Verb
 
 
 def at(number: int, decision: Decision) -> Callable[[Call], Decision]:
-    """Decide so at the call of that number, and let all others be."""
+    """A decision about the call of that number; all other calls are made."""
     return lambda call: decision if call.number == number else None
 
 
@@ -22,7 +22,8 @@ def killed(root: Path, name: str, number: int) -> bool:
 
 
 def crashed(root: Path, name: str) -> bool:
-    """A pool whose verb has its journal, durable, and all steps still before it."""
+    """Build a pool and kill the verb once its journal is durable, before its first step; whether it
+    died."""
     wiped(root)
     VERBS[name].build(root)
     written = False
@@ -32,23 +33,23 @@ def crashed(root: Path, name: str) -> bool:
         # the directory of the journal is synced first, and is not a step
         if written and call.name != "fsync":
             return KILL
-        written = written or call.journals
+        written = written or call.writes_journal
         return None
 
     return VERBS[name].perform(root, decide).killed
 
 
-def looked(root: Path, name: str) -> list[Call]:
+def recovery_calls(root: Path, name: str) -> list[Call]:
     """The calls by which the next command recovers a crashed verb."""
     assert crashed(root, name)
-    return _looking(name).perform(root).calls
+    return _recovery(name).perform(root).calls
 
 
-def recovered(root: Path, name: str, number: int) -> bool:
-    """Crash the verb, and have its recovery die at its call of that number; whether it did."""
+def recovery_killed(root: Path, name: str, number: int) -> bool:
+    """Crash the verb, and kill its recovery at its call of that number; whether it died."""
     assert crashed(root, name)
-    return _looking(name).perform(root, at(number, KILL)).killed
+    return _recovery(name).perform(root, at(number, KILL)).killed
 
 
-def _looking(name: str) -> Verb:
+def _recovery(name: str) -> Verb:
     return Verb("list", without=VERBS[name].without)

@@ -5,12 +5,12 @@ The verb succeeds all the same or is refused in one line, and has happened or no
 
 import pytest
 
-from tests.crash.conftest import Ground
-from tests.crash.faults import ERRORS, answered, failed
-from tests.crash.stage import Stage
-from tests.crash.tally import Sample, count
+from tests.crash.check import expect
+from tests.crash.conftest import Filesystem
+from tests.crash.counts import Sample, count
+from tests.crash.faults import ERRORS, check_answer, failed
 from tests.crash.verbs import VERBS
-from tests.crash.verdict import learned
+from tests.crash.worker import Worker
 
 
 @pytest.mark.parametrize("error", ERRORS)
@@ -18,15 +18,15 @@ from tests.crash.verdict import learned
 def test_a_call_that_fails_fails_the_verb_or_does_not_matter(
     name: str,
     error: str,
-    ground: Ground,
-    stage: Stage,
+    filesystem: Filesystem,
+    worker: Worker,
     sample: Sample,
     request: pytest.FixtureRequest,
 ) -> None:
-    lesson = stage.run(learned, ground.root, name)
-    points = sample.choose(lesson.calls, 10 if ground.kind == "dir" else 1)
+    expected = worker.run(expect, filesystem.pool, name)
+    points = sample.choose(expected.calls, 10 if filesystem.kind == "dir" else 1)
     for number in points:
-        ended = stage.run(failed, ground.root, name, number, ERRORS[error])
-        complaints = stage.run(answered, ground.root, name, lesson, ended)
-        assert complaints == [], (lesson.calls[number], ended.said)
-    count(request, "failed", name, ground.kind, len(points))
+        ended = worker.run(failed, filesystem.pool, name, number, ERRORS[error])
+        complaints = worker.run(check_answer, filesystem.pool, name, expected, ended)
+        assert complaints == [], (expected.calls[number], ended.said)
+    count(request, "failed", name, filesystem.kind, len(points))

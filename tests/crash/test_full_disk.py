@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 
+from tests.crash.check import check, expect
 from tests.crash.conftest import available
+from tests.crash.counts import count
 from tests.crash.faults import filled, performed, refusal
 from tests.crash.history import wiped
-from tests.crash.picture import picture
-from tests.crash.stage import Stage
-from tests.crash.tally import count
+from tests.crash.state import state_of
 from tests.crash.verbs import VERBS
-from tests.crash.verdict import judged, learned
+from tests.crash.worker import Worker
 from tests.lab.filesystems import remount
 
 pytestmark = pytest.mark.root
@@ -26,30 +26,30 @@ def place() -> Iterator[Path]:
 
 @pytest.mark.parametrize("name", VERBS)
 def test_a_full_disk_refuses_and_a_freed_one_goes_on(
-    name: str, place: Path, stage: Stage, request: pytest.FixtureRequest
+    name: str, place: Path, worker: Worker, request: pytest.FixtureRequest
 ) -> None:
     root = place / "pool"
-    lesson = stage.run(learned, root, name)
+    expected = worker.run(expect, root, name)
     wiped(root)
-    stage.run(VERBS[name].build, root)
-    filler = stage.run(filled, place)
-    ended = stage.run(performed, root, name)
+    worker.run(VERBS[name].build, root)
+    filler = worker.run(filled, place)
+    ended = worker.run(performed, root, name)
     frees = VERBS[name].frees
     assert ended.code == 0 if frees else refusal(name, ended) == []
-    assert stage.run(picture, root) == (lesson.after if frees else lesson.before)
+    assert worker.run(state_of, root) == (expected.after if frees else expected.before)
     filler.unlink()
-    assert stage.run(judged, root, name, lesson, frees) == []
+    assert worker.run(check, root, name, expected, frees) == []
     count(request, "full disk", name, "ext4", 1)
 
 
 @pytest.mark.parametrize("name", VERBS)
-def test_a_read_only_disk_refuses_and_can_be_read(name: str, place: Path, stage: Stage) -> None:
+def test_a_read_only_disk_refuses_and_can_be_read(name: str, place: Path, worker: Worker) -> None:
     root = place / "pool"
-    lesson = stage.run(learned, root, name)
+    expected = worker.run(expect, root, name)
     wiped(root)
-    stage.run(VERBS[name].build, root)
+    worker.run(VERBS[name].build, root)
     remount(place, "ro")
-    assert refusal(name, stage.run(performed, root, name)) == []
-    assert stage.run(picture, root) == lesson.before
+    assert refusal(name, worker.run(performed, root, name)) == []
+    assert worker.run(state_of, root) == expected.before
     remount(place, "rw")
-    assert stage.run(judged, root, name, lesson) == []
+    assert worker.run(check, root, name, expected) == []

@@ -1,4 +1,4 @@
-"""The rings can fail: what breaks the promise is noticed, and so is who forgets to sync."""
+"""The crash rings can fail: they notice a pool that is broken by hand, and a verb without syncs."""
 
 import errno
 import os
@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 from tests.crash.calls import SYNCS
-from tests.crash.conftest import DISKS, Ground
+from tests.crash.check import check, expect
+from tests.crash.conftest import DISKS, Filesystem
+from tests.crash.cut_disk import cut_disk
 from tests.crash.faults import performed
 from tests.crash.killing import at
-from tests.crash.stage import Stage
-from tests.crash.test_cut import darkroom
 from tests.crash.tracer import KILL, Ended, traced
-from tests.crash.verdict import judged, learned
+from tests.crash.worker import Worker
 
 
 def a_file_of_before(root: Path) -> None:
@@ -57,35 +57,35 @@ BROKEN = (
 @pytest.mark.parametrize("disk", ["dir"], indirect=True)
 @pytest.mark.parametrize("breaking", BROKEN)
 def test_a_broken_promise_is_noticed(
-    breaking: Callable[[Path], None], ground: Ground, stage: Stage
+    breaking: Callable[[Path], None], filesystem: Filesystem, worker: Worker
 ) -> None:
-    lesson = stage.run(learned, ground.root, "reset")
-    assert stage.run(performed, ground.root, "reset").code == 0
-    breaking(ground.root)
-    assert stage.run(judged, ground.root, "reset", lesson) != []
+    expected = worker.run(expect, filesystem.pool, "reset")
+    assert worker.run(performed, filesystem.pool, "reset").code == 0
+    breaking(filesystem.pool)
+    assert worker.run(check, filesystem.pool, "reset", expected) != []
 
 
 @pytest.mark.root
 @pytest.mark.parametrize("kind", DISKS)
 @pytest.mark.parametrize("name", ["commit", "reset", "checkout -b"])
-def test_a_verb_that_skips_its_syncs_is_caught(name: str, kind: str, stage: Stage) -> None:
-    with darkroom(stage, kind) as room:
-        room.film(name, careless=SYNCS)
-        assert any(complaints for _, complaints in room.develop())
+def test_a_verb_that_skips_its_syncs_is_caught(name: str, kind: str, worker: Worker) -> None:
+    with cut_disk(worker, kind) as disk:
+        disk.run(name, skipped=SYNCS)
+        assert any(complaints for _, complaints in disk.check())
 
 
 @pytest.mark.parametrize("disk", ["dir"], indirect=True)
 def test_a_call_is_killed_failed_or_left_out_before_it_is_made(
-    ground: Ground, stage: Stage
+    filesystem: Filesystem, worker: Worker
 ) -> None:
-    made = ground.root.parent / "made"
-    assert stage.run(two_directories, made, KILL).killed
+    made = filesystem.root / "made"
+    assert worker.run(two_directories, made, KILL).killed
     assert os.listdir(made) == []
-    assert stage.run(two_directories, made, -errno.ENOSPC).code == errno.ENOSPC
+    assert worker.run(two_directories, made, -errno.ENOSPC).code == errno.ENOSPC
     assert os.listdir(made) == []
-    assert stage.run(two_directories, made, 0).code == 0
+    assert worker.run(two_directories, made, 0).code == 0
     assert os.listdir(made) == ["second"]
-    assert stage.run(two_directories, made, None).code == 0
+    assert worker.run(two_directories, made, None).code == 0
     assert sorted(os.listdir(made)) == ["first", "second"]
 
 

@@ -1,7 +1,7 @@
 """Stops a process of ours at each system call that changes a disk (ptrace and seccomp, x86-64).
 
-One tool for all rings: at each call `decide` has the process killed there, the call made to
-fail or to do nothing, or merely has a look while the process stands still. A seccomp filter
+All crash rings use it: at each call `decide` has the process killed, makes the call fail or do
+nothing, or reads the disk while the process is stopped. A seccomp filter
 picks the calls, so that all others run at full speed.
 """
 
@@ -60,7 +60,7 @@ class Ended:
 
 
 def let_it_be(call: Call) -> None:
-    """The verb happens as if nobody looked."""
+    """Decide that every call is made as it is."""
 
 
 def traced(run: Callable[[], int], place: str, decide: Decide = let_it_be) -> Ended:
@@ -98,8 +98,8 @@ def _filter() -> None:
     rules += [(0x15, len(numbers) - at, 0, number) for at, number in enumerate(numbers)]
     rules += [(0x06, 0, 0, ALLOW), (0x06, 0, 0, TRACE)]
     code = b"".join(struct.pack("HBBI", *rule) for rule in rules)
-    room = ctypes.create_string_buffer(code, len(code))
-    program = struct.pack("HxxxxxxP", len(rules), ctypes.addressof(room))
+    buffer = ctypes.create_string_buffer(code, len(code))
+    program = struct.pack("HxxxxxxP", len(rules), ctypes.addressof(buffer))
     _checked(_libc.prctl(NO_NEW_PRIVS, 1, 0, 0, 0))
     _checked(_libc.prctl(SET_SECCOMP, FILTER, ctypes.c_char_p(program), 0, 0))
 

@@ -36,7 +36,7 @@ class Verb:
     journalled: bool = False
     without: tuple[str, ...] = ()
     refused: tuple[int, ...] = (DISK_FAILED,)  # the exit codes with which it says so
-    among_dirt: bool = False  # others have much in memory that is not written yet
+    dirty_pages: bool = False  # other processes have many dirty pages in memory
     frees: bool = False  # it makes room, so a full disk must not stop it
     build: Callable[[Path], None] = history.build
 
@@ -55,8 +55,8 @@ class Verb:
             return -errno.EINVAL if call.name in self.without else decide(call)
 
         def run() -> int:
-            # as if others had written a terabyte that is not on disk yet, or nothing at all
-            atomic.dirty = lambda: 1 << 40 if self.among_dirt else 0
+            # as if other processes had a terabyte of dirty pages, or none at all
+            atomic.dirty = lambda: 1 << 40 if self.dirty_pages else 0
             return main(argv)
 
         return traced(run, str(root), decided)
@@ -91,7 +91,9 @@ VERBS = {
     "reset without exchange": Verb(
         "reset --hard {1} v", settles=True, journalled=True, without=("renameat2",)
     ),
-    "reset among dirt": Verb("reset --hard {1} v", settles=True, journalled=True, among_dirt=True),
+    "reset among dirty pages": Verb(
+        "reset --hard {1} v", settles=True, journalled=True, dirty_pages=True
+    ),
     "commit together": Verb(
         f"commit --author '{ANN}' -m new --volume v --volume other", repeats=True, journalled=True
     ),

@@ -1,8 +1,8 @@
-"""Power cuts: the image file of the pool's disk, copied as it stands while the verb stands still.
+"""Power cuts: the image file of the pool's disk, copied while the verb is stopped at a call.
 
-What was not synced is not in that file. Most calls change nothing there, so one copy serves for
-all the points between two writes of the disk. The copies are looked at afterwards, each mounted
-by a process with its own mounts and another boot id. These functions run in the stage.
+Data that was not synced is not in that file. Most calls write nothing to it, so one copy serves
+for all the points between two writes of the disk. The copies are checked afterwards: each is
+mounted by a process with its own mounts and another boot id. These functions run in the worker.
 """
 
 import ctypes
@@ -14,10 +14,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.crash.calls import Call
+from tests.crash.check import Check, Expected
 from tests.crash.history import wiped
 from tests.crash.tracer import Decision, Ended
 from tests.crash.verbs import VERBS
-from tests.crash.verdict import Judge, Lesson
 from tests.lab import filesystems
 
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
@@ -28,34 +28,35 @@ OPTIONS = {"ext4": ("commit=900", "noatime"), "xfs": ("noatime",), "btrfs": ("co
 
 
 @dataclass
-class Camera:
-    """Takes the image of the disk mounted at `root` into the directory `album`.
+class Images:
+    """Copies the image of the disk mounted at `root` into `directory`, named by its first point.
 
-    `stirred`: just before, a stranger has a file of its own made durable. That commits the
-    journal of the file system, and with it names and sizes of which the content is not there.
+    `fsync_first`: another file on the disk is written and synced before each copy. That commits
+    the journal of the file system, which then has names and sizes of files without their content.
+    `only`: the points to copy, else all. `points_of`: for each image the points it serves for.
     """
 
     root: Path
-    album: Path
-    stirred: bool = False
+    directory: Path
+    fsync_first: bool = False
     only: frozenset[int] | None = None
-    shots: dict[int, list[int]] = field(default_factory=dict)
+    points_of: dict[int, list[int]] = field(default_factory=dict)
     _last: str = ""
 
     def take(self, number: int) -> None:
-        """The disk as it is before the call of that number."""
+        """Copy the disk as it is before the call of that number."""
         if self.only is not None and number not in self.only:
             return
-        if self.stirred:
-            _stir(self.root)
+        if self.fsync_first:
+            _fsync_another_file(self.root)
         written = self._written()
-        if written != self._last or not self.shots:
-            self._last = self._copy(written, self.album / str(number))
-            self.shots[number] = []
-        self.shots[max(self.shots)].append(number)
+        if written != self._last or not self.points_of:
+            self._last = self._copy(written, self.directory / str(number))
+            self.points_of[number] = []
+        self.points_of[max(self.points_of)].append(number)
 
     def _copy(self, written: str, target: Path) -> str:
-        """Again, if the disk wrote meanwhile: no power cut takes two moments."""
+        """Copy until nothing was written meanwhile, so that the image is of one moment."""
         while True:
             filesystems.copy_sparse(filesystems.image(self.root), target)
             now = self._written()
@@ -64,15 +65,15 @@ class Camera:
             written = now
 
     def _written(self) -> str:
-        """Changes whenever the device wrote, which it is waited for."""
+        """The write counters of the device, once no request is in flight."""
         statistics = Path(f"/sys/block/{filesystems.device(self.root)}/stat")
         while int((numbers := statistics.read_text().split())[8]):
             time.sleep(0.001)
         return " ".join(numbers[4:7] + numbers[11:14])
 
 
-def _stir(root: Path) -> None:
-    fd = os.open(root / "stranger", os.O_WRONLY | os.O_CREAT)
+def _fsync_another_file(root: Path) -> None:
+    fd = os.open(root / "another-file", os.O_WRONLY | os.O_CREAT)
     try:
         os.pwrite(fd, os.urandom(8), 0)
         os.fsync(fd)
@@ -84,51 +85,51 @@ def _stir(root: Path) -> None:
         os.close(fd)
 
 
-def prepared(root: Path, name: str) -> None:
-    """The pool on its disk, all of it durable but what is loose."""
+def build_pool(root: Path, name: str) -> None:
+    """Build the pool on its disk; all of it is durable but the loose files."""
     wiped(root)
     VERBS[name].build(root)
 
 
-def rehearsed(root: Path, name: str) -> list[Call]:
-    """The calls that the verb makes; the pool is of no use then."""
-    prepared(root, name)
+def calls_of(root: Path, name: str) -> list[Call]:
+    """The calls that the verb makes; the pool must be built again afterwards."""
+    build_pool(root, name)
     return VERBS[name].perform(root).calls
 
 
-def filmed(
-    root: Path, name: str, camera: Camera, careless: frozenset[str] = frozenset()
-) -> tuple[Ended, Camera]:
-    """Do the verb, and take the disk before each of its calls and at its end.
+def run_with_images(
+    root: Path, name: str, images: Images, skipped: frozenset[str] = frozenset()
+) -> tuple[Ended, Images]:
+    """Run the verb, and take an image before each of its calls and at its end.
 
-    `careless`: the calls that do nothing then, as if the author of the verb had left them out.
+    `skipped`: the calls that do nothing, as if the author of the verb had left them out.
     """
 
     def decide(call: Call) -> Decision:
-        camera.take(call.number)
-        return 0 if call.name in careless else None
+        images.take(call.number)
+        return 0 if call.name in skipped else None
 
     ended = VERBS[name].perform(root, decide)
-    camera.take(len(ended.calls))
-    return ended, camera
+    images.take(len(ended.calls))
+    return ended, images
 
 
-def developed(
-    kind: str, copy: Path, mount: Path, root: Path, name: str, lesson: Lesson, done: bool
+def check_image(
+    kind: str, copy: Path, mount: Path, root: Path, name: str, expected: Expected, done: bool
 ) -> list[str]:
-    """What a process of the next boot finds on the copy of a disk; the copy is gone then."""
+    """The complaints of a process of the next boot about an image; deletes the image."""
     _leave_mounts()
     filesystems.attach(kind, copy, mount)
     try:
         _other_boot(copy.with_name("boot_id"))
-        return Judge(root, name, lesson, cut=True, done=done).judge()
+        return Check(root, name, expected, cut=True, done=done).complaints()
     finally:
         filesystems.detach(mount)
         copy.unlink()
 
 
 def _leave_mounts() -> None:
-    """From here on this process mounts for itself, and what it mounts ends with it."""
+    """Give this process its own mount namespace, which ends with it."""
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.unshare(NEW_MOUNTS) != 0:
         raise OSError(ctypes.get_errno(), "unshare")
@@ -136,8 +137,8 @@ def _leave_mounts() -> None:
 
 
 def _other_boot(file: Path) -> None:
-    """A power cut is followed by another boot: what was noted for the old one is not to be
-    trusted any more."""
+    """Show this process another boot id: a power cut is followed by another boot, and records of
+    the old one must not be trusted."""
     file.write_text(f"{uuid.uuid4()}\n")
     _mount(os.fsencode(file), os.fsencode(BOOT_ID), 0x1000)  # MS_BIND
     assert BOOT_ID.read_text() == file.read_text()

@@ -1,4 +1,4 @@
-"""What a fresh process sees of a pool, in a form that can be compared and told apart."""
+"""The state of a pool: all that a fresh process sees of it, in dictionaries to be compared."""
 
 import json
 from collections.abc import Iterator
@@ -11,18 +11,18 @@ from tests.contract.trees import Entry, described
 from tests.crash.history import LOOSE, UNSYNCED
 
 Tree = dict[bytes, Entry]
-Picture = dict
+State = dict
 LOOSE_PATH = f"/{LOOSE}/".encode()
 UNSYNCED_PATHS = {LOOSE_PATH + name.encode() for name in UNSYNCED}
-# What dvol keeps beside the volumes and in each. What it puts there for a verb only is litter.
+# What dvol keeps beside the volumes and in each. Files for the time of a verb are leftovers.
 OWN = {"pool.json", "locks", "staging", "trash", "doomed"}
-FACTS = {"active", "discarded"}  # what a picture has beside the volumes
+FACTS = {"active", "discarded"}  # the entries of a state beside the volumes
 VOLUME = {"branches", "commits", "current_branch.json", ".dvol"}
 
 
-def picture(root: Path) -> Picture:
-    """Which volume is active, what was discarded, and for each volume its branches, with the
-    messages, authors and frozen content of their commits, and what is in their trees."""
+def state_of(root: Path) -> State:
+    """The active volume, the discarded entries, and for each volume its branches, with the
+    messages, authors and frozen content of their commits, and the entries of their trees."""
     pool = Pool(root)
     try:
         volumes = pool.volumes()
@@ -34,9 +34,9 @@ def picture(root: Path) -> Picture:
     return facts | {one.name: _volume(pool, one.name) for one in volumes}
 
 
-def cut(whole: Picture, settled: bool = False) -> Picture:
-    """Less what a power cut may take: what was written to a live tree and never synced. Where
-    the tree of the verb is `settled` it may take nothing of that."""
+def cut(whole: State, settled: bool = False) -> State:
+    """The state without the files that a power cut may change: those that were written in a live
+    tree and never synced. Where the tree of the verb is `settled`, all of its files stay."""
     return {
         name: volume
         if name in FACTS
@@ -48,17 +48,19 @@ def cut(whole: Picture, settled: bool = False) -> Picture:
     }
 
 
-def firm(whole: Picture) -> Picture:
-    """Less all that is loose, in commits too."""
+def without_loose(whole: State) -> State:
+    """The state without the loose files, also in commits."""
     return {
-        name: volume if name in FACTS else {branch: _firm(one) for branch, one in volume.items()}
+        name: volume
+        if name in FACTS
+        else {branch: _without_loose(one) for branch, one in volume.items()}
         for name, volume in whole.items()
     }
 
 
 def kept(root: Path) -> set[str]:
-    """The content of every file that is a user's, in trees and commits, except what a power cut
-    may take. (That must be somewhere still, whatever happened.)"""
+    """The content of every file of a user, in trees and commits, except of those that a power cut
+    may change. Each must still be in some file, whatever happened."""
     found = set()
     for volume in Pool(root).volumes() if root.exists() else ():
         trees = [*(root / volume.name / "branches").iterdir()]
@@ -70,12 +72,12 @@ def kept(root: Path) -> set[str]:
 
 
 def everything(root: Path) -> set[str]:
-    """The content of every file below `root`, the trash and what is kept for undoing included."""
+    """The content of every file below `root`, also in the trash and in the entries for undo."""
     return {one.content for one in described(root).values()}
 
 
-def unfaithful(root: Path, volume: str) -> list[str]:
-    """How the last commit of a volume differs from its live tree: not at all, right after."""
+def commit_differences(root: Path, volume: str) -> list[str]:
+    """How the last commit of a volume differs from its live tree: right after it, in nothing."""
     pool = Pool(root)
     current = next(one for one in pool.branches(volume) if one.current)
     frozen = _tree(root / volume / "commits" / current.head)
@@ -84,7 +86,7 @@ def unfaithful(root: Path, volume: str) -> list[str]:
 
 
 def differences(found: object, wanted: object, where: str = "") -> list[str]:
-    """Each place where two pictures differ, in words."""
+    """Each place where two states differ, in words."""
     if isinstance(found, dict) and isinstance(wanted, dict):
         keys = sorted(found.keys() | wanted.keys(), key=str)
         both = [(key, found.get(key), wanted.get(key)) for key in keys]
@@ -95,18 +97,18 @@ def differences(found: object, wanted: object, where: str = "") -> list[str]:
     return [] if found == wanted else [f"{where}: {_short(found)} instead of {_short(wanted)}"]
 
 
-def litter(root: Path) -> list[str]:
-    """Whatever lies in the pool and is neither layout nor named by it."""
+def leftovers(root: Path) -> list[str]:
+    """The files in the pool that are not part of its layout, and that no list names."""
     own = root / ".dvol"
     found = [*own.glob("staging/*"), *own.glob("doomed/*"), *root.rglob("journal.json")]
     found += [path for path in own.glob("trash/*") if not (path / "entry.json").is_file()]
     found += [path for path in own.iterdir() if path.name not in OWN]
     for volume in (path for path in root.iterdir() if path.is_dir() and path != own):
-        found += _litter(volume)
+        found += _leftovers(volume)
     return sorted(map(str, found))
 
 
-def _litter(volume: Path) -> Iterator[Path]:
+def _leftovers(volume: Path) -> Iterator[Path]:
     yield from volume.glob(".dvol/staging/*")
     yield from (path for path in volume.iterdir() if path.name not in VOLUME)
     lists = [*volume.glob("branches/*.json")]
@@ -137,7 +139,7 @@ def _frozen(root: Path, id: str) -> dict:
 
 
 def _tree(tree: Path) -> Tree:
-    """Less the times that differ each time a pool is built."""
+    """The entries of a tree, without the times that differ each time a pool is built."""
     if not tree.is_dir():
         return {}
     return {path: _timeless(path, entry) for path, entry in described(tree).items()}
@@ -153,7 +155,7 @@ def _cut(branch: dict, settled: bool) -> dict:
     return branch if settled else {**branch, "tree": _synced(branch["tree"])}
 
 
-def _firm(branch: dict) -> dict:
+def _without_loose(branch: dict) -> dict:
     log = [{**one, "tree": _no_loose(one["tree"])} for one in branch["log"]]
     return {**branch, "tree": _no_loose(branch["tree"]), "log": log}
 

@@ -1,4 +1,4 @@
-"""Where tools are measured: one file system, with a live tree and a reference for the peers."""
+"""The file system that tools are measured on, with a live tree and a reference for the peers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ CLONES = ("xfs", "btrfs")  # where files can share blocks
 
 
 @dataclass(frozen=True)
-class Ground:
+class Filesystem:
     """A file system of `kind` mounted at `root`, for one workload below `place`."""
 
     kind: str
@@ -21,7 +21,7 @@ class Ground:
 
     @property
     def place(self) -> Path:
-        """Of this workload alone: several may share the file system."""
+        """The directory of this workload; several workloads may share the file system."""
         return self.root / self.workload.name
 
     @property

@@ -1,7 +1,7 @@
-"""A warm process in which verbs are run, each in a fork of its own.
+"""A process that runs the verbs, each in a fork of its own.
 
-A fork starts in milliseconds where an interpreter with its imports takes 70, and it is as
-fresh: the stage itself has never opened a pool. What runs there dies with this process.
+A fork starts in a few milliseconds; an interpreter with its imports takes 70. The fork is as fresh
+as that: the worker itself has never opened a pool. The forks die with the worker.
 """
 
 import ctypes
@@ -21,14 +21,14 @@ from tests.contract.places import SOURCE, environment
 DIE_WITH_PARENT = 1  # prctl(2)
 
 
-class Stage:
-    """The side of the test. `run` has a function of a module called in a fork of the stage."""
+class Worker:
+    """The test's end of the worker. `run` calls a function in a fork of it."""
 
     def __init__(self) -> None:
         ours, theirs = socket.socketpair()
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "tests.crash.stage", str(theirs.fileno())],
+                [sys.executable, "-m", "tests.crash.worker", str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
                 env=environment(PYTHONDONTWRITEBYTECODE="1"),
                 stdin=subprocess.DEVNULL,
@@ -37,7 +37,7 @@ class Stage:
         self._line = Connection(ours.detach())
 
     def run(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        """What `function(*arguments)` returns there; RuntimeError with its trace if it fails."""
+        """What `function(*arguments)` returns there; RuntimeError, with the traceback, if not."""
         self._line.send((function, arguments))
         done, result = self._line.recv()
         if not done:
@@ -73,15 +73,15 @@ def _answer(line: Connection, function: Callable[..., Any], arguments: tuple[Any
         os._exit(0)
 
 
-def _warm() -> None:
-    """Load what forks will need, so that they need not."""
+def _import() -> None:
+    """Import the modules that the forks use, so that no fork has to."""
     from docopt import docopt  # noqa: F401
 
     from dvol import cli, containers, pool  # noqa: F401
-    from tests.crash import cutting, faults, killing, verdict  # noqa: F401
+    from tests.crash import check, faults, image, killing  # noqa: F401
 
 
 if __name__ == "__main__":
     os.chdir(Path("/"))
-    _warm()
+    _import()
     _serve(Connection(int(sys.argv[1])))

@@ -1,4 +1,5 @@
-"""How many points each verb was tried at: collected from all tests, shown and kept at the end.
+"""Counts the points at which each verb was tried: collected from all tests, printed at the end,
+and written to build/crash.json where every point was tried.
 
 The counts travel with the tests' reports, so that they arrive from other processes too.
 """
@@ -13,14 +14,14 @@ import pytest
 
 from tests.crash.calls import Call
 
-RINGS = ("killed", "recovery killed", "cut", "cut, stirred", "failed", "full disk")
+RINGS = ("killed", "recovery killed", "cut", "cut after fsync", "failed", "full disk")
 PROPERTY = "crash"
-KEPT = Path(__file__).parents[2] / "build" / "crash.json"
+RESULTS = Path(__file__).parents[2] / "build" / "crash.json"
 SEED = 20
 
 
 def add_option(parser: pytest.Parser) -> None:
-    """To be called from the first conftest, which alone may add options."""
+    """Add `--every-point`. Only the conftest of tests/ may call it: others are loaded too late."""
     parser.addoption(
         "--every-point",
         action="store_true",
@@ -29,7 +30,7 @@ def add_option(parser: pytest.Parser) -> None:
 
 
 def count(request: pytest.FixtureRequest, ring: str, verb: str, place: str, points: int) -> None:
-    """Note that `points` points were tried, and all was well."""
+    """Add that `points` points were tried without a complaint."""
     assert ring in RINGS
     one = {"ring": ring, "verb": verb, "file system": place, "points": points}
     request.node.user_properties.append((PROPERTY, one))
@@ -37,23 +38,23 @@ def count(request: pytest.FixtureRequest, ring: str, verb: str, place: str, poin
 
 @dataclass(frozen=True)
 class Sample:
-    """Chooses the calls of a verb to try: all of them, or as many as a budget has."""
+    """Chooses the calls of a verb at which it is tried: all of them, or about `budget`."""
 
     every: bool
 
     def choose(self, calls: Sequence[Call], budget: int, near: Sequence[int] = (0,)) -> list[int]:
-        """Their numbers: evenly spread from a fixed start, and always those by which a document
-        is put in its place, or that are as `near` to one as said."""
+        """The numbers of the calls: evenly spread from a fixed start, and always those that put a
+        document in its place, with the calls at the distances `near` from them."""
         if self.every or len(calls) <= budget:
             return list(range(len(calls)))
-        turns = {call.number + by for call in calls if call.turns for by in near}
+        always = {call.number + by for call in calls if call.places_document for by in near}
         step = max(1, len(calls) // budget)
         spread = range(random.Random(SEED).randrange(step), len(calls), step)
-        return sorted(number for number in turns | {*spread} if 0 <= number < len(calls))
+        return sorted(number for number in always | {*spread} if 0 <= number < len(calls))
 
 
 def summarize(reporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """A line, or the whole table where every point was tried."""
+    """Print a line, or the whole table where every point was tried."""
     counts = _collected(reporter)
     if not counts:
         return
@@ -61,11 +62,11 @@ def summarize(reporter: pytest.TerminalReporter, config: pytest.Config) -> None:
         parts = [f"{_sum(counts, ring=ring)} {ring}" for ring in RINGS]
         reporter.write_line(f"crash rings, sampled points: {', '.join(parts)}")
         return
-    reporter.section("crash rings: points tried, all well")
+    reporter.section("crash rings: points tried, without a failure")
     for line in _table(counts):
         reporter.write_line(line)
-    KEPT.parent.mkdir(exist_ok=True)
-    KEPT.write_text(json.dumps(counts, indent=1) + "\n")
+    RESULTS.parent.mkdir(exist_ok=True)
+    RESULTS.write_text(json.dumps(counts, indent=1) + "\n")
 
 
 def _collected(reporter: pytest.TerminalReporter) -> list[dict]:

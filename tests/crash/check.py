@@ -1,0 +1,146 @@
+"""Checks a pool in which a verb was killed, cut off or failed.
+
+The pool has the state before the verb or the state after it, no file is lost, the next try
+succeeds, the next commits equal the live trees, and no files are left over.
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from dvol.errors import Conflict, NotFound
+from dvol.pool import Pool
+from tests.crash.calls import Call
+from tests.crash.history import ANN
+from tests.crash.state import (
+    State,
+    commit_differences,
+    cut,
+    differences,
+    everything,
+    kept,
+    leftovers,
+    state_of,
+    without_loose,
+)
+from tests.crash.verbs import VERBS, Verb
+
+HAPPENED_ALREADY = (NotFound.exit_code, Conflict.exit_code)
+COMMITS = {"commit": ["v"], "commit together": ["v", "other"]}  # and the volumes of each
+AT_MOST = 8  # complaints about one pool
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What an undisturbed run of a verb leaves: the states before and after it, the contents of the
+    files that must be kept, and the calls that it makes."""
+
+    before: State
+    after: State
+    kept: set[str]
+    calls: list[Call] = field(default_factory=list)
+
+
+def expect(root: Path, name: str) -> Expected:
+    """Build a pool, and run the verb undisturbed."""
+    verb = VERBS[name]
+    verb.build(root)
+    before, files = state_of(root), kept(root)
+    ended = verb.perform(root)
+    assert ended.code == 0, ended.said
+    return Expected(before, state_of(root), files, ended.calls)
+
+
+@dataclass
+class Check:
+    """Compares the pool at `root`, in which a verb was stopped, with the expected states.
+
+    `cut`: the verb was stopped by a power cut, so data that was not synced may be lost.
+    `done`: the verb had answered that it succeeded.
+    """
+
+    root: Path
+    name: str
+    expected: Expected
+    cut: bool = False
+    done: bool = False
+    wrong: list[str] = field(default_factory=list)
+
+    @property
+    def verb(self) -> Verb:
+        return VERBS[self.name]
+
+    def complaints(self) -> list[str]:
+        """What is wrong with the pool, in words; an empty list if nothing is."""
+        new = self.check_state()
+        self.check_nothing_lost()
+        self.check_next_try(new)
+        self.check_next_commits()
+        return self.wrong[:AT_MOST]
+
+    def check_state(self) -> bool:
+        """Whether the pool has the new state; it must have the new one or the old one."""
+        now = state_of(self.root)
+        new = self.same(now, self.expected.after, self.verb.settles)
+        if not new and (self.done or not self.same(now, self.expected.before)):
+            self.compare(now, self.expected.after, "instead of new")
+            if not self.done:
+                self.compare(now, self.expected.before, "instead of old")
+        return new
+
+    def same(self, one: State, other: State, settled: bool = False) -> bool:
+        return self.durable(one, settled) == self.durable(other, settled)
+
+    def durable(self, whole: State, settled: bool) -> State:
+        """The part of a state that cannot have been lost."""
+        return cut(whole, settled) if self.cut else whole
+
+    def compare(self, now: State, wanted: State, where: str) -> None:
+        settled = self.verb.settles
+        found = differences(self.durable(now, settled), self.durable(wanted, settled), where)
+        self.wrong += found[:4]
+
+    def check_nothing_lost(self) -> None:
+        found = everything(self.root) if self.root.exists() else set()
+        lost = self.expected.kept - found
+        self.wrong += [f"{len(lost)} files are nowhere any more"] if lost else []
+
+    def check_next_try(self, new: bool) -> None:
+        """The next try succeeds, or is refused because the verb has happened already."""
+        ended = self.verb.perform(self.root)
+        fine = (0, *HAPPENED_ALREADY) if new and not self.verb.repeats else (0,)
+        if ended.code not in fine:
+            self.wrong.append(f"the next try ended with {ended.code}: {ended.said.strip()}")
+        elif not (new and self.verb.repeats):
+            self.check_after_next_try(new)
+        self.check_nothing_lost()
+
+    def check_after_next_try(self, again: bool) -> None:
+        now, wanted = state_of(self.root), self.expected.after
+        if again:  # on btrfs a reset may set a tree aside that equals the commit
+            now, wanted = ({**one, "discarded": []} for one in (now, wanted))
+        if self.cut and self.name in COMMITS:
+            found = [
+                each
+                for volume in COMMITS[self.name]
+                for each in commit_differences(self.root, volume)
+            ]
+            self.wrong += (
+                found + differences(without_loose(now), without_loose(wanted), "next try")
+            )[:4]
+        else:
+            self.compare(now, wanted, "next try")
+
+    def check_next_commits(self) -> None:
+        """The next commits equal the live trees, and no files are left over."""
+        pool = Pool(self.root)
+        for volume in [one.name for one in pool.volumes()]:
+            pool.commit(volume, "next", ANN)
+            self.wrong += commit_differences(self.root, volume)[:2]
+        pool.init("next")
+        pool.door.sweep()
+        self.wrong += [f"left over: {path}" for path in leftovers(self.root)[:4]]
+
+
+def check(root: Path, name: str, expected: Expected, done: bool = False) -> list[str]:
+    """What is wrong with the pool at `root`, on the disk that it was built on."""
+    return Check(root, name, expected, done=done).complaints()
