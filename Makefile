@@ -41,6 +41,8 @@ demo: setup                             ## The walk-through on a real, throw-awa
 test: setup                             ## Every ring that this machine can run (REQUIRE=1: all)
 	DVOL_REQUIRE=$(REQUIRE) $(BIN)/pytest -q -n 4 -m "not docker and not acceptance" $(ARGS_PYTEST)
 	DVOL_REQUIRE=$(REQUIRE) $(BIN)/pytest -q -m docker $(ARGS_PYTEST)
+test-unit: .venv/.ready                 ## Units and imports, in seconds: no root, no Docker
+	$(BIN)/pytest -q tests/unit tests/test_architecture.py $(ARGS_PYTEST)
 test-quick: .venv/.ready                ## The inner loop: no root, no Docker
 	$(BIN)/pytest -q -n 4 -m "not root and not docker and not acceptance and not slow" $(ARGS_PYTEST)
 test-crash: setup                       ## Every point of the crash rings; counts go to build/crash.json
@@ -122,5 +124,5 @@ build/sources: FORCE
 	@mkdir -p build && printf '%s\n' $(SOURCES) | cmp -s - $@ || printf '%s\n' $(SOURCES) > $@
 FORCE:
 
-.PHONY: help setup demo test test-quick test-crash acceptance bench bench-docker lint types check plugin cli install uninstall push exec \
+.PHONY: help setup demo test test-unit test-quick test-crash acceptance bench bench-docker lint types check plugin cli install uninstall push exec \
   clean system FORCE
