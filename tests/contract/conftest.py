@@ -27,7 +27,7 @@ DISKS = [
 ]
 # For refusals that do not depend on the file system: one kind is enough.
 anywhere = pytest.mark.parametrize("filesystem", ["dir"], indirect=True, scope="session")
-# Where an index vouches for files, and a commit shares inodes with others.
+# The file systems on which an index vouches for files, and commits share inodes.
 indexed = pytest.mark.parametrize(
     "filesystem",
     [pytest.param(kind, marks=pytest.mark.root) for kind in ("ext4", "xfs")],

@@ -1,6 +1,6 @@
 """What a tree can hold: one function for each kind of content, which writes it into a tree.
 
-`CONTENTS` are the kinds that any user can write; `ROOTS` are the kinds that need root.
+`CONTENTS` are the kinds that any user can write, `ROOTS` the kinds that need root.
 """
 
 import os

@@ -53,7 +53,7 @@ class Call:
 
 
 def changes(name: str, arguments: tuple[int, ...], pid: int, place: str) -> bool:
-    """Whether this call, made by `pid`, changes what is on the disk below `place`."""
+    """Whether this call, made by `pid`, changes the disk below `place`."""
     if name in FLAGS:
         return bool(arguments[FLAGS[name]] & MAKING)
     if name in BY_PATH:

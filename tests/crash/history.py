@@ -25,7 +25,7 @@ UNSYNCED = ("written", "mapped")
 
 
 def build(root: Path) -> None:
-    """Make the pool at `root`; all of it is durable but what is loose."""
+    """Make the pool at `root`; all of it is durable but the loose files."""
     pool = Pool(root)
     for volume in ("other", "v"):
         _two_commits(pool, volume)
@@ -133,7 +133,7 @@ def _begin(tree: Path) -> None:
 
 
 def _change(tree: Path) -> None:
-    """Every kind of change that nobody committed."""
+    """Make every kind of change to a tree, and commit none."""
     _put(tree / "file", "not committed")
     _put(tree / "aside", "replaced by a rename")
     (tree / "aside").rename(tree / "replaced")
@@ -169,7 +169,7 @@ def _large(text: str) -> bytes:
 
 
 def _mark(path: Path) -> None:
-    """Where nobody but root may, or the file system cannot, this change is missing."""
+    """Set an extended attribute; do nothing where only root may, or the file system has none."""
     for name in ("user.dvol", "trusted.dvol"):
         try:
             os.setxattr(path, name, b"changed")

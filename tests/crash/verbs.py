@@ -23,11 +23,11 @@ DISK_FAILED, BROKEN = BackendFailed.exit_code, Corrupt.exit_code
 
 @dataclass(frozen=True)
 class Verb:
-    """`words` may name a commit by its message, as `{2}`, and what was discarded last, as
-    `{entry}`.
+    """A verb: `words` are its command line, in which `{2}` is the id of the commit with the message
+    2, and `{entry}` the entry that was discarded last.
 
-    `settles`: the live tree it leaves is durable once it happened. `repeats`: trying it again
-    after it happened does it once more. `without`: calls that the file system is to lack.
+    `settles`: the live tree is durable once the verb has happened. `repeats`: another try does it
+    once more. `journalled`: it writes a journal. `without`: calls that the file system lacks.
     """
 
     words: str
