@@ -32,8 +32,8 @@ def open(
     `docker_host` is where Docker is, for a pool without a server. `wishes` say what is to become of
     containers; `tell` hears each step. Every refusal is a `dvol.errors.DvolError`.
     """
-    from dvol.connect import Choice, connect
     from dvol.engine import silent
+    from dvol.engine.connect import Choice, connect
     from dvol.model import AS_USUAL
 
     choice = Choice(pool, host, docker_host=docker_host, wishes=wishes or AS_USUAL)

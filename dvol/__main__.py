@@ -10,7 +10,7 @@ import sys
 from contextlib import suppress
 from typing import NoReturn
 
-from dvol.cli import main
+from dvol.cli.main import main
 
 
 def run() -> NoReturn:

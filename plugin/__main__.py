@@ -26,14 +26,15 @@ from typing import Any
 
 from docopt import docopt
 
-from dvol import __version__, mark
+from dvol import __version__
 from dvol.containers import Containers, NoContainers
 from dvol.containers.docker import Docker
-from dvol.door import MOUNT_PATIENCE
+from dvol.engine.docker_volumes import MOUNT_PATIENCE
+from dvol.engine.local import Pool
 from dvol.errors import DvolError
 from dvol.layout import PoolLayout
 from dvol.model import Wishes
-from dvol.pool import Pool
+from dvol.pool import format
 from plugin import control, propagated, sockets, volumedriver, wire
 from plugin.wire import log
 
@@ -79,9 +80,9 @@ def _attached(options: dict[str, Any]) -> Path:
         _require_seen(data, Path(options["--mount"]))
         propagated.check(data, Path(options["--mount"]))
         data = Path(options["--mount"])
-        mark.check(PoolLayout(data / "volumes"))
+        format.check(PoolLayout(data / "volumes"))
     else:
-        mark.ensure(PoolLayout(data / "volumes"))
+        format.ensure(PoolLayout(data / "volumes"))
     return data / "volumes"
 
 

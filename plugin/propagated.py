@@ -12,10 +12,10 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
-from dvol import mark
-from dvol.atomic import libc_call, read_json, replace_json
 from dvol.errors import BadDocument, WrongData
+from dvol.fs.durable import libc_call, read_json, replace_json
 from dvol.layout import PoolLayout
+from dvol.pool import format
 
 _NOTE = ".dvol-pool.json"
 _MS_BIND = 4096
@@ -79,13 +79,15 @@ def _check_note(note: Path, pool: PoolLayout, data: Path) -> None:
     try:
         noted = read_json(note)
     except FileNotFoundError:
-        mark.ensure(pool)
+        format.ensure(pool)
         source = _source(data)
-        replace_json(note, {"pool": mark.pool_id(pool), "source": source}, note.parent / ".staging")
+        replace_json(
+            note, {"pool": format.pool_id(pool), "source": source}, note.parent / ".staging"
+        )
         return
     if not isinstance(noted, dict):
         raise BadDocument(str(note), "it names no pool")
-    found = mark.pool_id(pool)
+    found = format.pool_id(pool)
     if found != noted.get("pool"):
         raise WrongData(
             f"this plugin kept the pool {noted.get('pool')} in {noted.get('source')}, "

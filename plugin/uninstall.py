@@ -18,7 +18,7 @@ import docker
 import requests
 from docopt import docopt
 
-from dvol.client import posting
+from dvol.engine.remote import posting
 from dvol.errors import DvolError, PluginInUse, Unsupported
 
 

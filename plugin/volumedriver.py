@@ -18,6 +18,7 @@ from typing import Any
 
 from bottle import Bottle
 
+from dvol.engine.local import Pool
 from dvol.errors import (
     Bug,
     Corrupt,
@@ -30,7 +31,6 @@ from dvol.errors import (
     TooManyWaiting,
     VolumeNotFound,
 )
-from dvol.pool import Pool
 from plugin import wire
 
 THREADS = 64

@@ -11,25 +11,25 @@ ROOT = Path(__file__).parents[1]
 # Imports go to lower floors, to the same package, and sideways on the floors in SIDEWAYS.
 FLOORS = {
     0: "dvol dvol.errors dvol.model",
-    1: "dvol.names dvol.directories dvol.documents dvol.revisions dvol.atomic dvol.layout "
-    "dvol.authorship dvol.beneath dvol.sizes dvol.config",
-    2: "dvol.history dvol.locks dvol.journal dvol.steps dvol.containers "
-    "dvol.containers.docker dvol.containers.facts dvol.containers.order dvol.containers.treatment "
-    "dvol.trash dvol.mark "
-    "dvol.backends dvol.backends.ahead dvol.backends.btrfs dvol.backends.clean "
-    "dvol.backends.comparing "
-    "dvol.backends.content dvol.backends.copy dvol.backends.deletion dvol.backends.entries "
-    "dvol.backends.freezing dvol.backends.index dvol.backends.links dvol.backends.mounts "
-    "dvol.backends.replacing "
-    "dvol.backends.restoring dvol.backends.space dvol.backends.subvolumes dvol.backends.walk "
-    "dvol.volume_files dvol.resets dvol.discarded dvol.restore dvol.fsck.volume dvol.fsck.repair "
-    "dvol.fsck.index dvol.weighing dvol.pool_files dvol.fsck dvol.gc dvol.door "
-    "dvol.ended dvol.quiescence dvol.together dvol.changes",
+    1: "dvol.names dvol.fs.directories dvol.fs.documents dvol.history.revisions dvol.fs.durable dvol.layout "
+    "dvol.history.commits dvol.fs.beneath dvol.sizes dvol.pool.config",
+    2: "dvol.history.history dvol.fs.locks dvol.journal.journal dvol.journal.steps dvol.containers "
+    "dvol.containers.docker dvol.containers.container dvol.containers.start_order dvol.containers.policy "
+    "dvol.trash.entries dvol.pool.format "
+    "dvol.backends dvol.backends.copy.precopy dvol.backends.btrfs dvol.tree.change_detection "
+    "dvol.tree.compare "
+    "dvol.tree.content dvol.backends.copy.copy dvol.tree.delete dvol.tree.metadata "
+    "dvol.backends.copy.freeze dvol.tree.index dvol.tree.hardlinks dvol.fs.mountinfo "
+    "dvol.backends.copy.in_place "
+    "dvol.backends.copy.thaw dvol.tree.space dvol.fs.btrfs dvol.tree.walk "
+    "dvol.pool.volume dvol.engine.reset dvol.trash.reachability dvol.engine.restore dvol.fsck.volume dvol.fsck.repair "
+    "dvol.fsck.index dvol.tree.usage dvol.pool.files dvol.fsck dvol.engine.gc dvol.engine.docker_volumes "
+    "dvol.pool.suspended dvol.engine.quiesce dvol.history.groups dvol.engine.transaction",
     3: "dvol.engine",
-    4: "dvol.pool dvol.client",
-    5: "dvol.arguments dvol.terminal dvol.connect dvol.identity dvol.render",
-    6: "dvol.commands",
-    7: "dvol.cli dvol.pytest_plugin",
+    4: "dvol.engine.local dvol.engine.remote",
+    5: "dvol.cli.usage dvol.cli.terminal dvol.engine.connect dvol.cli.identity dvol.cli.render",
+    6: "dvol.cli.commands",
+    7: "dvol.cli.main dvol.pytest_plugin",
     8: "dvol.__main__ plugin plugin.__main__ plugin.control plugin.propagated plugin.sockets "
     "plugin.uninstall plugin.volumedriver plugin.wire",
 }
@@ -41,25 +41,31 @@ ROOMS = {
     "waitress": {"plugin.sockets", "plugin.wire"},
     "docker": {"dvol.containers.docker", "plugin.uninstall"},
     "requests": {"dvol.containers.docker", "plugin.uninstall"},
-    "docopt": {"dvol.arguments", "plugin.__main__", "plugin.uninstall"},
+    "docopt": {"dvol.cli.usage", "plugin.__main__", "plugin.uninstall"},
     # these would cost every command more of its start than most of its work takes
     "dataclasses": {"plugin.control"},
     "inspect": {"plugin.control"},
     "subprocess": set(),
-    "ctypes": {"dvol.atomic", "plugin.propagated"},
-    "fcntl": {"dvol.locks", "dvol.backends.content", "dvol.backends.subvolumes"},
+    "ctypes": {"dvol.fs.durable", "plugin.propagated"},
+    "fcntl": {"dvol.fs.locks", "dvol.tree.content", "dvol.fs.btrfs"},
     "logging": {"plugin.__main__", "plugin.wire"},
     "dvol.containers": {
-        *("dvol.pool", "dvol.changes", "dvol.quiescence", "dvol.connect", "plugin.__main__"),
-        *("dvol.ended",),
+        *(
+            "dvol.engine.local",
+            "dvol.engine.transaction",
+            "dvol.engine.quiesce",
+            "dvol.engine.connect",
+            "plugin.__main__",
+        ),
+        *("dvol.pool.suspended",),
         *(f"dvol.containers.{room}" for room in ("docker", "facts", "order", "treatment")),
     },
-    "dvol.containers.docker": {"dvol.connect", "plugin.__main__"},
+    "dvol.containers.docker": {"dvol.engine.connect", "plugin.__main__"},
 }
 # What `dvol.open()` is made of; nothing there is loaded before it is called.
-LATE = {"dvol": {"dvol.connect", "dvol.engine", "dvol.model"}}
-ENVIRONMENT = {"dvol.pytest_plugin", "dvol.cli", "dvol.commands", "plugin.__main__"}
-PRINTING = {"dvol.pytest_plugin", "dvol.terminal", "plugin.uninstall"}
+LATE = {"dvol": {"dvol.engine.connect", "dvol.engine", "dvol.model"}}
+ENVIRONMENT = {"dvol.pytest_plugin", "dvol.cli.main", "dvol.cli.commands", "plugin.__main__"}
+PRINTING = {"dvol.pytest_plugin", "dvol.cli.terminal", "plugin.uninstall"}
 BANNED = {"manager", "helper", "helpers", "utils", "util", "common", "misc", "base", "info"}
 
 FLOOR = {module: number for number, modules in FLOORS.items() for module in modules.split()}
@@ -159,25 +165,49 @@ def test_a_module_says_what_lives_in_it(module: str) -> None:
 @pytest.mark.parametrize(
     ("module", "line", "expected"),
     [
-        ("dvol.pool", "import dvol.cli", ["dvol.pool must not import dvol.cli"]),
-        ("dvol.pool", "from dvol import cli", ["dvol.pool must not import dvol.cli"]),
-        ("dvol.pool", "import dvol.client", ["dvol.pool must not import dvol.client"]),
-        ("dvol.history", "def f(): import dvol.pool", ["dvol.history must not import dvol.pool"]),
-        ("dvol.cli", "from plugin import wire", ["dvol.cli must not import plugin.wire"]),
-        ("dvol.cli", "import plugin", ["dvol.cli must not import plugin"]),
-        ("dvol.cli", "import bottle", ["dvol.cli must not import bottle"]),
-        ("dvol.pool", "import docker.errors", ["dvol.pool must not import docker.errors"]),
-        ("dvol.locks", "import subprocess", ["dvol.locks must not import subprocess"]),
         (
-            "dvol.history",
-            "from dvol.containers import Docker",
-            ["dvol.history must not import dvol.containers"],
+            "dvol.engine.local",
+            "import dvol.cli.main",
+            ["dvol.engine.local must not import dvol.cli.main"],
         ),
-        ("dvol.pool", "import dvol.unlisted", ["dvol.pool must not import dvol.unlisted"]),
-        ("dvol.pool", "import os\nfrom dvol.history import History", []),
-        ("dvol.backends.copy", "from dvol.backends.entries import Copier", []),
+        (
+            "dvol.engine.local",
+            "from dvol import cli",
+            ["dvol.engine.local must not import dvol.cli.main"],
+        ),
+        (
+            "dvol.engine.local",
+            "import dvol.engine.remote",
+            ["dvol.engine.local must not import dvol.engine.remote"],
+        ),
+        (
+            "dvol.history.history",
+            "def f(): import dvol.engine.local",
+            ["dvol.history.history must not import dvol.engine.local"],
+        ),
+        ("dvol.cli.main", "from plugin import wire", ["dvol.cli.main must not import plugin.wire"]),
+        ("dvol.cli.main", "import plugin", ["dvol.cli.main must not import plugin"]),
+        ("dvol.cli.main", "import bottle", ["dvol.cli.main must not import bottle"]),
+        (
+            "dvol.engine.local",
+            "import docker.errors",
+            ["dvol.engine.local must not import docker.errors"],
+        ),
+        ("dvol.fs.locks", "import subprocess", ["dvol.fs.locks must not import subprocess"]),
+        (
+            "dvol.history.history",
+            "from dvol.containers import Docker",
+            ["dvol.history.history must not import dvol.containers"],
+        ),
+        (
+            "dvol.engine.local",
+            "import dvol.unlisted",
+            ["dvol.engine.local must not import dvol.unlisted"],
+        ),
+        ("dvol.engine.local", "import os\nfrom dvol.history.history import History", []),
+        ("dvol.backends.copy.copy", "from dvol.tree.metadata import Copier", []),
         ("plugin.control", "from plugin import wire", []),
-        ("plugin.volumedriver", "from dvol.pool import Pool", []),
+        ("plugin.volumedriver", "from dvol.engine.local import Pool", []),
     ],
 )
 def test_a_breach_is_told(module: str, line: str, expected: list[str]) -> None:

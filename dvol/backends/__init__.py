@@ -118,12 +118,12 @@ class Backend(Protocol):
 
 def choose(pool: Path) -> Backend:
     """The best backend for the file system that `pool` lies on."""
-    from dvol.backends import subvolumes
+    from dvol.fs import btrfs
 
-    if subvolumes.usable(pool):
+    if btrfs.usable(pool):
         from dvol.backends.btrfs import Btrfs
 
         return Btrfs()
-    from dvol.backends.copy import Copy
+    from dvol.backends.copy.copy import Copy
 
     return Copy()

@@ -21,10 +21,11 @@ from itertools import count, islice
 from pathlib import Path
 from typing import Any
 
-from dvol.atomic import durably, sync_filesystem
-from dvol.backends import Backend, Memory, Past, Replacement, mounts, subvolumes
-from dvol.backends.deletion import delete_tree
+from dvol.backends import Backend, Memory, Past, Replacement
 from dvol.errors import DiskFailed, NestedSubvolumes, disk_failed
+from dvol.fs import btrfs, mountinfo
+from dvol.fs.durable import durably, sync_filesystem
+from dvol.tree.delete import delete_tree
 
 _NAMED = 3  # nested subvolumes in a message
 _WHOLE_TREE = {"tree": "tree"}  # changes of a replacement: all of the discarded tree
@@ -37,18 +38,18 @@ class Btrfs:
     durable = True
 
     def create(self, tree: Path) -> None:
-        subvolumes.create(tree)
+        btrfs.create(tree)
         os.chmod(tree, 0o755)  # noqa: S103  its mode is cut by the umask
 
     def require_space(self, tree: Path, past: Past) -> None:
         """A snapshot takes next to none."""
         with _tree(tree) as source:
-            if not subvolumes.is_subvolume(source):
+            if not btrfs.is_subvolume(source):
                 self._copy.require_space(tree, past)
 
     def atomic(self, tree: Path) -> bool:
         with _tree(tree) as source:
-            return subvolumes.is_subvolume(source)
+            return btrfs.is_subvolume(source)
 
     def require_space_to_replace(self, frozen: Path, tree: Path, past: Past) -> None:
         """A snapshot takes next to none, and a plain tree is cloned."""
@@ -65,7 +66,7 @@ class Btrfs:
         `into` must be where the frozen tree stays: another directory takes a `move`.
         """
         with _tree(tree) as source:
-            if not subvolumes.is_subvolume(source):
+            if not btrfs.is_subvolume(source):
                 with durably(into.parent):
                     return self._copy.freeze(tree, into, past)
             _snapshot_whole(source, tree, into)
@@ -73,15 +74,15 @@ class Btrfs:
 
     def restore(self, frozen: Path, into: Path) -> Memory | None:
         with _tree(frozen) as source:
-            if subvolumes.is_subvolume(source):
-                subvolumes.snapshot(source, into, readonly=False)
+            if btrfs.is_subvolume(source):
+                btrfs.snapshot(source, into, readonly=False)
             else:
                 with durably(into.parent):
                     _fill(frozen, source, into)
         return None
 
     def replace(self, frozen: Path, tree: Path, entry: Path, past: Past) -> Replacement:
-        mounts.refuse(tree)
+        mountinfo.refuse(tree)
         if not past.full and _unchanged(frozen, tree):
             return Replacement([], _NOTHING)
         staged = entry / "tree"
@@ -97,13 +98,13 @@ class Btrfs:
             return
         tree = frozen if changes == _NOTHING else entry / "tree"
         with _tree(tree) as source:
-            if subvolumes.is_subvolume(source):
+            if btrfs.is_subvolume(source):
                 _snapshot_whole(source, tree, into)
                 return
             with durably(into.parent):
                 _fill(tree, source, into)
-                with subvolumes.opened(into) as filled:
-                    subvolumes.set_readonly(filled, True)
+                with btrfs.opened(into) as filled:
+                    btrfs.set_readonly(filled, True)
 
     def delete(self, tree: Path) -> None:
         delete_tree(tree)
@@ -118,35 +119,35 @@ class Btrfs:
         except OSError as error:
             if error.errno != errno.EROFS:
                 raise
-            with subvolumes.opened(source) as fd, _writable(fd, error):
+            with btrfs.opened(source) as fd, _writable(fd, error):
                 os.rename(source, target)
 
     def identity(self, path: Path) -> int:
         """The inode; of a subvolume, whose inode is that of every other, its negative tree id."""
         status = os.lstat(path)
-        if status.st_ino == subvolumes.ROOT and stat.S_ISDIR(status.st_mode):
-            with subvolumes.opened(path) as fd:
-                if subvolumes.is_subvolume(fd):
-                    return -subvolumes.tree_id(fd)
+        if status.st_ino == btrfs.ROOT and stat.S_ISDIR(status.st_mode):
+            with btrfs.opened(path) as fd:
+                if btrfs.is_subvolume(fd):
+                    return -btrfs.tree_id(fd)
         return status.st_ino
 
     @property
     def _copy(self) -> Backend:
-        from dvol.backends.copy import Copy
+        from dvol.backends.copy.copy import Copy
 
         return Copy()
 
 
 def _fill(path: Path, source: int, into: Path) -> None:
     """Make a subvolume equal to a plain directory, sharing its blocks."""
-    from dvol.backends.entries import copy_attributes
-    from dvol.backends.index import Index
-    from dvol.backends.links import Groups, names_of_files
-    from dvol.backends.restoring import Restorer
-    from dvol.backends.walk import fill
+    from dvol.backends.copy.thaw import Restorer
+    from dvol.tree.hardlinks import Groups, names_of_files
+    from dvol.tree.index import Index
+    from dvol.tree.metadata import copy_attributes
+    from dvol.tree.walk import fill
 
-    subvolumes.create(into)
-    with subvolumes.opened(into) as target:
+    btrfs.create(into)
+    with btrfs.opened(into) as target:
         links = into / _free_name(source)  # inside, since no link leads out of a subvolume
         restorer = Restorer(names_of_files(source), Groups(links), Index())
         fill(source, target, None, str(path), restorer)
@@ -158,7 +159,7 @@ def _fill(path: Path, source: int, into: Path) -> None:
 def _tree(path: Path) -> Iterator[int]:
     """The open tree; what the kernel says about it becomes a refusal that names it."""
     try:
-        with subvolumes.opened(path) as fd:
+        with btrfs.opened(path) as fd:
             _refuse_placeholder(fd, path)
             yield fd
     except OSError as error:
@@ -169,25 +170,25 @@ def _refuse_placeholder(fd: int, path: Path) -> None:
     """Somebody has gone back to a snapshot of what the pool is in: its subvolumes are not in
     that, only empty directories in their places, which must not be taken for empty trees."""
     status = os.fstat(fd)
-    if status.st_ino == subvolumes.PLACEHOLDER and os.major(status.st_dev) == 0:
+    if status.st_ino == btrfs.PLACEHOLDER and os.major(status.st_dev) == 0:
         raise DiskFailed(str(path), "its subvolume is not in this snapshot of the disk")
 
 
 def _unchanged(frozen: Path, tree: Path) -> bool:
     """Whether nothing happened to the tree since it was made of the frozen one, or that of it."""
     with _tree(frozen) as past, _tree(tree) as live:
-        if not (subvolumes.is_subvolume(past) and subvolumes.is_subvolume(live)):
+        if not (btrfs.is_subvolume(past) and btrfs.is_subvolume(live)):
             return False
-        if not subvolumes.unchanged(live, past):
+        if not btrfs.unchanged(live, past):
             return False
         sync_filesystem(live)  # only where it looks like that: else it would be waited for in vain
-        return subvolumes.unchanged(live, past)
+        return btrfs.unchanged(live, past)
 
 
 def _snapshot_whole(source: int, tree: Path, into: Path) -> None:
     """Looked for twice, because one may be made in between."""
     _refuse_nested(source, tree)
-    subvolumes.snapshot(source, into, readonly=True)
+    btrfs.snapshot(source, into, readonly=True)
     try:
         _refuse_nested(source, tree)
     except NestedSubvolumes:
@@ -196,7 +197,7 @@ def _snapshot_whole(source: int, tree: Path, into: Path) -> None:
 
 
 def _refuse_nested(fd: int, tree: Path) -> None:
-    paths = list(islice(subvolumes.nested(fd), _NAMED + 1))
+    paths = list(islice(btrfs.nested(fd), _NAMED + 1))
     if paths:
         paths[_NAMED:] = ["..."] * (len(paths) > _NAMED)
         raise NestedSubvolumes(str(tree), ", ".join(paths))
@@ -205,13 +206,13 @@ def _refuse_nested(fd: int, tree: Path) -> None:
 @contextmanager
 def _writable(fd: int, error: OSError) -> Iterator[None]:
     """Raises `error` again where it is not this subvolume that can't be written to."""
-    if not subvolumes.is_subvolume(fd) or not subvolumes.is_readonly(fd):
+    if not btrfs.is_subvolume(fd) or not btrfs.is_readonly(fd):
         raise error
-    subvolumes.set_readonly(fd, False)
+    btrfs.set_readonly(fd, False)
     try:
         yield
     finally:
-        subvolumes.set_readonly(fd, True)
+        btrfs.set_readonly(fd, True)
 
 
 def _free_name(directory: int) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from dvol.containers.facts import Container, Ended
+    from dvol.containers.container import Container, Ended
 
 
 DISCARD = "discard"  # a verb's purpose: the trees are put back, and what they hold is set aside

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from dvol.containers import GONE, KILL, PAUSE, STOP
-from dvol.containers.facts import (
+from dvol.containers.container import (
     ALIVE,
     PAUSED,
     RESTARTING,
@@ -24,7 +24,7 @@ from dvol.containers.facts import (
     described,
     mounted,
 )
-from dvol.containers.order import in_order
+from dvol.containers.start_order import in_order
 from dvol.errors import CannotEnd, ContainerStarting, DockerUnusable
 
 _PATIENCE = 10  # seconds for an answer

@@ -11,14 +11,15 @@ from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
 
-from dvol import mark, names
-from dvol.directories import names_in
-from dvol.discarded import in_trash
+from dvol import names
 from dvol.errors import Busy, Corrupt, DvolError, VolumeNotFound
+from dvol.fs.directories import names_in
 from dvol.fsck.volume import Problem, VolumeChecks, stranger
 from dvol.layout import OWN
 from dvol.model import Finding
-from dvol.pool_files import PoolFiles
+from dvol.pool import format
+from dvol.pool.files import PoolFiles
+from dvol.trash.reachability import in_trash
 
 _OWN = {"pool.json", "config.json", "locks", "journal.json", "staging", "trash", "doomed"}
 _LOCKS = {"pool", "sweep", "volumes", "gates", "waiting", "containers"}
@@ -36,7 +37,7 @@ class Fsck:
         """What is wrong with the volume, or with everything."""
         with self.files.reading(volume):
             if self.repair:
-                mark.ensure(self.files.layout)
+                format.ensure(self.files.layout)
             if volume:
                 return list(self._volume(volume, self.files.patience))
             found = list(self._unless_busy("", self._pool()))

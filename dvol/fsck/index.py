@@ -10,12 +10,12 @@ import os
 import stat
 from pathlib import Path
 
-from dvol.backends.clean import live_signature
-from dvol.backends.content import same_content
-from dvol.backends.entries import opened, same_special, same_status, same_xattrs
-from dvol.backends.index import load, moment
-from dvol.beneath import Beneath
-from dvol.directories import is_directory
+from dvol.fs.beneath import Beneath
+from dvol.fs.directories import is_directory
+from dvol.tree.change_detection import live_signature
+from dvol.tree.content import same_content
+from dvol.tree.index import load, moment
+from dvol.tree.metadata import opened, same_special, same_status, same_xattrs
 
 
 def wrongly_vouched(index: Path, tree: Path) -> str | None:

@@ -10,11 +10,11 @@ from pathlib import Path
 
 from dvol.backends import Step
 from dvol.errors import Corrupt
-from dvol.history import as_document
+from dvol.history.history import as_document
+from dvol.history.revisions import Line
 from dvol.model import Commit
-from dvol.revisions import Line
-from dvol.trash import new_entry
-from dvol.volume_files import VolumeFiles
+from dvol.pool.volume import VolumeFiles
+from dvol.trash.entries import new_entry
 
 
 def delete_leaving(files: VolumeFiles, name: str) -> None:

@@ -12,20 +12,20 @@ from collections.abc import Callable, Iterator
 from functools import cached_property, partial
 from typing import NamedTuple
 
-from dvol.atomic import read_json
-from dvol.backends.replacing import require_changes
-from dvol.directories import is_directory, names_in
-from dvol.discarded import Entry, base_of, brought_back, in_trash, in_volume
-from dvol.documents import is_word
-from dvol.ended import noted
+from dvol.backends.copy.in_place import require_changes
 from dvol.errors import Corrupt, DvolError
+from dvol.fs.directories import is_directory, names_in
+from dvol.fs.documents import is_word
+from dvol.fs.durable import read_json
 from dvol.fsck import repair
 from dvol.fsck.index import wrongly_vouched
-from dvol.history import ID, History, commits_of
+from dvol.history.history import ID, History, commits_of
+from dvol.history.revisions import Line
 from dvol.layout import VolumeLayout
 from dvol.model import Commit
-from dvol.revisions import Line
-from dvol.volume_files import VolumeFiles
+from dvol.pool.suspended import noted
+from dvol.pool.volume import VolumeFiles
+from dvol.trash.reachability import Entry, base_of, brought_back, in_trash, in_volume
 
 _KNOWN = {"current_branch.json", "branches", "commits", ".dvol", "running_point"}  # the Go original
 _OWN = {"volume.json", "config.json", "journal.json", "ended.json", "staging", "index", "undo"}

@@ -79,7 +79,7 @@ class InProcess(Dvol):
 
     def start(self) -> None:
         from dvol.containers import NoContainers
-        from dvol.pool import Pool
+        from dvol.engine.local import Pool
 
         super().start()
         self.engine = Pool(self.pool, NoContainers(certain=True))

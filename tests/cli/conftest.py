@@ -141,7 +141,7 @@ def nobody() -> Iterator[list[str]]:
         for name in ("source", "python"):
             (Path(place) / name).mkdir()
         words = ["unshare", "--mount", "sh", "-c", AS_NOBODY, "sh", place, str(SOURCE), sys.prefix]
-        probe = [*words, "-c", "import dvol.cli, docopt"]
+        probe = [*words, "-c", "import dvol.cli.main, docopt"]
         if subprocess.run(probe, capture_output=True, cwd="/").returncode:
             pytest.skip("nobody may not run this Python")
         yield words

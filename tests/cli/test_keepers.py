@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from dvol.pool import Pool
+from dvol.engine.local import Pool
 from tests.cli.conftest import on_disk, run
 from tests.contract.locking import lock, locked
 from tests.contract.places import Keeper, Server, environment, eventually

@@ -2,22 +2,23 @@
 
 from pathlib import Path
 
-from dvol.backends import Past, subvolumes
+from dvol.backends import Past
+from dvol.fs import btrfs
 
 # no index and no earlier commit
 UNKNOWN = Past(Path("/nonexistent/index"))
 
 
 def is_subvolume(path: Path) -> bool:
-    with subvolumes.opened(path) as fd:
-        return subvolumes.is_subvolume(fd)
+    with btrfs.opened(path) as fd:
+        return btrfs.is_subvolume(fd)
 
 
 def is_readonly(path: Path) -> bool:
-    with subvolumes.opened(path) as fd:
-        return subvolumes.is_readonly(fd)
+    with btrfs.opened(path) as fd:
+        return btrfs.is_readonly(fd)
 
 
 def make_readonly(path: Path) -> None:
-    with subvolumes.opened(path) as fd:
-        subvolumes.set_readonly(fd, True)
+    with btrfs.opened(path) as fd:
+        btrfs.set_readonly(fd, True)

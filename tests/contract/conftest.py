@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from dvol.backends import Backend, choose
-from dvol.backends.deletion import delete_tree
-from dvol.client import Client
 from dvol.engine import Engine
-from dvol.pool import Pool
+from dvol.engine.local import Pool
+from dvol.engine.remote import Client
+from dvol.tree.delete import delete_tree
 from tests.contract.places import Keeper, Server, emptied, serving
 from tests.contract.verbs import ANN, commit, state
 from tests.lab import Unavailable
@@ -66,7 +66,7 @@ def place(filesystem: Path) -> Iterator[Path]:
 @pytest.fixture
 def mounted_late(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is mounted in a tree is mounted only once dvol has looked whether anything is."""
-    monkeypatch.setattr("dvol.backends.mounts.refuse", lambda tree: None)
+    monkeypatch.setattr("dvol.fs.mountinfo.refuse", lambda tree: None)
 
 
 @pytest.fixture(scope="session")

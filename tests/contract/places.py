@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from dvol.backends.deletion import delete_tree
 from dvol.engine import Engine
+from dvol.tree.delete import delete_tree
 
 SOURCE = Path(__file__).parents[2]
 PATIENCE = 30.0  # seconds that a server may take to listen

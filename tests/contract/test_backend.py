@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from dvol.backends import Backend
+from dvol.engine.local import Pool
 from dvol.errors import BackendFailed, DvolError
-from dvol.pool import Pool
 from tests.contract.backends import UNKNOWN
 from tests.contract.contents import (
     ACL,

@@ -12,11 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from dvol.atomic import exchange
-from dvol.backends import Backend, Past, Replacement, choose, subvolumes
+from dvol.backends import Backend, Past, Replacement, choose
 from dvol.backends.btrfs import Btrfs
-from dvol.backends.copy import Copy
+from dvol.backends.copy.copy import Copy
 from dvol.errors import DiskFailed, NestedSubvolumes
+from dvol.fs import btrfs
+from dvol.fs.durable import exchange
 from tests.contract.backends import UNKNOWN, is_readonly, is_subvolume, make_readonly
 from tests.contract.contents import ROOTS, attributes, hard_links, many, odd_names, times
 from tests.contract.places import eventually
@@ -120,9 +121,9 @@ def test_a_commit_cannot_be_written_to(frozen: Path) -> None:
 def test_nested_subvolumes_are_refused_by_name(backend: Btrfs, tree: Path, deep: bool) -> None:
     home = tree / "a" / "b" if deep else tree
     home.mkdir(parents=True, exist_ok=True)
-    subvolumes.create(home / "inner")
+    btrfs.create(home / "inner")
     (home / "inner" / "file").write_text("would be lost")
-    subvolumes.create(home / "inner" / "innermost")
+    btrfs.create(home / "inner" / "innermost")
     with pytest.raises(NestedSubvolumes) as error:
         backend.freeze(tree, tree.with_name("frozen"), UNKNOWN)
     path = "a/b/inner" if deep else "inner"
@@ -133,9 +134,9 @@ def test_nested_subvolumes_are_refused_by_name(backend: Btrfs, tree: Path, deep:
 
 def test_of_many_nested_subvolumes_a_few_are_named(backend: Btrfs, tree: Path) -> None:
     for number in range(40):
-        subvolumes.create(tree / f"{number:02}{'x' * 200}")
-    with subvolumes.opened(tree) as fd:
-        assert {path[:2] for path in subvolumes.nested(fd)} == {f"{n:02}" for n in range(40)}
+        btrfs.create(tree / f"{number:02}{'x' * 200}")
+    with btrfs.opened(tree) as fd:
+        assert {path[:2] for path in btrfs.nested(fd)} == {f"{n:02}" for n in range(40)}
     with pytest.raises(NestedSubvolumes) as error:
         backend.freeze(tree, tree.with_name("frozen"), UNKNOWN)
     assert error.value.subject[1].count(", ") == 3
@@ -146,8 +147,8 @@ def test_nested_subvolumes_are_found_by_odd_names_and_beyond_long_paths(
     backend: Btrfs, tree: Path
 ) -> None:
     path = dig(tree, 40)
-    with subvolumes.opened(tree) as fd:
-        assert list(subvolumes.nested(fd)) == [f"{path}/{os.fsdecode(ODD)}"]
+    with btrfs.opened(tree) as fd:
+        assert list(btrfs.nested(fd)) == [f"{path}/{os.fsdecode(ODD)}"]
     with pytest.raises(NestedSubvolumes) as error:
         backend.freeze(tree, tree.with_name("frozen"), UNKNOWN)
     assert str(error.value).isprintable()
@@ -164,13 +165,13 @@ def dig(tree: Path, depth: int) -> str:
         inner = os.open("d" * 200, os.O_RDONLY, dir_fd=fd)
         os.close(fd)
         fd = inner
-    subvolumes.create(Path(f"/proc/self/fd/{fd}/{os.fsdecode(ODD)}"))
+    btrfs.create(Path(f"/proc/self/fd/{fd}/{os.fsdecode(ODD)}"))
     os.close(fd)
     return "/".join(["d" * 200] * depth)
 
 
 def test_one_made_and_gone_again_is_no_hindrance(backend: Btrfs, tree: Path) -> None:
-    subvolumes.create(tree / "inner")
+    btrfs.create(tree / "inner")
     backend.delete(tree / "inner")
     backend.freeze(tree, tree.with_name("frozen"), UNKNOWN)
 
@@ -284,7 +285,7 @@ def test_a_tree_is_replaced_and_what_was_discarded_is_built_again(
 def test_a_tree_may_hold_subvolumes_when_it_is_replaced(
     backend: Btrfs, tree: Path, frozen: Path, place: Path
 ) -> None:
-    subvolumes.create(tree / "inner")
+    btrfs.create(tree / "inner")
     (tree / "inner" / "file").write_text("kept")
     (place / "entry").mkdir()
     take(backend.replace(frozen, tree, place / "entry", UNKNOWN))
@@ -456,7 +457,7 @@ def test_commits_and_directories_that_hold_trees_are_deleted(
         (entry / home / "plain" / "directory").mkdir(parents=True)
         backend.freeze(tree, entry / home / str(number), UNKNOWN)
         backend.restore(frozen, entry / home / ".deleting-1")
-        subvolumes.create(entry / home / ".deleting-1" / "inner")
+        btrfs.create(entry / home / ".deleting-1" / "inner")
     backend.delete(entry)
     backend.delete(frozen)
     assert os.listdir(tree.parent) == ["tree"]
@@ -466,11 +467,11 @@ def test_a_tree_with_subvolumes_in_it_is_deleted(backend: Btrfs, tree: Path) -> 
     (tree / "directory" / "deep").mkdir(parents=True)
     for home in (tree, tree / "directory", tree / "directory" / "deep"):
         for name in ("one", "two", ".deleting-1", os.fsdecode(ODD)):
-            subvolumes.create(home / name)
+            btrfs.create(home / name)
             (home / name / "file").touch()
     for inner in (tree / "one", tree / "one" / "inner", tree / "one" / "inner" / "in"):
         inner.mkdir(exist_ok=True)
-        subvolumes.create(inner / "inner")
+        btrfs.create(inner / "inner")
         (inner / "inner" / "file").touch()
     make_readonly(tree / "one" / "inner" / "inner")
     make_readonly(tree / "one" / "inner")
@@ -491,7 +492,7 @@ def test_subvolumes_in_subvolumes_are_deleted_with_few_descriptors(
 ) -> None:
     fd = os.open(tree, os.O_RDONLY)
     for _ in range(150):
-        subvolumes.create(Path(f"/proc/self/fd/{fd}/{'inner' * 10}"))
+        btrfs.create(Path(f"/proc/self/fd/{fd}/{'inner' * 10}"))
         inner = os.open("inner" * 10, os.O_RDONLY, dir_fd=fd)
         os.close(fd)
         fd = inner
@@ -508,11 +509,11 @@ def test_subvolumes_in_subvolumes_are_deleted_with_few_descriptors(
 def test_no_symlink_is_followed_to_a_subvolume(backend: Btrfs, tree: Path) -> None:
     other = tree.with_name("other")
     backend.create(other)
-    subvolumes.create(other / "inner")
+    btrfs.create(other / "inner")
     (other / "inner" / "file").write_text("not yours")
     for link in (tree / "link", tree / "inner"):
         link.symlink_to(other)
-    subvolumes.create(tree / "real")
+    btrfs.create(tree / "real")
     backend.delete(tree)
     assert (other / "inner" / "file").read_text() == "not yours"
 
@@ -523,7 +524,7 @@ def of_tree(tree: Path) -> Path:
 
 
 def of_nested(tree: Path) -> Path:
-    subvolumes.create(tree / "inner")
+    btrfs.create(tree / "inner")
     (tree / "inner" / "directory").mkdir()
     return tree / "inner" / "directory"
 
@@ -533,7 +534,7 @@ def on_tree(tree: Path) -> Path:
 
 
 def on_nested(tree: Path) -> Path:
-    subvolumes.create(tree / "inner")
+    btrfs.create(tree / "inner")
     return tree / "inner"
 
 
@@ -584,8 +585,8 @@ def older(backend: Btrfs, place: Path) -> Path:
     backend.create(place / "all" / "tree")
     (place / "all" / "tree" / "file").write_text("x")
     backend.freeze(place / "all" / "tree", place / "all" / "frozen", UNKNOWN)
-    with subvolumes.opened(place / "all") as fd:
-        subvolumes.snapshot(fd, place / "older", readonly=False)
+    with btrfs.opened(place / "all") as fd:
+        btrfs.snapshot(fd, place / "older", readonly=False)
     return place / "older"
 
 
@@ -611,16 +612,16 @@ def test_what_stands_for_such_a_tree_can_be_deleted(backend: Btrfs, older: Path)
 def test_a_placeholder_within_a_directory_is_deleted(backend: Btrfs, place: Path) -> None:
     backend.create(place / "all")
     (place / "all" / "directory").mkdir()
-    subvolumes.create(place / "all" / "directory" / "inner")
-    with subvolumes.opened(place / "all") as fd:
-        subvolumes.snapshot(fd, place / "older", readonly=False)
+    btrfs.create(place / "all" / "directory" / "inner")
+    with btrfs.opened(place / "all") as fd:
+        btrfs.snapshot(fd, place / "older", readonly=False)
     backend.delete(place / "older" / "directory")
     assert os.listdir(place / "older") == []
 
 
 def test_no_descriptor_is_left_open(backend: Btrfs, tree: Path, frozen: Path) -> None:
     before = set(os.listdir("/proc/self/fd"))
-    subvolumes.create(tree / "inner")
+    btrfs.create(tree / "inner")
     with pytest.raises(NestedSubvolumes):
         backend.freeze(tree, tree.with_name("again"), UNKNOWN)
     backend.restore(frozen, tree.with_name("restored"))

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from dvol.backends import subvolumes
 from dvol.backends.btrfs import Btrfs
-from dvol.backends.deletion import delete_tree
 from dvol.errors import NestedSubvolumes
+from dvol.fs import btrfs
+from dvol.tree.delete import delete_tree
 from tests.contract.backends import UNKNOWN, is_subvolume
 from tests.contract.beneath_files import Disk, disk
 from tests.contract.trees import described
@@ -24,14 +24,14 @@ pytestmark = pytest.mark.root
 def test_a_subvolume_made_after_the_first_look_is_found(
     backend: Btrfs, place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tree, frozen, snapshot = place / "tree", place / "frozen", subvolumes.snapshot
+    tree, frozen, snapshot = place / "tree", place / "frozen", btrfs.snapshot
     backend.create(tree)
 
     def late(source: int, into: Path, *, readonly: bool) -> None:
-        subvolumes.create(tree / "n")
+        btrfs.create(tree / "n")
         snapshot(source, into, readonly=readonly)
 
-    monkeypatch.setattr(subvolumes, "snapshot", late)
+    monkeypatch.setattr(btrfs, "snapshot", late)
     with pytest.raises(NestedSubvolumes):
         backend.freeze(tree, frozen, UNKNOWN)
     assert not frozen.exists()

@@ -13,6 +13,7 @@ import pytest
 
 from dvol.containers import NoContainers
 from dvol.containers.docker import Docker
+from dvol.engine.local import Pool
 from dvol.errors import (
     AmbiguousRevision,
     CannotEnd,
@@ -20,9 +21,8 @@ from dvol.errors import (
     NoInstantForSeveral,
     TakenByDocker,
 )
-from dvol.locks import held
+from dvol.fs.locks import held
 from dvol.model import AS_USUAL, Wishes
-from dvol.pool import Pool
 from tests.contract.places import eventually
 from tests.protocol.standin import FIRST, Container, Engine, container, standing_in
 
@@ -273,7 +273,7 @@ def test_one_that_another_verb_has_stopped_is_waited_for(
     open_pool: Open, docker: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It does not run, and will be started through this volume's gate."""
-    monkeypatch.setattr("dvol.quiescence.OTHERS_PATIENCE", 0.1)
+    monkeypatch.setattr("dvol.engine.quiesce.OTHERS_PATIENCE", 0.1)
     docker.containers = [container("db", "v", "exited")]
     pool = open_pool()
     with held(pool._files.layout.container_lock(docker.containers[0]["Id"]), "commit", 0.0):

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from dvol.backends.deletion import delete_tree
 from dvol.engine import Engine
 from dvol.errors import (
     ActiveVolumeGone,
@@ -38,6 +37,7 @@ from dvol.errors import (
     VolumeNotFound,
 )
 from dvol.model import Branch
+from dvol.tree.delete import delete_tree
 from tests.contract.conftest import anywhere
 from tests.contract.places import Keeper, environment
 from tests.contract.pool_files import staged

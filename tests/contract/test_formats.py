@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from dvol.engine.local import Pool
 from dvol.errors import BadDocument, NewerFormat, NoActiveVolume, NotAPool, PoolNotFound
 from dvol.model import Branch
-from dvol.pool import Pool
 from tests.contract.conftest import Keep, anywhere
 from tests.contract.original import ONE, THREE, TWO, go_pool, python_pool, write
 from tests.contract.trees import described

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from dvol.backends.deletion import delete_tree
-from dvol.backends.index import load, moment
 from dvol.containers import NoContainers
 from dvol.engine import Engine
+from dvol.engine.local import Pool
 from dvol.errors import InvalidName, NotFound, VolumeBusy, VolumeNotFound
 from dvol.fsck import index as index_checks
 from dvol.model import Finding
-from dvol.pool import Pool
+from dvol.tree.delete import delete_tree
+from dvol.tree.index import load, moment
 from tests.contract.changes import CHANGES, many_kinds
 from tests.contract.conftest import Keep, anywhere, indexed
 from tests.contract.locking import lock, locked

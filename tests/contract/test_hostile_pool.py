@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from dvol.backends import Past
-from dvol.backends.copy import Copy
+from dvol.backends.copy.copy import Copy
+from dvol.engine.local import Pool
 from dvol.errors import (
     BadDocument,
     Corrupt,
@@ -22,7 +23,6 @@ from dvol.errors import (
     NotAPool,
     TreeChanged,
 )
-from dvol.pool import Pool
 from tests.contract.trees import described
 
 AUTHOR = "A <a@b>"
@@ -290,7 +290,7 @@ def test_no_note_leads_out_of_the_pool(pool: Pool, tmp_path: Path, changes: obje
 
 @pytest.mark.parametrize("base", ["/etc", "../../../outside", "../../x/../../../outside", 5, ""])
 def test_no_index_leads_out_of_the_pool(pool: Pool, base: object) -> None:
-    from dvol.backends.index import NOTHING, Index, Moment, load
+    from dvol.tree.index import NOTHING, Index, Moment, load
 
     path, here = pool.root / "v/.dvol/index/made-up", Moment("boot", 1, 0)
     path.parent.mkdir(exist_ok=True)

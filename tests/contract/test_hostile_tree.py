@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from dvol.backends.deletion import delete_tree
 from dvol.errors import Bug, DvolError
+from dvol.tree.delete import delete_tree
 from tests.contract.beneath_files import disk
 from tests.contract.places import environment, eventually
 from tests.contract.trees import described

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from dvol.backends.copy import Copy
-from dvol.pool import Pool
+from dvol.backends.copy.copy import Copy
+from dvol.engine.local import Pool
 from tests.contract.places import environment
 
 ANN = "Ann <ann@example.org>"

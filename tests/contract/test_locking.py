@@ -2,8 +2,8 @@
 
 import pytest
 
+from dvol.engine.local import Pool
 from dvol.errors import VolumeBusy
-from dvol.pool import Pool
 from tests.contract.locking import lock, locked
 from tests.contract.places import Keeper
 

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from dvol.containers import NoContainers
-from dvol.containers.facts import Container
+from dvol.containers.container import Container
+from dvol.engine.local import Pool
 from dvol.errors import PoolBusy, VolumeBusy, VolumeNotFound
+from dvol.fs.locks import shared
 from dvol.layout import PoolLayout
-from dvol.locks import shared
-from dvol.pool import Pool
 from tests.contract.conftest import on_disk
 from tests.contract.locking import lock, locked
 from tests.contract.places import Keeper
@@ -162,7 +162,7 @@ def test_who_uses_a_volume_is_asked_once_its_gate_is_closed(
 def test_where_the_gate_cannot_be_closed_nothing_happens(
     two_volumes: Keeper, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("dvol.quiescence.MOUNT_PATIENCE", 0.2)
+    monkeypatch.setattr("dvol.engine.quiesce.MOUNT_PATIENCE", 0.2)
     with shared(gate(two_volumes), 0.0), pytest.raises(VolumeBusy, match="being started"):
         two_volumes.engine.commit("v", "x", ANN)
     assert len(two_volumes.engine.log("v")) == 1

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from dvol.engine.local import Pool
 from dvol.errors import DvolError, InTheWay
-from dvol.pool import Pool
 from tests.contract.beneath_files import disk
 from tests.contract.trees import described
 from tests.contract.unchanged import Volume, made, on

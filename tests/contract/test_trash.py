@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from dvol.backends import choose
-from dvol.backends.deletion import delete_tree
 from dvol.engine import Engine
+from dvol.engine.local import Pool
 from dvol.errors import (
     AmbiguousEntry,
     BranchExists,
@@ -26,7 +26,7 @@ from dvol.errors import (
     VolumeGone,
 )
 from dvol.model import Restored
-from dvol.pool import Pool
+from dvol.tree.delete import delete_tree
 from tests.contract.changes import many_kinds
 from tests.contract.conftest import anywhere, indexed
 from tests.contract.locking import lock, locked

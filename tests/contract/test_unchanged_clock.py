@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from dvol.backends import Past, Replacement
-from dvol.backends.copy import Copy
-from dvol.backends.index import load, moment, now
+from dvol.backends.copy.copy import Copy
+from dvol.tree.index import load, moment, now
 from tests.contract.contents import linked_groups
 from tests.contract.unchanged import BELIEVED, FLIGHT, Volume, made, on, overwritten, same_times
 

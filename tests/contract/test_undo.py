@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from dvol.backends.deletion import delete_tree
 from dvol.engine import Engine
+from dvol.engine.local import Pool
+from dvol.engine.reset import KEPT
 from dvol.errors import CommitsGone, InTheWay, NothingToUndo, VolumeNotFound
-from dvol.pool import Pool
-from dvol.resets import KEPT
+from dvol.tree.delete import delete_tree
 from tests.contract.changes import CHANGES, DAY, Change, everything, many_kinds, rewritten
 from tests.contract.conftest import anywhere
 from tests.contract.places import Keeper, eventually

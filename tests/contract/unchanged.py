@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from dvol.containers import NoContainers
-from dvol.pool import Pool
+from dvol.engine.local import Pool
 from tests.contract.trees import inodes
 
 ANN = "Ann <ann@example.org>"

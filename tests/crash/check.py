@@ -7,8 +7,8 @@ succeeds, the next commits equal the live trees, and no files are left over.
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from dvol.engine.local import Pool
 from dvol.errors import Conflict, NotFound
-from dvol.pool import Pool
 from tests.crash.calls import Call
 from tests.crash.history import ANN
 from tests.crash.state import (

@@ -12,8 +12,8 @@ import zlib
 from contextlib import suppress
 from pathlib import Path
 
-from dvol.backends.deletion import delete_tree
-from dvol.pool import Pool
+from dvol.engine.local import Pool
+from dvol.tree.delete import delete_tree
 
 ANN = "Ann <ann@example.org>"
 ODD = b"\xff\xfe-odd"
@@ -227,7 +227,7 @@ def _set_time(path: Path, content: bytes) -> None:
 
 
 def _sync(root: Path) -> None:
-    from dvol.atomic import libc_call
+    from dvol.fs.durable import libc_call
 
     fd = os.open(root, os.O_RDONLY)
     try:

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from dvol.engine.local import Pool
 from dvol.errors import NotFound
-from dvol.pool import Pool
 from tests.contract.trees import Entry, described
 from tests.crash.history import LOOSE, UNSYNCED
 

@@ -9,10 +9,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from dvol import atomic
-from dvol.cli import main
+from dvol.cli.main import main
+from dvol.engine.local import Pool
 from dvol.errors import BackendFailed, Corrupt
-from dvol.pool import Pool
+from dvol.fs import durable
 from tests.crash import history
 from tests.crash.calls import Call
 from tests.crash.history import ANN
@@ -56,7 +56,7 @@ class Verb:
 
         def run() -> int:
             # as if other processes had a terabyte of dirty pages, or none at all
-            atomic.dirty = lambda: 1 << 40 if self.dirty_pages else 0
+            durable.dirty = lambda: 1 << 40 if self.dirty_pages else 0
             return main(argv)
 
         return traced(run, str(root), decided)

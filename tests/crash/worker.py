@@ -77,7 +77,7 @@ def _import() -> None:
     """Import the modules that the forks use, so that no fork has to."""
     from docopt import docopt  # noqa: F401
 
-    from dvol import cli, containers, pool  # noqa: F401
+    from dvol.engine import local  # noqa: F401
     from tests.crash import check, faults, image, killing  # noqa: F401
 
 

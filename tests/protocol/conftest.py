@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from dvol.pool import Pool
+from dvol.engine.local import Pool
 from tests.cli.conftest import filesystem
 from tests.contract.conftest import server as session_server
 from tests.contract.places import Server, emptied

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from dvol.client import Client
 from dvol.engine import PROTOCOL, Engine
+from dvol.engine.local import Pool
+from dvol.engine.remote import Client
 from dvol.errors import DockerUnusable, DvolError, ServerGone, VolumeInUse
-from dvol.pool import Pool
 from tests.contract.locking import lock, locked
 from tests.contract.places import Server, eventually, serving
 from tests.protocol.conftest import ANN, Ask, tree

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from dvol.engine.local import Pool
 from dvol.errors import DvolError
-from dvol.pool import Pool
 from tests.contract.places import Server, eventually
 from tests.protocol.conftest import ANN, Ask, tree
 from tests.protocol.wire import as_docker, ask, dial, exchange, parsed

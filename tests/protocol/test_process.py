@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from dvol.client import Client
-from dvol.pool import Pool
+from dvol.engine.local import Pool
+from dvol.engine.remote import Client
 from tests.contract.locking import lock, locked
 from tests.contract.places import Server, eventually, serving
 from tests.contract.trees import described

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from dvol.pool import Pool
+from dvol.engine.local import Pool
 from tests.contract.locking import lock, locked
 from tests.contract.places import Server
 from tests.protocol.conftest import ANN, Ask, tree

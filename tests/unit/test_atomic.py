@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from dvol.atomic import durably, exchange, read_json, replace_json, sync_directory
 from dvol.errors import BadDocument
+from dvol.fs.durable import durably, exchange, read_json, replace_json, sync_directory
 
 
 def test_a_replaced_document_is_the_new_one_and_leaves_nothing_beside_it(tmp_path: Path) -> None:

@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from dvol.authorship import new_commit
 from dvol.errors import InvalidAuthor, InvalidDate, NoMessage
+from dvol.history.commits import new_commit
 
 ANN = "Ann <ann@example.org>"
 

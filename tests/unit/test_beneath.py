@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from dvol.beneath import Beneath
+from dvol.fs.beneath import Beneath
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from random import Random
 
 import pytest
 
-from dvol.backends.clean import (
+from dvol.tree.change_detection import (
     FLIGHT,
     SIGNATURE,
     TICK,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from dvol.containers.facts import Container, Mounted, described
-from dvol.containers.order import in_order, waves
-from dvol.containers.treatment import treatment
+from dvol.containers.container import Container, Mounted, described
+from dvol.containers.policy import treatment
+from dvol.containers.start_order import in_order, waves
 from dvol.errors import WouldVanish
 
 OURS = frozenset({"db"})

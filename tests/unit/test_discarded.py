@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from dvol.discarded import Entry, may_go
+from dvol.trash.reachability import Entry, may_go
 
 
 def entry(place: Path, name: str, holds: str = "", needs: str = "") -> Entry:

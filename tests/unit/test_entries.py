@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from dvol.backends.entries import opened
+from dvol.tree.metadata import opened
 
 
 def fifo(path: Path) -> int:

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from dvol.backends import index
-from dvol.backends.clean import SIGNATURE, Moment
-from dvol.backends.index import NOTHING, Index, load, wait_until_after
+from dvol.tree import index
+from dvol.tree.change_detection import SIGNATURE, Moment
+from dvol.tree.index import NOTHING, Index, load, wait_until_after
 
 HERE = Moment("11111111-2222-3333-4444-555555555555", 7, 1_700_000_000 * 10**9)
 ODD = [

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from dvol.backends.copy import Copy
-from dvol.backends.deletion import delete_tree
+from dvol.backends.copy.copy import Copy
 from dvol.errors import BadDocument
-from dvol.journal import Journal
+from dvol.journal.journal import Journal
+from dvol.tree.delete import delete_tree
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from threading import Thread
 
 import pytest
 
-from dvol.locks import held, holder, shared
+from dvol.fs.locks import held, holder, shared
 
 ROOT = Path(__file__).parents[2]
 CHILD = """

@@ -2,7 +2,7 @@
 
 import pytest
 
-from dvol import render
+from dvol.cli import render
 from dvol.model import Commit
 from dvol.sizes import readable
 

@@ -3,8 +3,8 @@
 import pytest
 
 from dvol.errors import AmbiguousRevision, DvolError, InvalidRevision, RevisionNotFound
+from dvol.history.revisions import resolve
 from dvol.model import Commit
-from dvol.revisions import resolve
 
 
 def commit(digits: str) -> Commit:

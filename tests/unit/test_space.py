@@ -3,8 +3,8 @@
 import os
 from pathlib import Path
 
-from dvol.backends import space
-from dvol.beneath import DIRECTORY
+from dvol.fs.beneath import DIRECTORY
+from dvol.tree import space
 
 
 def test_what_vanishes_meanwhile_is_not_counted(tmp_path: Path) -> None:

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from dvol import steps
-from dvol.backends.copy import Copy
+from dvol.backends.copy.copy import Copy
 from dvol.errors import BadDocument, TreeChanged
-from dvol.journal import Journal
-from dvol.steps import Taker, is_step, putting
+from dvol.journal import steps
+from dvol.journal.journal import Journal
+from dvol.journal.steps import Taker, is_step, putting
 from tests.contract.trees import described
 
 LONG_AGO = 10**18

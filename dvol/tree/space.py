@@ -1,0 +1,50 @@
+"""Whether there is room for a copy, asked before anything is changed.
+
+Where files can be cloned a copy takes next to none. Elsewhere a tree can't be larger than all
+that its file system holds, so where as much is free nothing has to be looked at.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from dvol.errors import NoSpace
+from dvol.tree.content import can_clone
+from dvol.tree.walk import directories
+
+_SPARE = 1 << 20  # bytes for directories, lists and journals
+
+Visit = Callable[[str, str, os.stat_result], int]  # directory, name, status -> bytes to copy
+
+
+def require(directory: int, label: Path | str, needed: Callable[[], int]) -> None:
+    """Raise NoSpace if the bytes `needed` do not fit beside the open `directory`."""
+    left = os.fstatvfs(directory)
+    free = left.f_bavail * left.f_frsize
+    used = (left.f_blocks - left.f_bfree) * left.f_frsize
+    if free < used + _SPARE and not can_clone(directory):
+        needs = needed() + _SPARE
+        if needs > free:
+            raise NoSpace(str(label), str(needs), str(free))
+
+
+def total(tree: int, visit: Visit) -> int:
+    """The sum of what `visit` says about each entry of the open `tree`, directories too.
+
+    Of what goes away meanwhile nothing is counted: whoever copies it will see that.
+    """
+    found = 0
+    for path, inner, files in directories(tree, tolerant=True):
+        for entry in (*inner, *files):
+            with suppress(FileNotFoundError):
+                found += visit(path, entry.name, entry.stat(follow_symlinks=False))
+    return found
+
+
+def size(status: os.stat_result) -> int:
+    """Bytes that a copy of an entry takes, about."""
+    return status.st_blocks * 512 if stat.S_ISREG(status.st_mode) else 4096
