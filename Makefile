@@ -53,7 +53,7 @@ acceptance: setup                       ## In virtual machines: installed, reboo
 bench: .venv/.ready                     ## Times beside cp, rsync, restic, btrfs; BENCH="ext4:database" for a part
 	@$(PYTHON) tests/lab/system.py bench
 	$(BIN)/python -m tests.bench $(BENCH)
-bench-docker: setup                     ## A running PostgreSQL: put back, frozen, at work
+bench-docker: setup                     ## Reset, commit --pause and load of a running PostgreSQL
 	$(BIN)/python -m tests.bench.databases
 lint: .venv/.ready                      ## Style
 	$(BIN)/ruff format --check .

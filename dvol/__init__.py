@@ -1,6 +1,6 @@
 """dvol: version control for Docker volumes.
 
-The verbs of the command are there for Python as well, see `dvol.engine.Engine`:
+Python calls the same verbs as the command; `dvol.engine.Engine` describes them:
 
     engine = dvol.open()
     engine.reset("shop_db", "HEAD")
@@ -10,31 +10,34 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from dvol.model import VERSION as __version__
+
+__all__ = ["__version__", "open"]
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from dvol.engine import Engine
-    from dvol.model import Wishes
-
-__version__ = "1.0.0.dev0"
+    from dvol.model import ContainerOptions
 
 
 def open(
     pool: str = "",
     host: str = "",
     docker_host: str = "",
-    wishes: Wishes | None = None,
-    tell: Callable[[str], None] | None = None,
+    options: ContainerOptions | None = None,
+    on_progress: Callable[[str], None] | None = None,
 ) -> Engine:
-    """The volumes of the server at `host`, or of the directory `pool`; by default what the command
-    uses where no environment variable says anything.
+    """Open the pool of the server at `host`, or the pool in the directory `pool`. Without either it
+    is the pool that the command uses when no environment variable is set.
 
-    `docker_host` is where Docker is, for a pool without a server. `wishes` say what is to become of
-    containers; `tell` hears each step. Every refusal is a `dvol.errors.DvolError`.
+    `docker_host` is the address of Docker's API, for a pool without a server. `options` say how
+    containers are suspended; `on_progress` is called with one line of text for each step that takes
+    a while. Every error is a `dvol.errors.DvolError`.
     """
     from dvol.engine import silent
     from dvol.engine.connect import Choice, connect
-    from dvol.model import AS_USUAL
+    from dvol.model import DEFAULTS
 
-    choice = Choice(pool, host, docker_host=docker_host, wishes=wishes or AS_USUAL)
-    return connect(choice, tell or silent)
+    choice = Choice(pool, host, docker_host=docker_host, options=options or DEFAULTS)
+    return connect(choice, on_progress or silent)

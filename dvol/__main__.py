@@ -1,7 +1,7 @@
 """The command `dvol` as a process of its own; `python -m dvol` is the same.
 
-It lives for one verb, so nothing is spent on a tidy end: no garbage is looked for, and what is
-left in memory goes with the process. Whatever must last is on the disk when `main` returns.
+The process runs one command, so it spends no time on freeing memory: Python's garbage collector is
+off, and `os._exit` ends the process. All that must last is on disk when `main` returns.
 """
 
 import gc
@@ -14,12 +14,12 @@ from dvol.cli.main import main
 
 
 def run() -> NoReturn:
-    """Do what the command line says, and end with its exit code."""
+    """Run the command line, and end the process with its exit code."""
     gc.disable()
     code = main()
     for stream in (sys.stdout, sys.stderr):
         if stream is not None:
-            with suppress(OSError):  # told already, if it was stdout
+            with suppress(OSError):  # for stdout, `print_result` has reported it
                 stream.flush()
     os._exit(code)
 

@@ -1,16 +1,16 @@
-"""Every way dvol can refuse, and what each refusal looks like from outside.
+"""Every error that dvol raises: its message, its exit code and its HTTP status.
 
-A class per refusal. Its docstring *is* the message, filled in with the subjects it was raised
-with; the exit code and the HTTP status lie on the class. Both doors send `as_document()`, and
-`from_document()` builds the same class again on the other side, so a refusal reads the same
-through either door.
+A class for each error. Its docstring *is* the message, a template for the subjects with which the
+error is raised; exit code and HTTP status are attributes of the class. The plugin API and the
+control API send `as_document()`, and `from_document()` builds the same class again in the client,
+so an error reads the same with a server and without one.
 
-    DvolError                 1  dvol refused
+    DvolError                 1  any other error
     ├── InvalidRequest        2  fix the command
-    ├── NotFound              3  it is not there
-    ├── Conflict              4  the state forbids it now
+    ├── NotFound              3  the named thing does not exist
+    ├── Conflict              4  the present state forbids it
     ├── Busy                  5  try again
-    ├── Unsupported           6  not here
+    ├── Unsupported           6  not on this file system, or with this version
     ├── BackendFailed         7  look at the host: disk, permissions
     ├── Corrupt               8  stop, and inspect
     ├── Unreachable           9  no server
@@ -23,7 +23,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-_LONGEST = 4096  # characters
+_LONGEST = 4096  # characters of a subject; no path is longer (PATH_MAX)
 
 
 class DvolError(Exception):
@@ -41,7 +41,8 @@ class DvolError(Exception):
         return template.format(*map(printable, self.subject))
 
     def as_document(self) -> dict[str, Any]:
-        """What both doors send: Docker reads `Err` alone, the client rebuilds from the rest."""
+        """The error as both APIs send it: Docker reads only `Err`, and dvol's client rebuilds the
+        error from the rest."""
         return {"Err": str(self), "Error": type(self).__name__, "Subject": list(self.subject)}
 
 
@@ -74,7 +75,7 @@ class InvalidDate(InvalidRequest):
 
 
 class NameRequired(InvalidRequest):
-    """'{0}' comes back as a new branch: say what to call it, 'dvol restore {0} NAME'"""
+    """'{0}' becomes a new branch: name it, 'dvol restore {0} NAME'"""
 
 
 class NoMessage(InvalidRequest):
@@ -97,8 +98,8 @@ class NotFound(DvolError):
 
 
 class PoolNotFound(NotFound):
-    """there is no pool at {0}, and no server was found: is the plugin enabled, and does DVOL_HOST
-    name its socket? Without a plugin, 'dvol --pool {0} init VOLUME' makes a pool"""
+    """there is no pool at {0}, and no server was found: enable the plugin, or set DVOL_HOST to its
+    socket; without a plugin, 'dvol --pool {0} init VOLUME' makes a pool"""
 
 
 class VolumeNotFound(NotFound):
@@ -106,8 +107,8 @@ class VolumeNotFound(NotFound):
 
 
 class ProjectNotFound(NotFound):
-    """the Compose project '{0}' has no volume of dvol's, as far as Docker knows; name them by
-    --volume"""
+    """the Compose project '{0}' has no volume of dvol's, as far as Docker knows; name its volumes
+    by --volume"""
 
 
 class CannotRemoveMissing(VolumeNotFound):
@@ -119,7 +120,7 @@ class BranchNotFound(NotFound):
 
 
 class CannotSwitchToMissing(BranchNotFound):
-    """Cannot switch to a non-existing branch {0}; 'dvol checkout -b' makes one"""
+    """Cannot switch to a non-existing branch {0}; 'dvol checkout -b {0}' makes it"""
 
 
 class RevisionNotFound(NotFound):
@@ -127,19 +128,19 @@ class RevisionNotFound(NotFound):
 
 
 class NothingToUndo(NotFound):
-    """Nothing to undo on branch '{0}': no reset has discarded anything there, or gc deleted it"""
+    """Nothing to undo on branch '{0}': no reset has changed it, or gc deleted the state before"""
 
 
 class EntryNotFound(NotFound):
-    """nothing that was discarded has the id '{0}'; 'dvol restore' lists what can be brought back"""
+    """no entry has the id '{0}'; 'dvol restore' lists the entries that can be restored"""
 
 
 class VolumeGone(VolumeNotFound):
-    """'{0}' belongs to the volume '{1}', which does not exist; bring that back first"""
+    """'{0}' belongs to the volume '{1}', which does not exist; restore that volume first"""
 
 
 class CommitsGone(NotFound):
-    """{0} cannot be brought back: of its commits {1} are nowhere any more"""
+    """cannot restore {0}: its commits {1} no longer exist"""
 
 
 class NoActiveVolume(NotFound):
@@ -158,11 +159,11 @@ class Conflict(DvolError):
 
 
 class VolumeExists(Conflict):
-    """volume {0} already exists"""
+    """volume {0} already exists; choose another name"""
 
 
 class BranchExists(Conflict):
-    """Cannot create existing branch {0}"""
+    """Cannot create existing branch {0}; 'dvol checkout {0}' switches to it"""
 
 
 class BranchActive(Conflict):
@@ -174,26 +175,26 @@ class NothingCommitted(Conflict):
 
 
 class AmbiguousEntry(Conflict):
-    """'{0}' may mean several things that were discarded ({1}); give more digits"""
+    """'{0}' may mean several entries ({1}); give more digits"""
 
 
-class HalfwayDiscarded(Conflict):
-    """'{0}' was discarded in the midst of a verb, which names its files by the volume '{1}'; bring
-    it back under that name"""
+class UnfinishedRemoval(Conflict):
+    """'{0}' was removed while a command on it was unfinished; restore it under its old name
+    '{1}'"""
 
 
 class AmbiguousRevision(Conflict):
     """'{0}' may mean several commits ({1}); give more digits"""
 
 
-class NotTogether(Conflict):
-    """'{0}' means commits that were not made together ({1}); give the id of one that was made with
-    the others, or their group, from 'dvol log'"""
+class NotOneGroup(Conflict):
+    """'{0}' means commits of different groups ({1}); give the id of a commit of one group, or the
+    group's id, from 'dvol log'"""
 
 
-class TakenByDocker(Conflict):
-    """Docker keeps a volume {0} itself, and containers would get that one; take another name (the
-    README shows how to copy what it holds)"""
+class NameUsedByDocker(Conflict):
+    """Docker has a local volume named {0}, and containers would get that one; take another name
+    (docs/operations.md shows how to copy its data)"""
 
 
 class NotAPool(Conflict):
@@ -205,13 +206,13 @@ class PluginInUse(Conflict):
     stays)"""
 
 
-class InTheWay(Conflict):
-    """{0} is in the way and is nothing of dvol's; move it elsewhere"""
+class PathOccupied(Conflict):
+    """{0} is in the way and is no file of dvol's; move it elsewhere"""
 
 
-class WouldVanish(Conflict):
-    """{0} was started with --rm, or by Swarm, and would be gone if it were ended; --force does it
-    all the same"""
+class WouldBeRemoved(Conflict):
+    """{0} was started with --rm, or by Swarm: stopping it would remove it; --force stops it all the
+    same"""
 
 
 class VolumeInUse(Conflict):
@@ -230,7 +231,7 @@ class VolumeBusy(Busy):
 
 
 class ContainerBusy(Busy):
-    """another dvol command is at work on a volume of the container {0}; try again when it has
+    """another dvol command is working on a volume of the container {0}; try again when it has
     ended"""
 
 
@@ -266,28 +267,28 @@ class UnknownVerb(Unsupported):
 
 
 class Detached(Unsupported):
-    """volume {0} is out of reach while the dvol plugin is being uninstalled; if it stays after
-    all, 'docker plugin disable -f' and 'enable' end that"""
+    """volume {0} is out of reach while the dvol plugin is being uninstalled; to keep the plugin,
+    'docker plugin disable -f' and 'enable' it"""
 
 
 class DockerUnusable(Unsupported):
-    """cannot ask Docker which containers use '{0}' ({1}); mend that, or take
+    """cannot ask Docker which containers use '{0}' ({1}); start Docker, or give
     --disable-docker-integration if none does"""
 
 
-class NotAtOnce(Unsupported):
-    """a commit --live of '{0}' needs a file system that freezes in an instant (btrfs); take
-    --pause or --stop"""
-
-
-class NoInstantForSeveral(Unsupported):
-    """several volumes can't be committed --live: they have no instant in common; take --pause or
+class LiveNotSupported(Unsupported):
+    """commit --live of '{0}' needs btrfs, which freezes a tree in an instant; use --pause or
     --stop"""
 
 
+class LiveNeedsOneVolume(Unsupported):
+    """several volumes can't be committed --live, since no instant is common to them; use --pause
+    or --stop"""
+
+
 class NestedSubvolumes(Unsupported):
-    """{0} holds btrfs subvolumes, which a commit would leave empty: {1}; make plain directories
-    of them"""
+    """{0} holds btrfs subvolumes, which would be empty in a commit: {1}; replace them by plain
+    directories"""
 
 
 class BackendFailed(DvolError):
@@ -304,16 +305,16 @@ class NoSpace(BackendFailed):
     """no space for {0}: it needs {1}, {2} are free; 'dvol gc --now' would free {3}"""
 
 
-class CannotEnd(BackendFailed):
+class CannotSuspend(BackendFailed):
     """cannot {0} the container {1} ({2}); nothing was done to the volume"""
 
 
-class NotBroughtBack(BackendFailed):
+class NotRestarted(BackendFailed):
     """the {0} is done, but {1} could not be started again; see 'docker ps -a'"""
 
 
 class TreeChanged(BackendFailed):
-    """{0} changed while it was copied; is something outside Docker writing to the volume?"""
+    """{0} changed while it was copied; stop the process outside Docker that writes to the volume"""
 
 
 class Corrupt(DvolError):
@@ -346,13 +347,13 @@ class NoServer(Unreachable):
 
 
 class NotAllowed(Unreachable):
-    """you may not use the dvol server at {0}: that takes the right to use Docker, which
-    membership in the group of Docker's socket gives"""
+    """you may not use the dvol server at {0}: join the group of Docker's socket, whose members may
+    use Docker"""
 
 
 class ServerGone(Unreachable):
-    """the dvol server at {0} hung up before it answered; what you asked may still have been
-    done: look at 'dvol log'"""
+    """the dvol server at {0} hung up before it answered; the command may have been done all the
+    same: see 'dvol log'"""
 
 
 class Bug(DvolError):
@@ -368,34 +369,35 @@ class Interrupted(DvolError):
 
 
 def printable(text: str) -> str:
-    """`text` on one line and without control characters, so that a message stays one line, and not
-    longer than a path."""
+    """`text` with control characters escaped, so that a message stays on one line, and cut to the
+    length of the longest path."""
     short = text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
     return "".join(c if c.isprintable() else _escape(c) for c in short)
 
 
 def from_document(document: Any) -> DvolError:
-    """The refusal that `as_document` described; one unknown here keeps its text and exits 1."""
-    facts = document if isinstance(document, dict) else {}
-    kind = {known.__name__: known for known in kinds()}.get(str(facts.get("Error")), DvolError)
-    subject = facts.get("Subject")
+    """Rebuild the error that `as_document` described. A class that is unknown here becomes a
+    DvolError with the same text and exit code 1."""
+    fields = document if isinstance(document, dict) else {}
+    kind = {known.__name__: known for known in kinds()}.get(str(fields.get("Error")), DvolError)
+    subject = fields.get("Subject")
     error = kind(*map(str, subject if isinstance(subject, list) else []))
     try:
-        same = str(error) == facts.get("Err")
-    except IndexError:  # fewer subjects than the message here has places
+        same = str(error) == fields.get("Err")
+    except IndexError:  # fewer subjects than this version's message has placeholders
         same = False
-    return error if same else DvolError(str(facts.get("Err", document)))
+    return error if same else DvolError(str(fields.get("Err", document)))
 
 
 def kinds(root: type[DvolError] = DvolError) -> Iterator[type[DvolError]]:
-    """Every class of refusal, families before their members."""
+    """Every class of error, each before its subclasses."""
     yield root
     for kind in root.__subclasses__():
         yield from kinds(kind)
 
 
 def disk_failed(error: OSError, path: object = None) -> DiskFailed:
-    """The refusal for what the kernel said, naming the path it said it about."""
+    """DiskFailed for an error of the kernel, with the path it is about."""
     named = path if path is not None else error.filename
     return DiskFailed(_decoded(named), error.strerror or str(error))
 

@@ -1,17 +1,17 @@
-"""Where everything in a pool lies. Paths only; nothing here touches the disk.
+"""The paths of everything in a pool. Nothing here touches the disk.
 
     <pool>/
       .dvol/pool.json                 format of the pool, and its id
-      .dvol/locks/pool, sweep         flock files, never deleted
-      .dvol/locks/volumes/<volume>    one changing verb at a time
-      .dvol/locks/gates/<volume>      closed while its trees must be quiet
-      .dvol/locks/waiting/<volume>/   a slot for each who waits at a closed gate
-      .dvol/locks/containers/<xx>     of the containers whose id begins so
+      .dvol/locks/pool, garbage       flock files, never deleted
+      .dvol/locks/volumes/<volume>    held by the one verb that changes the volume
+      .dvol/locks/gates/<volume>      mounts share it, a verb that needs quiet trees holds it alone
+      .dvol/locks/waiting/<volume>/   a slot for each mount that waits at a closed gate
+      .dvol/locks/containers/<xx>     of the containers whose ids begin with these two digits
       .dvol/config.json               settings of all volumes
-      .dvol/journal.json              steps of a verb of the pool under way (init)
-      .dvol/staging/<operation>/      what such a verb prepares
-      .dvol/trash/<entry>/            what was discarded, described by its entry.json
-      .dvol/doomed/<entry>/           what is being deleted
+      .dvol/journal.json              steps of a verb on the pool, or on several volumes
+      .dvol/staging/<operation>/      files that such a verb prepares
+      .dvol/trash/<entry>/            a removed volume or branch, described by its entry.json
+      .dvol/garbage/<entry>/          files that are being deleted
       current_volume.json             {"current_volume": "frob_mysql"}
       <volume>/
         current_branch.json           {"current_branch": "master"}; missing means master
@@ -20,13 +20,14 @@
         commits/<id>/                 a frozen tree
         .dvol/volume.json             when the volume was made
         .dvol/config.json             its own settings
-        .dvol/journal.json            steps of a verb of the volume under way
-        .dvol/ended.json              the containers that such a verb has ended
-        .dvol/staging/<operation>/    what such a verb prepares
-        .dvol/index/<branch>          by which its tree is known to be unchanged
-        .dvol/undo/<branch>/<n>/      what reset and undo discarded, described by its entry.json
+        .dvol/journal.json            steps of a verb on the volume
+        .dvol/suspended.json          the containers that such a verb has stopped or paused
+        .dvol/staging/<operation>/    files that such a verb prepares
+        .dvol/index/<branch>          the files of its tree that are known to equal a commit's
+        .dvol/undo/<branch>/<n>/      a state before a reset or undo, described by its entry.json
 
-The visible part is the layout of the original dvol, whose pools open as they are.
+Outside of `.dvol` it is the layout of the original dvol, whose pools open unchanged. Format 1
+called `.dvol/garbage` `.dvol/doomed`, and `suspended.json` `ended.json`: these are still read.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ class PoolLayout(NamedTuple):
         return self.root / OWN
 
     @property
-    def mark(self) -> Path:
+    def format(self) -> Path:
         return self.own / "pool.json"
 
     @property
@@ -56,8 +57,8 @@ class PoolLayout(NamedTuple):
         return self.own / "locks" / "pool"
 
     @property
-    def sweep_lock(self) -> Path:
-        return self.own / "locks" / "sweep"
+    def garbage_lock(self) -> Path:
+        return self.own / "locks" / "garbage"
 
     @property
     def journal(self) -> Path:
@@ -72,7 +73,17 @@ class PoolLayout(NamedTuple):
         return self.own / "trash"
 
     @property
-    def doomed(self) -> Path:
+    def garbage(self) -> Path:
+        return self.own / "garbage"
+
+    @property
+    def format1_garbage_lock(self) -> Path:
+        """A dvol of format 1 holds it while it deletes the garbage."""
+        return self.own / "locks" / "sweep"
+
+    @property
+    def format1_garbage(self) -> Path:
+        """The garbage of format 1; steps of its journals may still move files there."""
         return self.own / "doomed"
 
     @property
@@ -80,7 +91,8 @@ class PoolLayout(NamedTuple):
         return self.own / "config.json"
 
     def container_lock(self, id: str) -> Path:
-        """Of all whose id begins alike: lock files are never deleted, and containers are many."""
+        """One lock for all containers whose ids begin with the same two digits: lock files are
+        never deleted, and one for each container would become too many."""
         return self.own / "locks" / "containers" / id[:2]
 
     @property
@@ -119,8 +131,13 @@ class VolumeLayout:
         return self.root / OWN
 
     @property
-    def ended(self) -> Path:
-        return self.own / "ended.json"
+    def suspended(self) -> Path:
+        return self.own / "suspended.json"
+
+    @property
+    def suspended_files(self) -> tuple[Path, Path]:
+        """Today's, and that of format 1."""
+        return self.suspended, self.own / "ended.json"
 
     @property
     def config(self) -> Path:
@@ -128,12 +145,12 @@ class VolumeLayout:
 
     @property
     def directories(self) -> tuple[Path, ...]:
-        """Those that are dvol's alone, and so must be none of somebody else's."""
+        """The directories in which dvol alone creates files: none may be a symbolic link."""
         own = (self.own, self.own / "index", self.undos, self.staging)
         return (*own, self.branches, self.commits)
 
     @property
-    def facts(self) -> Path:
+    def about(self) -> Path:
         return self.own / "volume.json"
 
     @property
@@ -169,7 +186,7 @@ class VolumeLayout:
     def tree(self, branch: str) -> Path:
         return self.branches / branch
 
-    def line(self, branch: str) -> Path:
+    def commit_list(self, branch: str) -> Path:
         return self.branches / f"{branch}.json"
 
     def commit(self, commit_id: str) -> Path:

@@ -1,20 +1,32 @@
-"""The frozen facts that verbs return. All fields are plain JSON values.
+"""The immutable results that verbs return. All fields are plain JSON values.
 
-What a fact means lives here; how it is stored does not (`history`), nor how it is shown (`render`).
+Here is what they mean; how they are stored is in `history`, how they are printed in `cli`.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+VERSION = "1.0.0.dev0"
+
+
+class CommitMessage(NamedTuple):
+    """What a user gives for a commit that is not made yet; see `Commit` for the fields."""
+
+    message: str
+    author: str
+    date: str
+    group: str = ""
 
 
 class Commit(NamedTuple):
     """An immutable state of a volume.
 
     `id` is 40 hex digits. `author` is `Name <email>` and `date` RFC 3339 with the author's own
-    offset; both are empty in commits made by the original dvol, which kept neither. `state` is how
-    what wrote to the volume was quieted: "stopped", "paused", "live", "killed" (it did not stop in
-    time), "" where nothing wrote. Commits of several volumes that were made as one share a `group`.
+    offset; both are empty in commits made by the original dvol, which recorded neither. `state`
+    says how the containers that wrote to the volume were quiesced: "stopped", "paused", "live",
+    "killed" (one did not stop in time), "" where none wrote. Commits of several volumes that were
+    made as one share a `group`. `parent` is the id of the branch's commit before, "" for its first.
     """
 
     id: str
@@ -23,27 +35,33 @@ class Commit(NamedTuple):
     date: str = ""
     state: str = ""
     group: str = ""
+    parent: str = ""
 
 
-class Wishes(NamedTuple):
-    """What a caller wants of the containers that use a volume.
+Commits = tuple[Commit, ...]  # a history, oldest first
 
-    `mode` is how a commit quiets them: "stop", "pause", "live", or "" for what `config` says.
-    `patience` is how many seconds each may take to stop, -1 for what it says itself, or a minute.
-    `force` also ends those that would then be gone (`--rm`); `wait` for health after a start.
+
+class ContainerOptions(NamedTuple):
+    """How containers that use a volume are to be suspended.
+
+    `mode` is how a commit quiesces them: "stop", "pause", "live", or "" for the setting
+    `commit.mode`. `timeout` is how many seconds each may take to stop; -1 means its own stop
+    timeout, or else 60. With `force` containers are stopped also if Docker then removes them
+    (`--rm`). With `wait` a verb returns when the containers that it started again are healthy.
     """
 
     mode: str = ""
-    patience: int = -1
+    timeout: int = -1
     force: bool = False
     wait: bool = True
 
 
-AS_USUAL = Wishes()
+DEFAULTS = ContainerOptions()
 
 
 class Branch(NamedTuple):
-    """A named line of commits with a live tree of its own. `head` is "" before any commit."""
+    """A named history with a live tree of its own. `head` is the id of its newest commit, "" before
+    the first; `current` is true for the branch that Docker mounts."""
 
     name: str
     head: str
@@ -51,12 +69,12 @@ class Branch(NamedTuple):
 
 
 class Volume(NamedTuple):
-    """A named history; what Docker calls a volume.
+    """What Docker calls a volume, with its history.
 
-    `branch` is the current one, `head` its newest commit ("" before any), `commits` how many
-    it has, `active` whether commands that name no volume mean this one. `problem` says why the
-    rest could not be read; it is "" for a sound volume. `containers` are the running ones that
-    have it, "/name,/name"; only a list of all volumes says.
+    `branch` is the current branch, `head` the id of its newest commit ("" before the first) and
+    `commits` their number. `active` is true for the volume of commands that name none. `problem`
+    says why the other fields could not be read, "" if they could. `containers` are the running
+    containers that use the volume, "/name,/name"; only the list of all volumes has them.
     """
 
     name: str
@@ -69,11 +87,12 @@ class Volume(NamedTuple):
 
 
 class Discarded(NamedTuple):
-    """What a verb discarded and `restore` brings back.
+    """An entry that `restore` can restore.
 
-    `entry` is its id, 12 hex digits; `verb` is what discarded it, at `date` (RFC 3339, UTC):
-    `rm` a volume, `branch -d` a branch, `reset` and `undo` the state of a branch before them,
-    `fsck` what it found and nobody missed. `branch` is "" where it was no branch's.
+    `entry` is its id, 12 hex digits; `verb` is the verb that made it, at `date` (RFC 3339, UTC):
+    `rm` of a volume, `branch -d` of a branch, `reset` and `undo` of the state of a branch before
+    them, `fsck` of a commit or a list that nothing refers to. `branch` is "" for an entry that
+    belongs to no branch.
     """
 
     entry: str
@@ -84,17 +103,17 @@ class Discarded(NamedTuple):
 
 
 class Restored(NamedTuple):
-    """What was brought back, and as what. `branch` is "" for a whole volume."""
+    """The name of what was restored. `branch` is "" for a whole volume."""
 
     volume: str
     branch: str
 
 
 class Freed(NamedTuple):
-    """Something discarded that is gone for good, or would be; `size` is the bytes it frees.
+    """An entry that gc deleted, or would delete; `size` is the bytes that its deletion gives back.
 
-    Files that something kept has, too, are not counted. An entry that can't be read has no
-    `verb`.
+    A file that has another name in something that stays is not counted. `verb` is "" if the entry's
+    description can't be read.
     """
 
     entry: str
@@ -106,10 +125,10 @@ class Freed(NamedTuple):
 
 
 class Finding(NamedTuple):
-    """Something in a pool that is not as it should be.
+    """Something that `fsck` found wrong.
 
-    `volume` is "" for the pool itself. `state` is "broken", "repaired", or "busy" where a verb
-    was at work, so that nobody could look.
+    `volume` is "" for the pool itself. `state` is "broken", "repaired", or "busy" where a verb held
+    the lock, so that nothing could be checked.
     """
 
     volume: str
@@ -118,8 +137,17 @@ class Finding(NamedTuple):
 
 
 class Version(NamedTuple):
-    """Who answers: the version of dvol, the protocol it speaks, and the pool it keeps."""
+    """An engine: its version of dvol, the protocol it speaks, and the path of its pool."""
 
     dvol: str
     protocol: int
     pool: str
+
+
+def as_plain(result: Any) -> Any:
+    """A result of a verb as plain JSON values."""
+    if isinstance(result, list):
+        return [as_plain(each) for each in result]
+    if isinstance(result, dict):
+        return {name: as_plain(each) for name, each in result.items()}
+    return result._asdict() if hasattr(result, "_asdict") else result

@@ -1,9 +1,8 @@
-"""What a volume and a branch may be called. Pure rules; no disk.
+"""Which names a volume and a branch may have. Pure rules; no disk.
 
-Names come from strangers and become path components: Docker itself checks no volume name for a
-plugin, so `../../evil` does arrive here. Names of new things have Docker's own alphabet. Pools
-of the original dvol may hold odder ones; these stay usable where they are a single harmless
-path component (`is_component`).
+Names are untrusted and become path components: Docker checks no volume name for a plugin, so
+`../../evil` does arrive here. New names have Docker's own alphabet. Pools of the original dvol may
+hold other names; these stay usable if they are a single harmless path component (`is_component`).
 """
 
 from __future__ import annotations
@@ -18,14 +17,14 @@ POOL_FILES = {"current_volume.json", "config.yml", "lost+found"}
 
 
 def check_volume(name: str) -> None:
-    """Refuse what a new volume may not be called."""
+    """Raise InvalidName or ReservedName if no new volume may have that name."""
     _check(name, "volume")
     if name in POOL_FILES:
         raise ReservedName(name, "volume")
 
 
 def check_branch(name: str) -> None:
-    """Refuse what a new branch may not be called.
+    """Raise InvalidName or ReservedName if no new branch may have that name.
 
     `x.json` would collide with the list of a branch `x`, and `HEAD` is a revision.
     """
@@ -35,7 +34,7 @@ def check_branch(name: str) -> None:
 
 
 def is_component(name: str) -> bool:
-    """Whether `name` is one path component that can only lead to a visible entry right here."""
+    """Whether `name` is one path component, and can only be that of a file that is not hidden."""
     try:
         size = len(name.encode(errors="surrogateescape"))
     except UnicodeEncodeError:

@@ -1,4 +1,4 @@
-"""For pytest: volumes that are put back to a commit before each test, module or session.
+"""For pytest: volumes that are reset to a commit before each test, module or session.
 
     # conftest.py
     import psycopg
@@ -12,8 +12,8 @@
     # test_orders.py
     def test_an_order_can_be_cancelled(database): ...
 
-pytest loads this for whoever has dvol installed, so nothing that takes time is imported before a
-fixture of it is used.
+pytest loads this module wherever dvol is installed, so nothing that takes time is imported before a
+test uses such a fixture.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ if TYPE_CHECKING:
     from dvol.model import Branch, Commit
 
 _AUTHOR = "dvol's pytest plugin <pytest@localhost>"
-_PATIENCE = 60.0  # seconds until a service answers
+_TIMEOUT = 60.0  # seconds until a service answers
 _PAUSE = 0.02  # seconds between two tries to connect
-# Seconds in which a proxy for a service that is not there hangs up. Docker's does when its own
-# connection is refused: within 0.003 s on an idle machine; of 300 with eight busy processes on
-# two cores, 3 took more than 0.1 s and none 0.2.
+# Seconds in which a proxy closes the connection to a service that does not listen yet. Docker's
+# proxy does when its own connection is refused: within 0.003 s on an idle machine; of 300 with
+# eight busy processes on two cores, 3 took more than 0.1 s and none 0.2.
 _HANGS_UP = 0.3
 _FAILED = pytest.StashKey[list[pytest.Item]]()
 
@@ -46,8 +46,8 @@ Scope = Literal["function", "class", "module", "package", "session"]
 
 
 class Volumes:
-    """Some volumes that tests may do anything to, and the engine that keeps them. What `to` means
-    is settled here: a commit that a test makes does not change it."""
+    """Volumes that tests may change, and their engine. `to` is resolved once, at the start: commits
+    that tests make do not change which commit it means."""
 
     def __init__(
         self,
@@ -55,33 +55,35 @@ class Volumes:
         names: tuple[str, ...],
         to: str,
         ready: Ready,
-        patience: float = _PATIENCE,
+        timeout: float = _TIMEOUT,
     ) -> None:
         self.engine = engine
         self.names = names
         self.ready = ready
-        self.patience = patience
+        self.timeout = timeout
         self._commits = [self._resolved(name, to) for name in names]
 
     def reset(self) -> None:
-        """Put them all back, as one if they were committed so; returns when the service answers."""
+        """Reset all volumes, as one if their commits are of one group; returns when the service is
+        ready."""
         groups = {commit.group for commit in self._commits}
         if len(self.names) > 1 and len(groups) == 1 and groups != {""}:
-            self.engine.reset_together(list(self.names), "", self._commits[0].id)
+            self.engine.reset_group(list(self.names), "", self._commits[0].id)
         else:
             for name, commit in zip(self.names, self._commits, strict=True):
                 self.engine.reset(name, commit.id)
         if self.ready is not None:
             try:
-                await_ready(self.ready, self.patience)
+                await_ready(self.ready, self.timeout)
             except Exception as error:
-                told = f"after the reset of {', '.join(self.names)} it was not ready within"
-                pytest.fail(f"{told} {self.patience:g} s: {error!r}", pytrace=False)
+                names = ", ".join(self.names)
+                late = f"the service was not ready within {self.timeout:g} s"
+                pytest.fail(f"after the reset of {names} {late}: {error!r}", pytrace=False)
 
     def keep(self, name: str) -> list[str]:
-        """Commit the volumes as they are, each on a new branch called after `name`, and put the
-        branch it was on back to its newest commit, also where that is refused. Returns the new
-        branches."""
+        """Commit each volume as it is, on a new branch whose name is made from `name`; then check
+        out its old branch again and reset that to its head before, also if the commit fails.
+        Returns the new branches."""
         return [self._keep(volume, name) for volume in self.names]
 
     def _keep(self, volume: str, name: str) -> str:
@@ -92,17 +94,18 @@ class Volumes:
             self.engine.commit(volume, name, _AUTHOR)
             self.engine.branch(volume, branch)
         finally:
-            self._go_back(volume, current)
+            self._return_to(volume, current)
         return branch
 
-    def _go_back(self, volume: str, branch: Branch) -> None:
-        """Where it had no commit there is none to go back to, and it keeps the one it got."""
+    def _return_to(self, volume: str, branch: Branch) -> None:
+        """A branch that had no commit can't be reset, and keeps the commit that was just made."""
         self.engine.checkout(volume, branch.name)
         if branch.head:
             self.engine.reset(volume, branch.head)
 
     def _resolved(self, volume: str, to: str) -> Commit:
-        """A revision, or else the newest commit whose message begins with that line."""
+        """The commit that `to` means as a revision, or else the newest whose message begins with
+        that line."""
         from dvol.errors import InvalidRequest, NotFound, RevisionNotFound
 
         with suppress(NotFound, InvalidRequest):
@@ -111,7 +114,7 @@ class Volumes:
         for commit in self.engine.log(volume):
             if commit.message.split("\n")[0] == to:
                 return commit
-        raise RevisionNotFound(f"{to} in {volume}, also as a message")
+        raise RevisionNotFound(f"{to} in {volume}, as a revision or a message")
 
 
 def volumes(
@@ -119,20 +122,20 @@ def volumes(
     to: str = "HEAD",
     scope: Scope = "function",
     ready: Ready = None,
-    patience: float = _PATIENCE,
+    timeout: float = _TIMEOUT,
     keep_failed: bool = False,
     pool: str = "",
     host: str = "",
 ) -> Any:
-    """A fixture that puts the volumes back before each test (or module, or session: `scope`).
+    """A fixture that resets the volumes before each test (or module, or session: `scope`).
 
-    `to` is a revision, or the first line of a commit's message. `ready` is waited for: a function
-    that raises until all is well, or a host and a port where connections are to be taken, which a
-    database may do before it answers; after `patience` seconds the test fails. With `keep_failed`,
-    or `--dvol-keep`, what a failed test has left is committed on a branch named after it. The
-    fixture's value is the `Volumes`.
+    `to` is a revision, or the first line of a commit's message. `ready` is a function that raises
+    until the service answers, or a host and a port that must accept connections, which a database
+    may do before it answers queries. The fixture waits for it, and the test fails after `timeout`
+    seconds. With `keep_failed`, or `--dvol-keep`, the volumes as a failed test has left them are
+    committed on a branch named after the test. The fixture's value is the `Volumes`.
     """
-    opened = cache(lambda: Volumes(_engine(pool, host), names, to, ready, patience))
+    opened = cache(lambda: Volumes(_engine(pool, host), names, to, ready, timeout))
 
     @pytest.fixture(scope=scope)
     def fixture(request: pytest.FixtureRequest) -> Iterator[Volumes]:
@@ -142,14 +145,15 @@ def volumes(
         failed = _failed_with(request)
         if failed and (keep_failed or request.config.getoption("--dvol-keep")):
             for branch in found.keep(f"failed-{failed[-1].name}"):
-                print(f"dvol: what it left is on branch '{branch}'")  # noqa: T201  pytest shows it
+                text = f"dvol: the volume as the test left it is on branch '{branch}'"
+                print(text)  # noqa: T201  pytest shows it
 
     return fixture
 
 
-def await_ready(ready: Callable[[], object] | tuple[str, int], patience: float = _PATIENCE) -> None:
-    """Return when the service answers; what it said last is raised after `patience` seconds."""
-    deadline = time.monotonic() + patience
+def await_ready(ready: Callable[[], object] | tuple[str, int], timeout: float = _TIMEOUT) -> None:
+    """Return when the service is ready; after `timeout` seconds the last try's error is raised."""
+    deadline = time.monotonic() + timeout
     while True:
         try:
             _connect(*ready) if isinstance(ready, tuple) else ready()
@@ -170,7 +174,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Any:
-    """Fixtures learn whether a test of theirs has failed."""
+    """Note each failed test, for the fixtures that it uses."""
     report = yield
     if report.when == "call" and report.failed:
         for node in item.listchain():
@@ -179,8 +183,8 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
 
 
 def _failed_with(request: pytest.FixtureRequest) -> list[pytest.Item]:
-    """The failed tests, so far, that use the fixture that asks."""
-    node = request.node  # the one test where it is for that alone: it may have asked late
+    """The tests that have failed so far and use the fixture of this request."""
+    node = request.node  # of scope "function": the test, which may request the fixture late
     return [
         item
         for item in node.stash.get(_FAILED, [])
@@ -196,7 +200,8 @@ def _engine(pool: str, host: str) -> Engine:
 
 
 def _connect(host: str, port: int) -> None:
-    """Docker's proxy takes connections for a service that is not there yet, and hangs up."""
+    """Connect, or raise. Docker's proxy accepts connections for a service that does not listen yet,
+    and closes them at once: that raises too."""
     import socket
 
     with socket.create_connection((host, port), timeout=1.0) as connection:
@@ -204,12 +209,12 @@ def _connect(host: str, port: int) -> None:
         try:
             if not connection.recv(1):
                 raise ConnectionResetError(f"{host}:{port} hung up")
-        except TimeoutError:  # it waits for us to speak
+        except TimeoutError:  # the service waits for the client's first message
             return
 
 
 def _branch_name(name: str) -> str:
-    """What a branch may be called (see `names`): parameters of a test may hold anything."""
+    """A valid name for a branch (see `names`); a test's name may hold any character."""
     return re.sub(r"[^a-zA-Z0-9_]+", "-", name)[:100].strip("-")
 
 

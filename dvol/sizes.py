@@ -1,10 +1,10 @@
-"""How many bytes, as people read it. Pure; no disk."""
+"""Numbers of bytes as people read them. Pure; no disk."""
 
 from __future__ import annotations
 
 
 def readable(size: int) -> str:
-    """`1.2 GiB`; below a KiB whole bytes."""
+    """A number of bytes as `1.2 GiB`, below one KiB as `512 B`."""
     if size < 1024:
         return f"{size} B"
     units = iter(("KiB", "MiB", "GiB", "TiB", "PiB", "EiB"))

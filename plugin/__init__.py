@@ -1,5 +1,6 @@
-"""The dvol server: Docker's door and people's door to one pool, in one process.
+"""The dvol server: the plugin API for Docker and the control API for the command, on one pool, in
+one process.
 
-Source, not build output. It runs inside the plugin's image as `python3 -m plugin` and is not
-installed by pip. It imports `dvol`; nothing in `dvol` imports it.
+It runs in the plugin's image as `python3 -m plugin`; pip does not install it. It imports `dvol`,
+and nothing in `dvol` imports it.
 """

@@ -4,10 +4,11 @@ Usage: dvol-server --socket=PATH --run=DIR --data=DIR [--mount=DIR]
 
 Options:
   --socket=PATH   where Docker reaches the plugin
-  --run=DIR       the host's run directory: people reach the server at DIR/dvol/control.sock,
-                  and the server reaches Docker at DIR/docker.sock, if that is there
+  --run=DIR       the host's run directory: the command reaches the server at
+                  DIR/dvol/control.sock, the server Docker at DIR/docker.sock, if that exists
   --data=DIR      the directory that holds the pool, in DIR/volumes
-  --mount=DIR     the propagated mount of a managed plugin: bind --data over it, serve it there
+  --mount=DIR     the propagated mount of a managed plugin: bind --data over it, and serve the
+                  pool there
 
 Environment: DVOL_LOG_LEVEL (debug, info, warning, error; default info).
 """
@@ -26,54 +27,59 @@ from typing import Any
 
 from docopt import docopt
 
-from dvol import __version__
 from dvol.containers import Containers, NoContainers
 from dvol.containers.docker import Docker
-from dvol.engine.docker_volumes import MOUNT_PATIENCE
-from dvol.engine.local import Pool
+from dvol.engine import silent
+from dvol.engine.docker_volumes import DockerVolumes
+from dvol.engine.gate import MOUNT_TIMEOUT
+from dvol.engine.local import LocalEngine
+from dvol.engine.recovery import Recovery
 from dvol.errors import DvolError
 from dvol.layout import PoolLayout
-from dvol.model import Wishes
+from dvol.model import VERSION, ContainerOptions
 from dvol.pool import format
+from dvol.pool.access import open_pool
 from plugin import control, propagated, sockets, volumedriver, wire
 from plugin.wire import log
 
-_DOCKER_GIVES_UP = 60.0  # seconds, at the latest; it dials for 12.5 s
-_SOON, _NOW_AND_THEN, _LONG = 0.3, 3.0, 15.0  # seconds between two looks for stopped containers
-_AGAIN = Path("/run/dvol-started-again")  # in the plugin's own root, which outlives the process
-_LATE = (1.0, 4.0)  # seconds between two looks at what Docker has mounted
-_LAST_WORDS = 1.5  # seconds for verbs under way; Docker kills 10 s after SIGTERM
+_DOCKER_GIVES_UP = 60.0  # seconds, at the latest; Docker tries to connect for 12.5 s
+_SOON, _NOW_AND_THEN, _LONG = 0.3, 3.0, 15.0  # seconds between two tries to resume containers
+_RESTARTED = Path("/run/dvol-started-again")  # in the plugin's root, which outlives the process
+_PAUSES = (1.0, 4.0)  # seconds before each look at whether Docker sees the volumes
+_GRACE = 1.5  # seconds for verbs to finish; Docker sends SIGKILL 10 s after SIGTERM
 
 
 def main() -> int:
-    """Serve until SIGTERM. Ends before it listens if the pool is not the one it should be."""
+    """Serve until SIGTERM. If the pool is not the one that this plugin has kept, log that and
+    return 1 without listening."""
     options = docopt(__doc__ or "")
-    signal.signal(signal.SIGTERM, _end)  # first: as process 1 we would not hear it else
+    signal.signal(signal.SIGTERM, _end)  # first: process 1 gets only signals that it handles
     signal.signal(signal.SIGINT, _end)
     _log_to_stdout(os.environ.get("DVOL_LOG_LEVEL") or "info")
     try:
         root = _attached(options)
-        _recover(Pool(root))
+        _complete_journals(root)
         _serve(root, Path(options["--socket"]), Path(options["--run"]))
     except (DvolError, OSError, sockets.SocketTaken) as error:
         log.critical("cannot start: %s", _reason(error))
         if options["--mount"]:
-            _wait_to_be_ended()
+            _wait_for_docker_to_stop_it()
         return 1
-    log.info("ended")
+    log.info("stopped")
     return 0
 
 
-def _wait_to_be_ended() -> None:
-    """Let Docker find out that nobody listens, which disables the plugin and tells its user. A
-    process that ends by itself is started again instead, and is left half cleaned up (20.10)."""
+def _wait_for_docker_to_stop_it() -> None:
+    """Wait until Docker finds out that no process listens: it then disables the plugin and reports
+    that to the user. If the process exited by itself, Docker would start it again instead, and
+    leave it half cleaned up (seen in 20.10)."""
     ends = {signal.SIGTERM, signal.SIGINT}
     signal.pthread_sigmask(signal.SIG_BLOCK, ends)
     signal.sigtimedwait(ends, _DOCKER_GIVES_UP)
 
 
 def _attached(options: dict[str, Any]) -> Path:
-    """The root of the pool, at the path by which Docker is to know it."""
+    """The root of the pool, at the path that Docker mounts."""
     data = Path(options["--data"])
     if options["--mount"]:
         propagated.attach(data, Path(options["--mount"]))
@@ -87,9 +93,10 @@ def _attached(options: dict[str, Any]) -> Path:
 
 
 def _require_seen(data: Path, mount: Path) -> None:
-    """Docker mounts anew for a process that has ended. Where once was in vain, so is more."""
-    hidden, again = propagated.hidden(data, mount), _AGAIN.exists()
-    _AGAIN.unlink(missing_ok=True)
+    """Docker mounts again when the process restarts. It restarts once only: if that did not help,
+    another restart will not."""
+    hidden, again = propagated.hidden(data, mount), _RESTARTED.exists()
+    _RESTARTED.unlink(missing_ok=True)
     if hidden and again:
         log.error("Docker does not see the volumes; disable the plugin and enable it")
     elif hidden:
@@ -100,8 +107,8 @@ def _require_seen(data: Path, mount: Path) -> None:
 
 
 def _look_again(data: Path, mount: Path) -> None:
-    """It may have been late in unmounting."""
-    for pause in _LATE:
+    """Docker may unmount the volumes after the server has started, see `propagated.hidden`."""
+    for pause in _PAUSES:
         time.sleep(pause)
         if propagated.hidden(data, mount):
             _note_unmounted()
@@ -110,14 +117,18 @@ def _look_again(data: Path, mount: Path) -> None:
 
 
 def _note_unmounted() -> None:
-    _AGAIN.touch()
-    log.warning("Docker has unmounted the volumes; ending, so that it mounts them anew")
+    _RESTARTED.touch()
+    log.warning("Docker has unmounted the volumes; exiting, so that it mounts them at the restart")
 
 
-def _recover(pool: Pool) -> None:
-    """Before anyone may ask: short, since only renames can be left over."""
-    for problem in pool.door.recover():
-        log.error("not recovered: %s", problem)
+def _recovery(root: Path, on_progress: Callable[[str], None] = silent) -> Recovery:
+    return Recovery(open_pool(root, on_progress, MOUNT_TIMEOUT))
+
+
+def _complete_journals(root: Path) -> None:
+    """Done before the server listens. It is short, since the steps of a journal are renames."""
+    for problem in _recovery(root).complete_journals():
+        log.error("journal not completed: %s", problem)
 
 
 def _serve(root: Path, socket: Path, run: Path) -> None:
@@ -125,27 +136,30 @@ def _serve(root: Path, socket: Path, run: Path) -> None:
         docker = run / "docker.sock"
         return Docker(f"unix://{docker}", plugin=True) if docker.exists() else NoContainers()
 
-    sweep = _sweeper(root)
+    collect = _collector(root)
 
-    def open_engine(docker: bool, wishes: Wishes, tell: control.Tell) -> Pool:
+    def open_engine(
+        docker: bool, options: ContainerOptions, on_progress: control.Progress
+    ) -> LocalEngine:
         asked = containers() if docker else NoContainers(certain=True)
-        return Pool(root, asked, tell, start_sweep=sweep, wishes=wishes)
+        return LocalEngine(root, asked, on_progress, collect_later=collect, options=options)
 
     _start(lambda: _clear(root), "clear")
-    _start(lambda: _bring_back_for_ever(root, containers), "bring back")
-    driver = volumedriver.VolumeDriver(Pool(root, patience=MOUNT_PATIENCE), sweep)
-    people = control.Control(open_engine)
+    _start(lambda: _resume_for_ever(root, containers), "resume")
+    volumes = DockerVolumes(open_pool(root, silent, MOUNT_TIMEOUT))
+    driver = volumedriver.VolumeDriver(volumes, collect)
+    verbs = control.Control(open_engine)
     address = run / "dvol" / "control.sock"
-    control_app = control.make_app(people, driver.detach)
+    control_app = control.make_app(verbs, driver.detach)
     try:
-        aside = sockets.open_door(wire.door(control_app), address, control.THREADS)
+        aside = sockets.listen(wire.without_keep_alive(control_app), address, control.THREADS)
         sockets.share_with(address, _group_of_docker(run))
-        door_app = volumedriver.make_app(driver)
-        door = sockets.open_door(wire.door(door_app), socket, volumedriver.THREADS)
+        plugin_app = volumedriver.make_app(driver)
+        server = sockets.listen(wire.without_keep_alive(plugin_app), socket, volumedriver.THREADS)
         sockets.run_aside(aside)
-        log.info("dvol %s serves %s at %s and %s", __version__, root, socket, address)
-        door.run()
-        people.wait(_LAST_WORDS)
+        log.info("dvol %s serves %s at %s and %s", VERSION, root, socket, address)
+        server.run()
+        verbs.wait(_GRACE)
     except sockets.SocketTaken:
         raise
     except BaseException:
@@ -159,50 +173,51 @@ def _remove(*paths: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def _sweeper(root: Path) -> Callable[[], None]:
-    """What starts a sweep in the background."""
+def _collector(root: Path) -> Callable[[], None]:
+    """A function that starts a garbage collection in the background."""
 
-    def sweep() -> None:
+    def collect() -> None:
         try:
-            Pool(root).door.sweep()
+            _recovery(root).collect_garbage()
         except DvolError as error:
-            log.error("not swept: %s", error)
+            log.error("garbage not collected: %s", error)
 
-    return lambda: _start(sweep, "sweep")
+    return lambda: _start(collect, "collect garbage")
 
 
 def _clear(root: Path) -> None:
-    """What the last server left."""
+    """Delete the staged files and the garbage that dead processes have left."""
     try:
-        door = Pool(root).door
-        for problem in door.clear_leavings():
-            log.error("not cleared: %s", problem)
-        door.sweep()
+        recovery = _recovery(root)
+        for problem in recovery.clear_staging():
+            log.error("staging not cleared: %s", problem)
+        recovery.collect_garbage()
     except DvolError as error:
-        log.error("not cleared: %s", error)
+        log.error("staging or garbage not cleared: %s", error)
 
 
-def _bring_back_for_ever(root: Path, containers: Callable[[], Containers]) -> None:
-    """Containers that verbs have left stopped. Docker serves nobody before its plugins have
-    started, so a first try may be too early."""
+def _resume_for_ever(root: Path, containers: Callable[[], Containers]) -> None:
+    """Resume the containers that dead verbs have left suspended. Docker answers no call before its
+    plugins have started, so the first try may fail."""
     pause = _SOON
     while True:
         time.sleep(pause)
         try:
-            done = Pool(root, containers(), log.warning).bring_back()
-        except Exception as error:  # whatever it is, the next look is to be taken
-            log.error("containers not brought back: %r", error)
+            done = _recovery(root, log.warning).resume(containers())
+        except Exception as error:  # also a bug: the thread must not end
+            log.error("containers not started again: %r", error)
             done = False
         pause = _NOW_AND_THEN if done else min(2 * pause, _LONG)
 
 
 def _start(work: Callable[[], None], name: str) -> None:
-    """In the background."""
+    """Run `work` in the background."""
     threading.Thread(target=work, name=name, daemon=True).start()
 
 
 def _group_of_docker(run: Path) -> int:
-    """Whoever may use Docker may use dvol; without Docker's socket, whoever owns `run`."""
+    """The group of Docker's socket: users who may use Docker may use dvol. Without that socket, the
+    group of `run`."""
     docker = run / "docker.sock"
     return (docker if docker.exists() else run).stat().st_gid
 
@@ -212,12 +227,12 @@ def _end(number: int, frame: object) -> None:
 
 
 def _log_to_stdout(level: str) -> None:
-    """To stdout: Docker's daemon logs a plugin's stderr as errors."""
+    """Log to stdout: Docker's daemon logs a plugin's stderr as errors."""
     known = logging.getLevelNamesMapping()
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(wire.ShortLines())
     logging.basicConfig(handlers=[handler], level=known.get(level.upper(), logging.INFO))
-    logging.getLogger("waitress").setLevel(logging.ERROR)  # it tells of each hang-up
+    logging.getLogger("waitress").setLevel(logging.ERROR)  # it warns of each closed connection
     logging.getLogger("urllib3").setLevel(logging.WARNING)
 
 

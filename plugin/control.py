@@ -1,7 +1,7 @@
-"""People's door: `POST /dvol/<verb>`, every verb of the promise, answered in JSON lines.
+"""The control API: `POST /dvol/<verb>`, every verb of the promise, answered in JSON lines.
 
-The verbs are taken from `Engine` itself, so that none can be forgotten. A verb runs in a
-thread of its own: a client that goes away leaves it running.
+The verbs are the methods of `Engine`, so that none can be forgotten. A verb runs in a thread of its
+own: it goes on when its client disconnects.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from typing import Any
 from bottle import Bottle, response
 
 from dvol.engine import PROTOCOL, Engine
-from dvol.errors import Bug, DvolError, InvalidRequest, NewerProtocol, UnknownVerb
-from dvol.model import AS_USUAL, Wishes
+from dvol.errors import Bug, DvolError, InvalidRequest, NewerProtocol, UnknownVerb, Unsupported
+from dvol.model import DEFAULTS, ContainerOptions, as_plain
 from plugin import wire
 
-THREADS = 128  # most of them wait, for locks or for containers; none may keep readers out
+THREADS = 128  # many, since calls wait for locks and containers, and others must be answered
 
-Tell = Callable[[str], None]
-# whether Docker may be asked, what is wished of containers, who hears of it
-OpenEngine = Callable[[bool, Wishes, Tell], Engine]
+Progress = Callable[[str], None]
+# whether Docker may be asked, options for containers, and what to call with a line for each step
+OpenEngine = Callable[[bool, ContainerOptions, Progress], Engine]
 
 VERBS = {
     name: inspect.signature(verb)
@@ -37,74 +37,75 @@ VERBS = {
 
 @dataclasses.dataclass(frozen=True)
 class Call:
-    """A verb that was understood, and the volume it is about, for the log."""
+    """A valid request for a verb; `volume` is for the log."""
 
     verb: str
     volume: str
     run: Callable[[], Any]
 
     def outcome(self) -> dict[str, Any]:
-        """The last line of the answer; logged, whatever it is."""
+        """Run the verb; returns the last line of the answer, and logs how it ended."""
         began = time.monotonic()
         try:
-            last, said = {"result": _plain(self.run())}, "ok"
+            last, outcome = {"result": as_plain(self.run())}, "ok"
         except DvolError as error:
-            last, said = _refused(error), f"refused: {error}"
+            last, outcome = _failed(error), f"refused: {error}"
         except Exception as error:
             wire.log.exception("a bug in %s", self.verb)
-            last, said = _refused(Bug(repr(error))), "a bug"
-        wire.told(f"/dvol/{self.verb}", self.volume, began, said)
+            last, outcome = _failed(Bug(repr(error))), "a bug"
+        wire.log_call(f"/dvol/{self.verb}", self.volume, began, outcome)
         return last
 
 
 class Control:
-    """Answers verbs; `open_engine` makes the keeper for one call."""
+    """Answers requests; `open_engine` makes the engine for each."""
 
     def __init__(self, open_engine: OpenEngine) -> None:
         self._open = open_engine
         self._running: set[threading.Thread] = set()
 
     def wait(self, seconds: float) -> None:
-        """Give verbs under way a moment to end; what is cut off, recovery completes."""
+        """Wait until running verbs finish, for so many seconds at most. After a restart recovery
+        completes the others or undoes them."""
         deadline = time.monotonic() + seconds
         for thread in list(self._running):
             thread.join(max(0.0, deadline - time.monotonic()))
 
     def answer(self, verb: str) -> Iterator[bytes]:
-        """The stream of lines for the request at hand: what is told, last the outcome."""
+        """The lines of the answer to the current request: progress, and last the outcome. The HTTP
+        status is the error's if the error is the first line."""
         response.content_type = "application/x-ndjson"
-        words: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
+        lines: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
         try:
             question = wire.body()
-            run = self._understood(verb, question, lambda text: words.put({"tell": text}))
+            run = self._bound(verb, question, lambda text: lines.put({"progress": text}))
         except DvolError as error:
-            wire.told(f"/dvol/{verb}", "", time.monotonic(), f"refused: {error}")
-            words.put(_refused(error))
+            wire.log_call(f"/dvol/{verb}", "", time.monotonic(), f"refused: {error}")
+            lines.put(_failed(error))
         else:
-            self._start(Call(verb, str(question["arguments"].get("volume", "")), run), words)
-        first = words.get()
+            self._start(Call(verb, str(question["arguments"].get("volume", "")), run), lines)
+        first = lines.get()
         if "error" in first:
             response.status = first.pop("status")
-        return _lines(first, words)
+        return _lines(first, lines)
 
-    def _understood(self, verb: str, question: dict[str, Any], tell: Tell) -> Callable[[], Any]:
-        """The call that was asked for, bound to the verb's own signature."""
+    def _bound(
+        self, verb: str, question: dict[str, Any], on_progress: Progress
+    ) -> Callable[[], Any]:
+        """The verb, bound to the arguments of the request. Raises UnknownVerb, InvalidRequest,
+        NewerProtocol, Unsupported."""
+        _require_protocol(question.get("protocol"))
         if verb not in VERBS:
             raise UnknownVerb(verb)
-        protocol = question.get("protocol")
-        if not isinstance(protocol, int):
-            raise InvalidRequest("the request names no protocol version")
-        if protocol > PROTOCOL:
-            raise NewerProtocol(str(protocol), str(PROTOCOL))
         arguments = question.setdefault("arguments", {})
         _require_fitting(verb, arguments)
-        wishes = _wishes(question.get("wishes", {}))
-        engine = self._open(question.get("docker") is not False, wishes, tell)
+        options = _options(question.get("options", {}))
+        engine = self._open(question.get("docker") is not False, options, on_progress)
         return lambda: getattr(engine, verb)(**arguments)
 
-    def _start(self, call: Call, words: queue.SimpleQueue[dict[str, Any]]) -> None:
+    def _start(self, call: Call, lines: queue.SimpleQueue[dict[str, Any]]) -> None:
         def work() -> None:
-            words.put(call.outcome())
+            lines.put(call.outcome())
             self._running.discard(threading.current_thread())
 
         thread = threading.Thread(target=work, name=f"dvol {call.verb}", daemon=True)
@@ -113,7 +114,8 @@ class Control:
 
 
 def make_app(control: Control, detach: Callable[[], None]) -> Bottle:
-    """People's calls as a Bottle app; `detach` is Docker's door closing for good."""
+    """The control API as a Bottle app; `detach` makes the plugin API answer as if there were no
+    volumes, until the next start."""
     app = wire.new_app()
     app.post("/dvol/<verb>", callback=control.answer)
 
@@ -126,30 +128,35 @@ def make_app(control: Control, detach: Callable[[], None]) -> Bottle:
     return app
 
 
-def _plain(result: Any) -> Any:
-    if isinstance(result, list):
-        return [_plain(each) for each in result]
-    if isinstance(result, dict):
-        return {name: _plain(each) for name, each in result.items()}
-    return result._asdict() if hasattr(result, "_asdict") else result
-
-
-def _refused(error: DvolError) -> dict[str, Any]:
+def _failed(error: DvolError) -> dict[str, Any]:
     return {"error": error.as_document(), "status": error.status}
 
 
-def _lines(word: dict[str, Any], words: queue.SimpleQueue[dict[str, Any]]) -> Iterator[bytes]:
-    while "tell" in word:
-        yield json.dumps(word).encode() + b"\n"
-        word = words.get()
-    word.pop("status", None)  # too late to be one
-    yield json.dumps(word).encode() + b"\n"
+def _lines(line: dict[str, Any], lines: queue.SimpleQueue[dict[str, Any]]) -> Iterator[bytes]:
+    while "progress" in line:
+        yield json.dumps(line).encode() + b"\n"
+        line = lines.get()
+    line.pop("status", None)  # the HTTP status was sent with the first line
+    yield json.dumps(line).encode() + b"\n"
+
+
+def _require_protocol(protocol: Any) -> None:
+    """Raise InvalidRequest, NewerProtocol or, for an older one, Unsupported, whose exit code an
+    older command knows. It has other names for verbs and options, and an unknown option would be
+    ignored."""
+    if type(protocol) is not int:
+        raise InvalidRequest("the request names no protocol version")
+    if protocol > PROTOCOL:
+        raise NewerProtocol(str(protocol), str(PROTOCOL))
+    if protocol < PROTOCOL:
+        spoken = f"this dvol command speaks protocol {protocol}, the server {PROTOCOL}"
+        raise Unsupported(f"{spoken}; upgrade the command")
 
 
 def _require_fitting(verb: str, arguments: Any) -> None:
-    """Raise InvalidRequest unless the arguments are the verb's, each of the kind it says."""
+    """Raise InvalidRequest unless the arguments fit the verb's signature, in name and type."""
     if not isinstance(arguments, dict):
-        raise InvalidRequest(f"the arguments of '{verb}' are not given by name")
+        raise InvalidRequest(f"the arguments of '{verb}' must be a JSON object")
     try:
         VERBS[verb].bind(None, **arguments)
     except TypeError as error:
@@ -157,20 +164,22 @@ def _require_fitting(verb: str, arguments: Any) -> None:
     for name, value in arguments.items():
         kind = VERBS[verb].parameters[name].annotation
         if _kind(value) != kind:
-            raise InvalidRequest(f"'{verb}': the argument '{name}' is no {kind}")
+            raise InvalidRequest(f"'{verb}': the argument '{name}' must be of type {kind}")
 
 
 def _kind(value: Any) -> str:
-    """As the signatures name it."""
+    """The type of a value, as annotations of `Engine` name it."""
     texts = isinstance(value, list) and all(isinstance(each, str) for each in value)
     return "list[str]" if texts else type(value).__name__
 
 
-def _wishes(asked: Any) -> Wishes:
-    """What a client that knows of fewer does not say is as if nothing were wished."""
+def _options(asked: Any) -> ContainerOptions:
+    """The options of a request; those that it does not name have their defaults."""
     if not isinstance(asked, dict):
-        raise InvalidRequest("the wishes are no JSON object")
-    for name, usual in AS_USUAL._asdict().items():
-        if type(asked.get(name, usual)) is not type(usual):
-            raise InvalidRequest(f"the wish '{name}' is no {type(usual).__name__}")
-    return Wishes(**{name: value for name, value in asked.items() if name in Wishes._fields})
+        raise InvalidRequest("the options must be a JSON object")
+    for name, default in DEFAULTS._asdict().items():
+        if type(asked.get(name, default)) is not type(default):
+            kind = type(default).__name__
+            raise InvalidRequest(f"the option '{name}' must be of type {kind}")
+    known = {name: value for name, value in asked.items() if name in ContainerOptions._fields}
+    return ContainerOptions(**known)

@@ -1,19 +1,20 @@
-"""The host's data directory, made visible where Docker looks for it.
+"""The host's data directory, bound over the plugin's propagated mount, where Docker sees it.
 
 Docker deletes the propagated mount's own directory with the plugin, so the volumes live in a
-directory of the host's, bound over it. What is noted *beneath* the bind survives an upgrade:
-which pool this plugin kept. If another pool, or none, is in its place now, the server must not
-start: it would answer "no such volume", and Docker would forget the volumes for good.
+directory of the host, bound over it. A note *beneath* the bind says which pool this plugin kept,
+and survives an upgrade. If another pool, or none, is in its place now, the server must not start:
+it would answer "no such volume", and Docker would forget the volumes for good.
 """
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import NamedTuple
 
 from dvol.errors import BadDocument, WrongData
-from dvol.fs.durable import libc_call, read_json, replace_json
+from dvol.fs.documents import read_json, replace_json
+from dvol.fs.mountinfo import Mount, mounts
+from dvol.fs.syscalls import libc_call
 from dvol.layout import PoolLayout
 from dvol.pool import format
 
@@ -22,56 +23,50 @@ _MS_BIND = 4096
 
 
 def attach(data: Path, propagated: Path) -> None:
-    """Bind `data` over `propagated`, once, if it holds the pool this plugin has kept."""
+    """Bind `data` over `propagated`, unless it is bound already. Raises WrongData if `data` does
+    not hold the pool that this plugin has kept."""
     data.mkdir(mode=0o700, exist_ok=True)
-    if not os.path.samefile(data, propagated):  # a crash leaves the bind for its successor
+    if not os.path.samefile(data, propagated):  # after a crash the bind is still there
         _check_note(propagated / _NOTE, PoolLayout(data / "volumes"), data)
         bind = (os.fsencode(data), os.fsencode(propagated), None, _MS_BIND, None)
         libc_call("mount", *bind, named=str(propagated))
 
 
 def check(data: Path, propagated: Path) -> None:
-    """Raise WrongData where not all of `data` is to be seen."""
+    """Raise WrongData if something is mounted at `data` or its `volumes` that the bind does not
+    show."""
     for name in ("", "volumes"):
         if not os.path.samefile(data / name, propagated / name):
             raise WrongData(f"something else is mounted at {_source(data)}/{name}".rstrip("/"))
 
 
 def hidden(data: Path, propagated: Path) -> bool:
-    """Does Docker look at an empty directory where `attach` has bound `data`?
+    """Whether Docker sees an empty directory where `attach` has bound `data`.
 
-    A daemon that stops a plugin and starts it at once unmounts what the one had when it gets to it,
-    at times after it has mounted for the other: its HandleExitEvent races with its enable (seen in
-    20.10). No container then gets its volume until Docker starts the plugin again. False where the
-    host's side cannot be seen: where Docker's own directory is not under what is mounted here.
+    A daemon that stops a plugin and starts it at once may unmount the propagated mount of the old
+    process only after it has mounted that of the new one: its HandleExitEvent races with its enable
+    (seen in 20.10). No container then gets its volume until Docker starts the plugin again. False
+    if the host's side can't be seen, since Docker's own directory is not below `data.parent`.
     """
     try:
         if not os.path.samefile(data, propagated):
             return True
-        sides = [side for side in host_sides(_mounts(), data.parent, propagated) if side.exists()]
+        sides = [side for side in host_sides(mounts(), data.parent, propagated) if side.exists()]
         return bool(sides) and not any(os.path.samefile(data, side) for side in sides)
     except OSError:
         return False
 
 
-class Mount(NamedTuple):
-    """A line of proc_pid_mountinfo(5): what of which device is where."""
-
-    device: str
-    root: Path
-    point: Path
-
-
-def host_sides(mounts: list[Mount], shown: Path, propagated: Path) -> list[Path]:
-    """The directory of the host's that Docker mounts at `propagated`, as seen beneath `shown`."""
-    targets = [mount for mount in mounts if mount.point == propagated][:1]  # Docker's own is first
+def host_sides(seen: list[Mount], shown: Path, propagated: Path) -> list[Path]:
+    """The directory of the host that Docker mounts at `propagated`, as seen below `shown`."""
+    targets = [mount for mount in seen if mount.point == propagated][:1]  # the first is Docker's
     return [
         mount.point / target.root.relative_to(mount.root)
         for target in targets
-        for mount in mounts
+        for mount in seen
         if mount.device == target.device
         and mount.point.is_relative_to(shown)
-        and mount.root in target.root.parents  # not the mount itself, seen in our own root
+        and mount.root in target.root.parents  # not the propagated mount itself, in our own root
     ]
 
 
@@ -91,18 +86,14 @@ def _check_note(note: Path, pool: PoolLayout, data: Path) -> None:
     if found != noted.get("pool"):
         raise WrongData(
             f"this plugin kept the pool {noted.get('pool')} in {noted.get('source')}, "
-            f"but {_source(data)} holds {'pool ' + found if found else 'none'}"
+            f"but {_source(data)} holds {'pool ' + found if found else 'no pool'}"
         )
 
 
 def _source(data: Path) -> str:
-    """Where `data` lies on the host, as far as the kernel tells: the path within its device."""
-    mounts = [mount for mount in _mounts() if mount.point == data.parent]
-    if not mounts:
+    """Where `data` lies on the host, as far as /proc/self/mountinfo says: its path within its
+    device."""
+    found = [mount for mount in mounts() if mount.point == data.parent]
+    if not found:
         return str(data)
-    return f"{mounts[-1].root / data.name} on device {mounts[-1].device}"
-
-
-def _mounts() -> list[Mount]:
-    lines = Path("/proc/self/mountinfo").read_text(errors="surrogateescape").splitlines()
-    return [Mount(line.split()[2], *map(Path, line.split()[3:5])) for line in lines]
+    return f"{found[-1].root / data.name} on device {found[-1].device}"

@@ -1,6 +1,6 @@
 """The two sockets: who may reach them, and the thread pools behind them.
 
-Docker's door and people's door share a process and a pool of volumes, but no threads: a long
+The plugin API and the control API share a process and a pool of volumes, but no threads: a long
 commit must never keep Docker waiting.
 """
 
@@ -21,10 +21,11 @@ class SocketTaken(Exception):
     """Another server answers at this socket."""
 
 
-def open_door(app: Wsgi, path: Path, threads: int) -> Any:
-    """A server listening at `path`, not yet running. Whatever a dead one left is replaced.
+def listen(app: Wsgi, path: Path, threads: int) -> Any:
+    """A server that listens at `path`, and does not run yet. The socket of a dead server is
+    replaced; SocketTaken if a server answers at it.
 
-    Nothing is reachable for others before `share_with` says so: the socket is root's, 0600.
+    The socket is root's, with mode 0600: others can connect only after `share_with`.
     """
     if _answers(path):
         raise SocketTaken(str(path))
@@ -40,7 +41,7 @@ def open_door(app: Wsgi, path: Path, threads: int) -> Any:
             max_request_body_size=1 << 20,
             channel_timeout=120,
             connection_limit=1000,
-            asyncore_use_poll=True,  # select() dies of descriptors beyond 1023: deep trees
+            asyncore_use_poll=True,  # select() fails on descriptors above 1023, as deep trees need
             clear_untrusted_proxy_headers=True,
         )
     finally:
@@ -48,14 +49,14 @@ def open_door(app: Wsgi, path: Path, threads: int) -> Any:
 
 
 def share_with(path: Path, group: int) -> None:
-    """Let a group in too: those who may use Docker."""
+    """Let the members of a group connect too."""
     os.chown(path, -1, group)
     path.chmod(0o660)
 
 
 def run_aside(server: Any) -> None:
     """Run a server in a thread of its own."""
-    threading.Thread(target=server.run, name="people's door", daemon=True).start()
+    threading.Thread(target=server.run, name="control API", daemon=True).start()
 
 
 def _answers(path: Path) -> bool:

@@ -1,8 +1,9 @@
-"""Take the plugin out of Docker and leave the data: what `make uninstall` runs.
+"""Remove the plugin from Docker and leave the data on disk: what `make uninstall` runs.
 
-Docker remembers the volumes of a plugin that is gone, and waits 15 s for each of them at every
-start of its daemon. So it is made to forget them first: the server is told to answer as if it
-had none, and Docker, asking for each, drops it. `docker volume rm` would trash the data.
+Docker remembers the volumes of a plugin that was removed, and waits 15 s for each of them at every
+start of its daemon. So it is made to forget them first: the server is switched to answer as if it
+had no volumes, and Docker, which then asks for each, drops it. `docker volume rm` would move the
+data to the trash.
 
 Usage: dvol-uninstall PLUGIN
 """
@@ -23,7 +24,8 @@ from dvol.errors import DvolError, PluginInUse, Unsupported
 
 
 def main() -> int:
-    """Exit code 4 if containers still refer to volumes of the plugin, 0 if it is gone."""
+    """Uninstall the plugin. Exit code 0 if it is removed or was not installed, 4 if containers
+    still refer to its volumes."""
     name = docopt(__doc__ or "")["PLUGIN"]
     try:
         _uninstall(docker.from_env().api, name)
@@ -43,14 +45,14 @@ def _uninstall(api: Any, name: str) -> None:
         print(f"no plugin {name} is installed")
         return
     canonical = plugin["Name"]
-    volumes = _forgotten(api, plugin)
+    volumes = _forget_volumes(api, plugin)
     api.disable_plugin(canonical, force=True)
     _refuse_if_bound(plugin["Id"], canonical)
     api.remove_plugin(canonical, force=True)
     print(f"removed the plugin {canonical}; volumes that stay on disk: {', '.join(volumes) or '-'}")
 
 
-def _forgotten(api: Any, plugin: dict[str, Any]) -> list[str]:
+def _forget_volumes(api: Any, plugin: dict[str, Any]) -> list[str]:
     """Make Docker forget the plugin's volumes; returns their names."""
     name = plugin["Name"]
     if not plugin["Enabled"]:  # a disabled plugin hides its volumes from Docker
@@ -73,14 +75,17 @@ def _forgotten(api: Any, plugin: dict[str, Any]) -> list[str]:
 
 
 def _refuse_if_bound(id: str, name: str) -> None:
-    """Docker deletes the plugin's directories, and does not mind a bind that it could not undo
-    before: what is still bound there would go with them."""
+    """Raise DvolError if the data is still bound in the plugin's directory: Docker deletes that
+    directory also if it could not unmount the bind, and would delete the data with it."""
     if f"/plugins/{id}/propagated-mount" in Path("/proc/self/mountinfo").read_text():
-        raise DvolError(f"the data of {name} is still mounted in Docker's directory; disabled only")
+        raise DvolError(
+            f"the data of {name} is still mounted in Docker's directory; the plugin is disabled"
+        )
 
 
 def _volumes(api: Any, driver: str) -> list[str]:
-    """By name. The filter of some Engines matches parts of a driver's name, so look again."""
+    """The names of the driver's volumes. Some Engines' filter matches a part of a driver's name, so
+    the names are compared again."""
     listed = api.volumes(filters={"driver": driver})["Volumes"] or []
     return sorted(volume["Name"] for volume in listed if volume["Driver"] == driver)
 
@@ -95,7 +100,7 @@ def _users(api: Any, volume: str, driver: str) -> list[str]:
 
 
 def _detach(control: Path) -> None:
-    """From now on the server answers as if it had no volumes."""
+    """Make the server answer as if it had no volumes, see `VolumeDriver.detach`."""
     with posting(f"unix://{control}", "/docker/detach", {}) as lines:
         list(lines)
 
@@ -109,8 +114,8 @@ def _wait_until_forgotten(api: Any, volume: str) -> None:
             return
         time.sleep(0.1)
     raise DvolError(
-        f"Docker does not forget the volume {volume}; 'docker plugin disable -f' and 'enable' "
-        "put everything back"
+        f"Docker does not forget the volume {volume}; to keep the plugin, 'docker plugin disable "
+        "-f' and 'enable' it"
     )
 
 

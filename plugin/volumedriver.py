@@ -1,10 +1,10 @@
-"""Docker's door: the nine calls of the volume plugin protocol, in Docker's words.
+"""The plugin API: the nine calls of the volume plugin protocol, in Docker's words.
 
 Rules that Docker's behaviour forces (docs/protocol.md has their sources):
 - No call here asks Docker anything: Docker waits for our answer, often holding locks.
-- No call keeps state: mount ids repeat, get lost and come back, so nothing is counted.
-- Every call may come twice, and the second time with an empty body.
-- `Get` says "no such volume" only when there is none; in doubt it hangs up.
+- No call keeps state: mount ids repeat and get lost, so mounts are not counted.
+- Docker may send every call twice, the second time with an empty body.
+- `Get` answers an error only if there is no such volume; in doubt it closes the connection.
 - `Mount` never answers an empty path: Docker would mount the plugin's own root instead.
 """
 
@@ -18,7 +18,7 @@ from typing import Any
 
 from bottle import Bottle
 
-from dvol.engine.local import Pool
+from dvol.engine.docker_volumes import DockerVolumes
 from dvol.errors import (
     Bug,
     Corrupt,
@@ -40,17 +40,17 @@ Answer = dict[str, Any]
 
 
 class VolumeDriver:
-    """The calls on one pool. `start_sweep` deletes aside what `remove` has doomed."""
+    """The calls on one pool. `collect_later` starts the deletion of garbage, after `remove`."""
 
-    def __init__(self, pool: Pool, start_sweep: Callable[[], None]) -> None:
-        self._pool = pool
-        self._start_sweep = start_sweep
+    def __init__(self, volumes: DockerVolumes, collect_later: Callable[[], None]) -> None:
+        self._volumes = volumes
+        self._collect_later = collect_later
         self._may_wait = threading.BoundedSemaphore(_WAITING)
         self._detached = False
 
     def detach(self) -> None:
-        """From now on answer as if there were no volumes, so that Docker forgets them: part of
-        taking the plugin away. The volumes stay as they are; a restart ends it."""
+        """From now on answer as if there were no volumes, so that Docker forgets them: a part of
+        uninstalling. The volumes stay as they are; after a restart they are answered again."""
         self._detached = True
 
     def activate(self, question: Answer) -> Answer:
@@ -67,27 +67,27 @@ class VolumeDriver:
         for option in options:
             raise InvalidOption(option)
         with self._waiting(volume):
-            self._pool.door.create(volume)
+            self._volumes.create(volume)
         return {"Err": ""}
 
     def remove(self, question: Answer) -> Answer:
         volume = _name(question)
         with self._waiting(volume):
-            self._pool.door.remove(volume)
-        self._start_sweep()
+            self._volumes.remove(volume)
+        self._collect_later()
         return {"Err": ""}
 
     def mount(self, question: Answer) -> Answer:
         volume = _name(question)
         with self._waiting(volume):
-            return {"Mountpoint": str(self._pool.door.mount(volume)), "Err": ""}
+            return {"Mountpoint": str(self._volumes.mount(volume)), "Err": ""}
 
     def unmount(self, question: Answer) -> Answer:
         _name(question)
         return {"Err": ""}
 
     def path(self, question: Answer) -> Answer:
-        return {"Mountpoint": str(self._pool.door.tree(_name(question))), "Err": ""}
+        return {"Mountpoint": str(self._volumes.tree(_name(question))), "Err": ""}
 
     def get(self, question: Answer) -> Answer:
         with _in_doubt_hang_up():
@@ -97,20 +97,20 @@ class VolumeDriver:
             found = {
                 "Name": volume,
                 "Mountpoint": self._mountpoint(volume),
-                "CreatedAt": self._pool.door.created(volume),
+                "CreatedAt": self._volumes.created(volume),
                 "Status": self._status(volume),
             }
             return {"Volume": found, "Err": ""}
 
     def list(self, question: Answer) -> Answer:
-        names = [] if self._detached else self._pool.door.names()
+        names = [] if self._detached else self._volumes.names()
         volumes = [{"Name": name, "Mountpoint": self._mountpoint(name)} for name in names]
         return {"Volumes": volumes, "Err": ""}
 
     def _status(self, volume: str) -> Answer:
-        """What can be said of a volume; a corrupt one is no missing one."""
+        """The `Status` of a volume; of a corrupt one its problem, since it exists."""
         try:
-            facts = self._pool.get(volume)
+            facts = self._volumes.describe(volume)
         except Corrupt as error:
             return {"Problem": str(error)}
         return {"Branch": facts.branch, "Head": facts.head, "Commits": facts.commits}
@@ -118,13 +118,14 @@ class VolumeDriver:
     def _mountpoint(self, volume: str) -> str:
         """For display: Docker mounts what `Mount` answers."""
         try:
-            return str(self._pool.door.tree(volume))
+            return str(self._volumes.tree(volume))
         except DvolError:
             return ""
 
     @contextmanager
     def _waiting(self, volume: str) -> Iterator[None]:
-        """Around calls that may wait for a lock: never so many that others starve."""
+        """Around calls that may wait for a lock: half of the threads at most, so that the others
+        are left for `Get` and `List`. Raises TooManyWaiting, Detached."""
         if self._detached:
             raise Detached(volume)
         if not self._may_wait.acquire(blocking=False):
@@ -161,16 +162,16 @@ def _answering(
         began, question = time.monotonic(), {}
         try:
             question = read()
-            found, said = call(question), "ok"
+            found, outcome = call(question), "ok"
         except DvolError as error:
-            # status 500: Docker and Podman both look for no other
-            found, said = wire.refusal(error, 500), f"refused: {error}"
+            # always 500: neither Docker nor Podman tells other error statuses apart
+            found, outcome = wire.refusal(error, 500), f"refused: {error}"
         except wire.HangUp:
             raise
         except Exception as error:
             wire.log.exception("a bug in %s", path)
-            found, said = wire.refusal(Bug(repr(error)), 500), "a bug"
-        wire.told(path, str(question.get("Name", "")), began, said)
+            found, outcome = wire.refusal(Bug(repr(error)), 500), "a bug"
+        wire.log_call(path, str(question.get("Name", "")), began, outcome)
         return found
 
     return answer
@@ -187,7 +188,8 @@ def _body_or_hang_up() -> Answer:
 
 @contextmanager
 def _in_doubt_hang_up() -> Iterator[None]:
-    """For `Get`: only a volume that truly is not there may be answered with an error."""
+    """For `Get`, which may answer an error only if the volume does not exist: any other error
+    becomes HangUp."""
     try:
         yield
     except (VolumeNotFound, InvalidName, ReservedName):

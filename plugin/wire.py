@@ -1,4 +1,4 @@
-"""Bodies in, JSON out, refusals to status: what both doors share of HTTP and Bottle.
+"""What both APIs share of HTTP and Bottle: reading bodies, JSON answers, errors, logging.
 
 What the calls mean is in `volumedriver` and `control`.
 """
@@ -18,22 +18,22 @@ from dvol.errors import DvolError, InvalidRequest, printable
 
 log = logging.getLogger("dvol")
 
-_LINE = 2000  # characters
+_LINE = 2000  # characters of a line of the log
 
 Wsgi = Callable[..., Iterable[bytes]]
 
 
 class HangUp(Exception):
-    """Close the connection without a word.
+    """Close the connection without an answer.
 
-    Docker takes any error from `Get` for "no such volume" and forgets the volume for good; only
-    an answer that never comes means "cannot tell".
+    Docker takes any error from `Get` for "no such volume" and forgets the volume for good; only a
+    missing answer means that the volume's state is not known.
     """
 
 
 class ShortLines(logging.Formatter):
-    """Docker's daemon ends the log of a plugin at its first line of 64 KiB, and once the pipe is
-    full whoever logs waits for ever: no line may be long, whatever is in it."""
+    """Cuts long lines. Docker's daemon stops reading a plugin's log at its first line of 64 KiB,
+    and once the pipe is full each process that logs waits for ever."""
 
     def format(self, record: logging.LogRecord) -> str:
         line = f"{record.levelname} {record.getMessage()}"
@@ -41,7 +41,8 @@ class ShortLines(logging.Formatter):
 
 
 def new_app() -> Bottle:
-    """An app whose unexpected errors reach `door`, and whose expected ones are JSON."""
+    """An app whose unexpected errors reach `without_keep_alive`, and whose expected ones are
+    JSON."""
     app = Bottle(catchall=False)
     app.default_error_handler = lambda error: json.dumps({"Err": error.body})
     return app
@@ -63,31 +64,33 @@ def body() -> dict[str, Any]:
 
 
 def refusal(error: DvolError, status: int) -> HTTPResponse:
-    """The one body that both doors send for a refusal."""
+    """The answer for an error: both APIs send the same body."""
     return HTTPResponse(
         json.dumps(error.as_document()), status, headers={"Content-Type": "application/json"}
     )
 
 
-def door(app: Bottle) -> Wsgi:
+def without_keep_alive(app: Bottle) -> Wsgi:
     """The app as waitress serves it: every connection is closed after its answer.
 
-    A kept connection that we closed just as Docker sends its next request would make Docker
-    retry with an empty body. Without a Content-Length waitress closes, hence the generator.
+    If a kept connection were closed just as Docker sends its next request, Docker would retry that
+    with an empty body. waitress closes a connection whose answer has no Content-Length: so that
+    header is dropped, and the body is a generator.
     """
 
     def serve(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         try:
             return _unsized(app(environ, _without_length(start_response)))
         except HangUp as error:
-            log.error("%s: no answer (%s)", environ["PATH_INFO"], error)
+            log.error("%s: connection closed without an answer (%s)", environ["PATH_INFO"], error)
             raise ClientDisconnected from error
 
     return serve
 
 
-def told(path: str, subject: str, began: float, outcome: str) -> None:
-    """One line a request. Names and outcomes only: no messages, no options, no secrets."""
+def log_call(path: str, subject: str, began: float, outcome: str) -> None:
+    """Log a request, in one line: its path, volume, duration and outcome. No other arguments, which
+    may hold secrets."""
     spent = (time.monotonic() - began) * 1000
     log.info("%s %s %.1f ms %s", path, printable(subject[:200]) or "-", spent, outcome)
 

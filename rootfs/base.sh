@@ -7,8 +7,8 @@ DEBIAN=debian:trixie-slim
 OWN=dvol-base:trixie
 TAR=build/base-trixie-$(uname -m).tar
 
-# A registry that cannot be reached must cost seconds, a slow one may take its time: whoever
-# answers at all names what it pulls within 8 s.
+# A registry that can't be reached must cost seconds only, but a slow one may take 10 minutes:
+# Docker prints "Pulling from" within 8 s if a registry answers at all.
 pull() {
   local log=build/pull.log pid
   : > "$log"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # build.sh DIR: builds the plugin's root file system and unpacks it, flat, into DIR.
-# Uses the engine that answers; where none does, a private one, which needs root.
+# Uses the Docker Engine that answers; if none does, a private one, which needs root.
 set -euo pipefail
 
 dir=$1
@@ -12,11 +12,11 @@ if ! timeout 20 docker version > /dev/null 2>&1; then
 fi
 
 base=${BASE:-$(rootfs/base.sh)}
-# The host's network, because a private engine has no other.
+# The host's network, because a private engine has no bridge network.
 docker build -q --network=host --build-arg BASE="$base" -f rootfs/Dockerfile -t "$image" . \
   > build/docker.log 2>&1 || { cat build/docker.log >&2; exit 1; }
 container=$(docker create "$image" true)
-# Nothing but the base stays behind in the engine.
+# Only the base image stays in the engine.
 trap 'docker rm -f "$container" > /dev/null; docker rmi "$image" > /dev/null' EXIT
 
 rm -rf "$dir" "$dir.part"

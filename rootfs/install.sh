@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # install.sh NAME DATA RUN: creates and enables the plugin NAME from build/plugin, its pool in
-# DATA/dvol and its control socket in RUN/dvol. A dvol that is there is replaced.
+# DATA/dvol and its control socket in RUN/dvol. An installed dvol plugin of that name is replaced.
 set -euo pipefail
 
 name=$1 data=$2 run=$3
@@ -18,7 +18,7 @@ source_of() {
   inspect "{{range .Settings.Mounts}}{{if eq .Name \"$1\"}}{{.Source}}{{end}}{{end}}"
 }
 
-# Docker would say so too, but only after the old plugin is gone.
+# Docker would refuse these too, but only after the old plugin is removed.
 for directory in "$data" "$run"; do
   [ -d "$directory" ] || refuse "$directory is no directory of this machine"
 done
@@ -32,7 +32,7 @@ if inspect '{{.Id}}' > /dev/null 2>&1; then
   echo "Replacing the plugin $name; volumes and running containers keep their data."
   id=$(inspect '{{.Id}}')
   docker plugin disable -f "$name" > /dev/null 2>&1 || true
-  # Docker deletes the plugin's directories, and does not mind a bind that it could not undo.
+  # Docker deletes the plugin's directories even if it could not unmount the data bound in them.
   ! grep -q "/plugins/$id/propagated-mount" /proc/self/mountinfo \
     || refuse "the data of $name is still mounted in Docker's directory; the plugin is disabled"
   docker plugin rm -f "$name" > /dev/null
@@ -40,7 +40,7 @@ fi
 
 rootfs/create.sh "$name"
 docker plugin set "$name" "data.source=$data" "run.source=$run"
-# No limit of the client's own, as after `docker plugin install` and after each daemon start.
+# Without a timeout for connecting, as after `docker plugin install` and after each daemon start.
 docker plugin enable --timeout 0 "$name" > /dev/null
 echo "The volume driver $name is enabled; its data is in $data/dvol."
 [ "$run" = /run ] || echo "For the command: export DVOL_HOST=unix://$run/dvol/control.sock"

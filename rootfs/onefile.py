@@ -1,8 +1,8 @@
-"""The first thing that runs in the one-file command: an old Python must still understand this."""
+"""What the one-file command runs first. It must be valid syntax for old Pythons."""
 
 import sys
 
-if sys.version_info < (3, 11):  # noqa: UP036  (who runs this file is not known beforehand)
+if sys.version_info < (3, 11):  # noqa: UP036  (any Python may run this file)
     sys.exit("dvol: needs Python 3.11 or newer, this is %d.%d" % sys.version_info[:2])  # noqa: UP031
 
 from dvol.__main__ import run

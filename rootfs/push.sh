@@ -4,6 +4,6 @@ set -euo pipefail
 
 name=$1
 rootfs/create.sh "$name"
-# Docker pushes only what it has installed; nobody asked to keep this one.
+# Docker pushes only an installed plugin; this one is removed again.
 trap 'docker plugin rm -f "$name" > /dev/null' EXIT
 docker plugin push "$name"

@@ -1,5 +1,6 @@
 #!/bin/sh
-# Runs inside the image: removes what the plugin never uses. Flattening turns it into less to ship.
+# Runs inside the image: removes files that the plugin never uses. The image is flattened later, so
+# that the plugin becomes smaller.
 set -eu
 
 lib="/usr/lib/$(uname -m)-linux-gnu"
@@ -9,7 +10,7 @@ python="$(python3 -c 'import sysconfig; print(sysconfig.get_path("stdlib"))')"
 rm -rf /var/lib/apt /var/cache /var/log /var/lib/dpkg/info /usr/lib/apt /etc/apt /usr/share/keyrings
 rm -rf "$lib"/libapt-* /usr/bin/apt* /usr/bin/sqv /usr/bin/dpkg* /usr/bin/debconf* \
   /usr/share/perl5 "$lib/perl-base" /usr/bin/perl* "$lib"/libdb-* "$lib"/libsqlite3*
-# Text that nobody reads in here, and conversions that only iconv uses
+# Documentation, and character conversions that only iconv uses
 rm -rf /usr/share/doc /usr/share/man /usr/share/info /usr/share/locale /usr/share/zoneinfo \
   /usr/share/bash-completion /usr/share/lintian /usr/share/common-licenses \
   "$lib/gconv" "$lib/audit" /usr/bin/localedef

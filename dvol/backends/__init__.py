@@ -1,7 +1,7 @@
-"""Backends: how trees are made, frozen and restored, and nothing else.
+"""Strategies: how a tree is frozen, thawed and reset (copy, btrfs); no volumes, commits or locks.
 
-A backend knows paths. It knows no volume, branch, commit or container, and takes no lock; unless
-`durable` says so it makes nothing durable. Whoever calls it does all of that.
+A backend knows only paths. Unless its `durable` is true it makes nothing durable: its caller does
+that.
 """
 
 from __future__ import annotations
@@ -9,111 +9,100 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
-Step = list[Any]  # of a journal, with absolute paths
+from dvol.journal.steps import Mover, Step
 
 
-class Past(NamedTuple):
-    """What is known about a live tree before a move.
+class FreezeHints(NamedTuple):
+    """What is known about a live tree before it is frozen or reset.
 
-    `memory` is the file where a backend's own knowledge of that tree lies; it may be missing,
-    stale or garbage, and is believed only as far as it proves right. `likely` is the frozen tree
-    that the live one most likely still resembles. `full` says to believe nothing and to compare
-    every byte. `ended` says that every process that could write to the tree has ended, not only
-    paused. `ahead` is where `work_ahead` puts its clones, and `freeze` looks for them. `hurry`
-    says that somebody waits for the move: what can be written to the disk later is.
+    `index_file` is the tree's index, in the backend's own form; it may be missing, stale or
+    garbage, and is used only as far as it proves something. `parent` is the commit to compare with
+    first. `full` says to ignore the index and to compare every byte. `writers_stopped` says that
+    every process that could write to the tree has ended, and is not only paused. `precopied` is the
+    directory in which `precopy` puts its clones, and `freeze` looks for them. `urgent` says that
+    containers wait: pages that can be written to the disk later are left for later.
     """
 
-    memory: Path
-    likely: Path | None = None
+    index_file: Path
+    parent: Path | None = None
     full: bool = False
-    ended: bool = False
-    ahead: Path | None = None
-    hurry: bool = False
+    writers_stopped: bool = False
+    precopied: Path | None = None
+    urgent: bool = False
 
 
-class Memory(Protocol):
-    """What a backend knows about a live tree after a move, for the next one."""
+class TreeIndex(Protocol):
+    """What a backend knows about a live tree after a freeze, thaw or reset, for the next of
+    them."""
 
     def save(self, path: Path, base: Path) -> None:
-        """Write it to a new file, which need not be durable. `base` is where the frozen tree
-        now lies that the live one was made equal to, or that was made from it."""
+        """Write it to a new file, which need not be durable. `base` is the frozen tree that equals
+        the live one, at the place where it stays."""
 
 
-class Replacement:
-    """A staged change of a live tree, which only the steps of a journal still have to take.
+class StagedReset:
+    """A reset of a live tree, staged; the steps of a journal are left to be applied.
 
-    Every step is a rename, an exchange or a change of attributes, needs no space and may be
-    taken twice. `changes` describes what the steps set aside, for `rebuild`.
+    Every step is a rename, an exchange or a change of attributes, needs no space and may be applied
+    twice. `changes` describes the files that the steps set aside, for `reconstruct`.
     """
 
     def __init__(self, steps: list[Step], changes: Any) -> None:
         self.steps = steps
         self.changes = changes
 
-    def remember(self) -> Memory | None:
-        """What is known of the tree once the steps are taken, while nobody writes to it."""
+    def tree_index(self) -> TreeIndex | None:
+        """What is known of the tree after the steps were applied; to be called before any process
+        writes to it."""
         return None
 
 
-class Backend(Protocol):
-    """Moves on trees. Each target must not exist, and its parent must."""
-
-    durable: bool  # what it has made is durable when a move returns
+class Backend(Mover, Protocol):
+    """Operations on trees. A target must not exist, and its parent directory must."""
 
     def create(self, tree: Path) -> None:
-        """Make an empty tree, `root:root 0755`, which Docker's copy-up then fills as it likes."""
+        """Make an empty tree, `root:root 0755`, which Docker's copy-up then fills from an image."""
 
     def atomic(self, tree: Path) -> bool:
-        """Whether `freeze` gives this tree as it was at one instant, whoever writes to it."""
+        """Whether `freeze` gives this tree as it was at one instant, also while processes write to
+        it."""
 
-    def require_space(self, tree: Path, past: Past) -> None:
-        """Raise NoSpace if freezing the tree has to copy more than fits."""
+    def require_space(self, tree: Path, hints: FreezeHints) -> None:
+        """Raise NoSpace if freezing the tree has to copy more than fits on the file system."""
 
-    def require_space_to_replace(self, frozen: Path, tree: Path, past: Past) -> None:
-        """Raise NoSpace if `replace` would, as far as that can be told while others write to the
-        tree."""
+    def require_space_to_reset(self, frozen: Path, tree: Path, hints: FreezeHints) -> None:
+        """Raise NoSpace if `stage_reset` would, as far as that can be found out while processes
+        write to the tree."""
 
-    def require_space_to_rebuild(self, entry: Path) -> None:
-        """Raise NoSpace if `rebuild` from that entry, and a replacement by it, would not fit."""
+    def require_space_to_reconstruct(self, entry: Path) -> None:
+        """Raise NoSpace if `reconstruct` from `entry`, and a reset to its result, would not fit."""
 
-    def work_ahead(self, tree: Path, past: Past) -> None:
-        """Do now, while others may write to the tree, what makes a `freeze` shorter, in the new
-        directory `past.ahead`. It may be left undone, and what it leaves deleted."""
+    def precopy(self, tree: Path, hints: FreezeHints) -> None:
+        """Do the part of a `freeze` that can be done while processes write to the tree, in the new
+        directory `hints.precopied`, so that the freeze takes less time. The directory may be
+        deleted at any time before the freeze."""
 
-    def freeze(self, tree: Path, into: Path, past: Past) -> Memory | None:
-        """Make `into` equal to `tree`, for good.
+    def freeze(self, tree: Path, into: Path, hints: FreezeHints) -> TreeIndex | None:
+        """Make `into` a frozen tree equal to `tree`.
 
-        Content, owner, mode, times, extended attributes, links: everything a program could
-        see. On an error `into` may be left half made; `delete` takes that too.
+        Content, owner, mode, times, extended attributes, hard links: everything that a program
+        could see. On an error `into` may be left half made; `delete` deletes that too.
         """
 
-    def restore(self, frozen: Path, into: Path) -> Memory | None:
+    def thaw(self, frozen: Path, into: Path) -> TreeIndex | None:
         """Make `into` a writable tree equal to the frozen one, sharing nothing that a write
         to it could change."""
 
-    def replace(self, frozen: Path, tree: Path, entry: Path, past: Past) -> Replacement:
-        """Stage in the directory `entry` what makes `tree` equal to the frozen one.
+    def stage_reset(self, frozen: Path, tree: Path, entry: Path, hints: FreezeHints) -> StagedReset:
+        """Stage in the directory `entry` the files that make `tree` equal to the frozen one.
 
-        Once the steps are taken `entry` holds what they set aside. Nobody else may write to the
-        tree from this call until the steps are taken.
+        Once the steps are applied `entry` holds the files that they set aside. No process may write
+        to the tree from this call until the steps are applied.
         """
 
-    def rebuild(self, entry: Path, changes: Any, frozen: Path, into: Path) -> None:
-        """Make `into` a frozen tree equal to what a replacement by `frozen` has set aside in
-        `entry`, which stays as it is."""
-
-    def delete(self, tree: Path) -> None:
-        """Delete a tree, a frozen one, a half-made one, a file, or a directory that holds such.
-
-        Nothing there is no error. OSError EBUSY at a mount point.
-        """
-
-    def move(self, source: Path, target: Path) -> None:
-        """Rename a tree, or a directory that holds trees, within the pool's file system."""
-
-    def identity(self, path: Path) -> int:
-        """A number that belongs to the file or tree at `path` and to no other on its file system,
-        whatever it is called. Raises FileNotFoundError."""
+    def reconstruct(self, entry: Path, changes: Any, frozen: Path, into: Path) -> None:
+        """Make `into` a frozen tree equal to the live one before a reset to `frozen`, whose steps
+        set files aside in `entry`. The entry stays as it is."""
 
 
 def choose(pool: Path) -> Backend:

@@ -1,6 +1,7 @@
-"""What each command does with the engine and shows of it: a function a command.
+"""What each command asks of the engine, and its result: a function for each command.
 
-How a command line is read is `arguments`' and `cli`'s, how things look is `render`'s.
+How a command line is read is in `usage` and `main`, how results look in `render`; `main` prints
+them.
 """
 
 from __future__ import annotations
@@ -8,14 +9,13 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from dvol import __version__
 from dvol.cli import render
-from dvol.cli.terminal import say, show, sure, talk
+from dvol.cli.terminal import confirm
 from dvol.cli.usage import Arguments
 from dvol.errors import Busy, Corrupt, DvolError, InvalidRequest, NotFound
-from dvol.pool.config import VALUES
+from dvol.model import VERSION
 
 if TYPE_CHECKING:
     from dvol.engine import Engine
@@ -26,153 +26,163 @@ _HARD = (
 )
 
 
-def _list(engine: Engine, arguments: Arguments) -> int:
+class Result(NamedTuple):
+    """The result of a command: `value` as the engine returned it, and how it is printed.
+
+    `as_text` turns `value` into the text for stdout. `note` goes to stderr, unless --quiet;
+    `problems` go to stderr, each on a line; `code` is the exit code.
+    """
+
+    value: Any = None
+    as_text: Callable[[Any], str] = lambda value: ""
+    note: str | Callable[[], str] = ""
+    messages: tuple[str, ...] = ()
+    code: int = 0
+
+
+def _list(engine: Engine, arguments: Arguments) -> Result:
     volumes = engine.volumes()
-    show(render.volumes(volumes))
-    problems = [volume.problem for volume in volumes if volume.problem]
-    for problem in problems:
-        say(problem)
-    return Corrupt.exit_code if problems else 0
+    messages = tuple(volume.problem for volume in volumes if volume.problem)
+    code = Corrupt.exit_code if messages else 0
+    return Result(volumes, render.volumes, messages=messages, code=code)
 
 
-def _init(engine: Engine, arguments: Arguments) -> None:
-    volume = engine.init(_named(arguments["VOLUME"]))
-    show(f"Created volume {volume.name}\nCreated branch {volume.name}/{volume.branch}\n")
+def _init(engine: Engine, arguments: Arguments) -> Result:
+    return Result(engine.init(_named(arguments["VOLUME"])), render.created)
 
 
-def _switch(engine: Engine, arguments: Arguments) -> None:
+def _switch(engine: Engine, arguments: Arguments) -> Result:
     volume = engine.switch(_named(arguments["VOLUME"]))
-    talk(f"Active volume: {volume.name}, on branch '{volume.branch}'")
+    return Result(volume, note=f"Active volume: {volume.name}, on branch '{volume.branch}'")
 
 
-def _rm(engine: Engine, arguments: Arguments) -> int:
+def _rm(engine: Engine, arguments: Arguments) -> Result:
     volume = _named(arguments["VOLUME"])
     what = f"This moves volume '{volume}' to the trash"
-    if not arguments["--force"] and _is_there(engine, volume) and not sure(what):
-        say("Aborting.")
-        return 1
+    if not arguments["--force"] and _exists(engine, volume) and not confirm(what):
+        return Result(messages=("Aborting.",), code=1)
     engine.rm(volume)
-    show(f"Deleting volume '{volume}'\n")
-    talk("'dvol restore' can bring it back")
-    return 0
+    return Result(volume, "Deleting volume '{}'\n".format, note=_RESTORE)
 
 
-def _commit(engine: Engine, arguments: Arguments) -> None:
+def _commit(engine: Engine, arguments: Arguments) -> Result:
     from dvol.cli.identity import date
 
     message, project = arguments["--message"] or "", _project(arguments)
-    words = (message, arguments["author"](), date(), arguments["--full"])
+    given = (message, arguments["author"](), date(), arguments["--full"])
     if project or arguments["--volume"]:
-        done = engine.commit_together(_together(arguments), project, *words)
-        show("".join(f"{commit.id} {volume}\n" for volume, commit in done.items()))
-    else:
-        show(f"{engine.commit(_volume(engine, arguments), *words).id}\n")
+        done = engine.commit_group(_several(arguments), project, *given)
+        return Result(done, render.commit_ids)
+    return Result(engine.commit(_volume(engine, arguments), *given), render.commit_id)
 
 
-def _log(engine: Engine, arguments: Arguments) -> None:
-    show(render.log(engine.log(_volume(engine, arguments))))
+def _log(engine: Engine, arguments: Arguments) -> Result:
+    return Result(engine.log(_volume(engine, arguments)), render.log)
 
 
-def _reset(engine: Engine, arguments: Arguments) -> None:
+def _reset(engine: Engine, arguments: Arguments) -> Result:
+    """The original dvol printed nothing to stdout, and scripts may rely on that: the new head is a
+    note."""
     if not arguments["--hard"]:
         raise InvalidRequest(_HARD)
     revision = "HEAD" if arguments["REVISION"] is None else arguments["REVISION"]
     project = _project(arguments)
     if project or arguments["--volume"]:
-        done = engine.reset_together(_together(arguments), project, revision)
-        for volume, one in done.items():
-            talk(f"{volume}: {render.head(one)}")
-        return
+        done = engine.reset_group(_several(arguments), project, revision)
+        heads = (f"{volume}: {render.head(commit)}" for volume, commit in done.items())
+        return Result(done, note="\n".join(heads))
     with _volume_comes_last(engine, revision, "dvol reset --hard HEAD"):
         commit = engine.reset(_volume(engine, arguments), revision)
-    talk(render.head(commit))  # the original printed nothing, and scripts may count on that
+    return Result(commit, note=render.head(commit))
 
 
-def _undo(engine: Engine, arguments: Arguments) -> None:
+def _undo(engine: Engine, arguments: Arguments) -> Result:
     volume = _volume(engine, arguments)
     before = {one.id for one in engine.log(volume)}
     commit = engine.undo(volume)
     aside = len(before - {one.id for one in engine.log(volume)})
     newer = f"; newer commits set aside: {aside} (to redo, 'dvol undo' again)" if aside else ""
-    talk(f"{render.head(commit)}, with what the last reset or undo discarded{newer}")
+    head = render.head(commit)
+    return Result(commit, note=f"{head}, with the state before the last reset or undo{newer}")
 
 
-def _branch(engine: Engine, arguments: Arguments) -> None:
+def _branch(engine: Engine, arguments: Arguments) -> Result:
     volume, name = _volume(engine, arguments), arguments["--delete"]
     if name is not None:
         engine.delete_branch(volume, name)
-        show(f"Deleting branch '{name}'\n")
-        talk("'dvol restore' can bring it back")
-        return
-    show(render.branches(engine.branches(volume)))
+        return Result(name, "Deleting branch '{}'\n".format, note=_RESTORE)
+    return Result(engine.branches(volume), render.branches)
 
 
-def _checkout(engine: Engine, arguments: Arguments) -> None:
+def _checkout(engine: Engine, arguments: Arguments) -> Result:
     name = arguments["BRANCH"]
     if name is None:
         raise InvalidRequest("Must specify a branch name.")
     volume = _volume(engine, arguments)
     if arguments["--branch"]:
-        engine.branch(volume, name)
-        talk(f"Switched to a new branch '{name}', made from the last commit")
-        return
+        branch = engine.branch(volume, name)
+        return Result(branch, note=f"Switched to a new branch '{name}', made from the last commit")
     with _volume_comes_last(engine, name, "dvol checkout BRANCH"):
-        engine.checkout(volume, name)
-    talk(f"Switched to branch '{name}'")
+        branch = engine.checkout(volume, name)
+    return Result(branch, note=f"Switched to branch '{name}'")
 
 
-def _restore(engine: Engine, arguments: Arguments) -> None:
+def _restore(engine: Engine, arguments: Arguments) -> Result:
     entry, name = arguments["ENTRY"], arguments["NAME"]
     if entry is None:
-        show(render.discarded(engine.discarded()))
-    else:
-        show(render.restored(engine.restore(entry, name or "")))
+        return Result(engine.discarded(), render.discarded)
+    return Result(engine.restore(entry, name or ""), render.restored)
 
 
-def _gc(engine: Engine, arguments: Arguments) -> None:
+def _gc(engine: Engine, arguments: Arguments) -> Result:
     dry_run = arguments["--dry-run"]
     freed = engine.gc(arguments["--now"], dry_run)
-    show(render.freed(freed, dry_run))
-    if arguments["--now"]:
-        return
-    gone = {one.entry for one in freed}  # of a dry run, still there
-    kept = [one for one in engine.discarded() if one.entry not in gone]
-    if kept:
-        talk(f"{len(kept)} kept, since no week has passed or others need them; --now deletes all")
+
+    def kept() -> str:
+        """Asked when the result is printed: what was deleted must be reported in any case."""
+        gone = {one.entry for one in freed}  # in a dry run they still exist
+        count = len([one for one in engine.discarded() if one.entry not in gone])
+        reason = "less than a week old or needed by another entry; --now deletes all"
+        return f"{count} kept, {reason}" if count else ""
+
+    note = "" if arguments["--now"] else kept
+    return Result(freed, render.would_free if dry_run else render.freed, note)
 
 
-def _fsck(engine: Engine, arguments: Arguments) -> int:
-    """8 if anything is broken, else 5 if anything could not be looked at."""
+def _fsck(engine: Engine, arguments: Arguments) -> Result:
+    """Exit code 8 if anything is broken, else 5 if a volume was busy."""
     found = engine.fsck(arguments["VOLUME"] or "", arguments["--repair"])
-    show(render.findings(found))
-    say(render.summary(found))
     states = {finding.state for finding in found}
-    return Corrupt.exit_code if "broken" in states else Busy.exit_code if "busy" in states else 0
+    code = Corrupt.exit_code if "broken" in states else Busy.exit_code if "busy" in states else 0
+    return Result(found, render.findings, messages=(render.summary(found),), code=code)
 
 
-def _config(engine: Engine, arguments: Arguments) -> None:
-    """`[VOLUME] [KEY [VALUE]]`: what a first word is, its own name tells."""
+def _config(engine: Engine, arguments: Arguments) -> Result:
+    """`[VOLUME] [KEY [VALUE]]`: a first word with a dot in it is a key."""
     words = [word for name in ("VOLUME", "KEY", "VALUE") if (word := arguments[name]) is not None]
     named = not arguments["--global"] and "." not in "".join(words[:1]) and bool(words)
     volume = words.pop(0) if named else ""
     if not volume and not arguments["--global"]:
         volume = os.environ.get("DVOL_VOLUME") or engine.active()
+    from dvol.pool.config import VALUES  # late: other commands ask a server, and load no disk
+
     key, value, *more = (*words, "", "")
     if any(more) or (arguments["--unset"] and (value or not key)):
         raise InvalidRequest("Wrong number of arguments. usage: dvol config [VOLUME] [KEY [VALUE]]")
-    for each in [] if key else VALUES:
-        show(f"{each}={engine.config(volume, each)}\n")
     if key:
-        show(f"{engine.config(volume, key, value, arguments['--unset'])}\n")
+        return Result(engine.config(volume, key, value, arguments["--unset"]), "{}\n".format)
+    return Result({each: engine.config(volume, each) for each in VALUES}, render.settings)
 
 
-def _version(engine: Engine, arguments: Arguments) -> None:
-    show(f"dvol {__version__}\n")
-    answer = engine.version()
-    show(f"pool {answer.pool}, kept by dvol {answer.dvol} (protocol {answer.protocol})\n")
+def _version(engine: Engine, arguments: Arguments) -> Result:
+    """Without an engine that answers, the command's own version is printed all the same."""
+    try:
+        return Result(engine.version(), render.version)
+    except DvolError as error:
+        return Result(VERSION, "dvol {}\n".format, messages=(str(error),), code=error.exit_code)
 
 
-COMMANDS: dict[str, Callable[[Engine, Arguments], int | None]] = {
+COMMANDS: dict[str, Callable[[Engine, Arguments], Result]] = {
     "list": _list,
     "ls": _list,
     "init": _init,
@@ -190,10 +200,11 @@ COMMANDS: dict[str, Callable[[Engine, Arguments], int | None]] = {
     "config": _config,
     "version": _version,
 }
+_RESTORE = "'dvol restore' can undelete it"
 
 
-def _is_there(engine: Engine, volume: str) -> bool:
-    """In whatever state; of what is not there nothing need be asked."""
+def _exists(engine: Engine, volume: str) -> bool:
+    """Whether a volume exists, also a corrupt one: else `rm` need not ask."""
     try:
         engine.get(volume)
     except NotFound:
@@ -205,7 +216,8 @@ def _is_there(engine: Engine, volume: str) -> bool:
 
 @contextmanager
 def _volume_comes_last(engine: Engine, word: str, usage: str) -> Iterator[None]:
-    """Whoever names a volume first is told so."""
+    """If a revision or branch is not found, and is the name of a volume, say that the volume comes
+    last."""
     try:
         yield
     except NotFound:
@@ -217,27 +229,27 @@ def _volume_comes_last(engine: Engine, word: str, usage: str) -> Iterator[None]:
 
 
 def _named(volume: str | None) -> str:
-    """For the verbs that act on the volume they name, and on no other."""
+    """The volume that a command names, for commands that do not use the active one instead."""
     if volume is None:
         raise InvalidRequest("Please specify a volume name.")
     return volume
 
 
 def _volume(engine: Engine, arguments: Arguments) -> str:
-    """The volume the command names, or DVOL_VOLUME does, or the active one."""
+    """The volume that the command names, or else DVOL_VOLUME, or else the active one."""
     if arguments["VOLUME"] is not None:
         return str(arguments["VOLUME"])
     return os.environ.get("DVOL_VOLUME") or engine.active()
 
 
 def _project(arguments: Arguments) -> str:
-    if arguments["--project"] == "":  # a variable that is not set, most likely
+    if arguments["--project"] == "":  # most likely of a shell variable that is not set
         raise InvalidRequest("--project names no project")
     return str(arguments["--project"] or "")
 
 
-def _together(arguments: Arguments) -> list[str]:
-    """The volumes that are named for a verb about several."""
+def _several(arguments: Arguments) -> list[str]:
+    """The volumes that are named by --volume."""
     if arguments["VOLUME"] is not None:
         raise InvalidRequest("name all volumes by --volume, or a project by --project")
     return list(arguments["--volume"])

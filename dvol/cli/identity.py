@@ -1,4 +1,4 @@
-"""Who commits, and when: git's own settings, so that nobody has to say it twice."""
+"""The author and date of a commit, from git's own settings: users have configured these already."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ import select
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 
-_PATIENCE = 5.0  # seconds for git to begin its answer
+_TIMEOUT = 5.0  # seconds for git to begin its answer
 
 
 def ask(environment: Mapping[str, str]) -> Callable[[], str]:
-    """Who commits, `Name <email>`: from git's environment, else its configuration, else user@host.
+    """The author, `Name <email>`: from git's environment, else its configuration, else user@host.
 
-    git is started at once and heard when the name is wanted: dvol has much to load meanwhile.
+    git is started at once, and its answer is read when the returned function is called: meanwhile
+    dvol can load other modules.
     """
     given = environment.get("GIT_AUTHOR_NAME"), environment.get("GIT_AUTHOR_EMAIL")
     settings = dict if all(given) else _ask_git(environment)
@@ -29,34 +30,35 @@ def _author(name: str | None, email: str | None, mail: str | None, git: dict[str
 
 
 def date() -> str:
-    """This moment with the local offset, RFC 3339."""
+    """The current time with the local offset, RFC 3339."""
     try:
         return datetime.now().astimezone().isoformat(timespec="seconds")
-    except ValueError:  # a TZ further than a day from anywhere
+    except ValueError:  # TZ has an offset of a day or more
         return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def _ask_git(environment: Mapping[str, str]) -> Callable[[], dict[str, str]]:
-    """git's own view of its files, repository included; nothing where there is no git."""
+    """git's settings, those of a repository here included; none if git is not installed."""
     command = ["git", "config", "-z", "--get-regexp", r"^(author|user)\.(name|email)$"]
     try:
-        child, answer = _started(command, environment)
+        child, answer = _spawn(command, environment)
     except OSError:
         return dict
 
     def settings() -> dict[str, str]:
-        pairs = _heard(child, answer).decode(errors="surrogateescape").split("\0")
+        pairs = _read_answer(child, answer).decode(errors="surrogateescape").split("\0")
         return dict(pair.split("\n", 1) for pair in pairs if "\n" in pair)
 
     return settings
 
 
-def _started(command: list[str], environment: Mapping[str, str]) -> tuple[int, int]:
-    """A program, and where its answer will be. Loading `subprocess` takes longer than git does."""
+def _spawn(command: list[str], environment: Mapping[str, str]) -> tuple[int, int]:
+    """Start a program; returns its pid and the end of a pipe from which its stdout can be read.
+    Loading `subprocess` would take longer than git does."""
     reading, writing = os.pipe()
     try:
-        silence = [(os.POSIX_SPAWN_OPEN, fd, os.devnull, os.O_RDWR, 0) for fd in (0, 2)]
-        actions = [*silence, (os.POSIX_SPAWN_DUP2, writing, 1)]
+        to_null = [(os.POSIX_SPAWN_OPEN, fd, os.devnull, os.O_RDWR, 0) for fd in (0, 2)]
+        actions = [*to_null, (os.POSIX_SPAWN_DUP2, writing, 1)]
         return os.posix_spawnp(command[0], command, environment, file_actions=actions), reading
     except OSError:
         os.close(reading)
@@ -65,10 +67,10 @@ def _started(command: list[str], environment: Mapping[str, str]) -> tuple[int, i
         os.close(writing)
 
 
-def _heard(child: int, reading: int) -> bytes:
+def _read_answer(child: int, reading: int) -> bytes:
     with os.fdopen(reading, "rb") as answer:
-        if not select.select([answer], [], [], _PATIENCE)[0]:
-            from signal import SIGKILL  # late, as above
+        if not select.select([answer], [], [], _TIMEOUT)[0]:
+            from signal import SIGKILL  # late: it is needed only here
 
             os.kill(child, SIGKILL)
         text = answer.read()
@@ -77,7 +79,7 @@ def _heard(child: int, reading: int) -> bytes:
 
 
 def _clean(text: str) -> str:
-    """What would break `Name <email>` goes, as git does it."""
+    """Without the characters that would break `Name <email>`: git removes them too."""
     return re.sub(r"[<>\n\r\0]", "", text).strip()
 
 
@@ -86,5 +88,5 @@ def _user() -> str:
 
     try:
         return getpass.getuser()
-    except (OSError, KeyError, ImportError):  # a uid that has no name
+    except (OSError, KeyError, ImportError):  # the uid has no name
         return "unknown"

@@ -19,52 +19,58 @@ Usage:
   dvol [options] version
 
 Commands:
-  list, ls    list the volumes and the containers that run on them; * marks the active one
+  list, ls    list the volumes and their running containers; * marks the active one
   init        make a volume, and make it the active one
   switch      choose the active volume
   rm          move a volume to the trash
   commit      keep the state of the volume; prints the new commit's id
   log         show the commits of the current branch, newest first
-  reset       put the volume back to a commit (HEAD if none is named)
-  undo        bring back what the last reset discarded; again, to redo
+  reset       reset the volume to a commit (HEAD if none is named)
+  undo        restore the state before the last reset; again, to redo
   branch      list the branches, or delete one
   checkout    switch to a branch, or make one from the last commit
-  restore     list what was discarded, or bring it back (under another NAME)
-  gc          delete for good what was discarded more than a week ago
+  restore     list the entries of trash and undo, or undelete one (as NAME)
+  gc          delete the entries of trash and undo that are over a week old
   fsck        check the pool, or one volume
   config      show or change a setting: commit.mode is stop, pause or live
   version     show the version of dvol, and of the server if there is one
 
-A volume is named in the command, or by DVOL_VOLUME, or it is the active one. A revision is
-HEAD, a branch, or the first digits of an id; HEAD^ and HEAD~3 go back from there.
+Without VOLUME a command uses DVOL_VOLUME, or else the active volume. A REVISION is
+HEAD, a branch, or the first digits of an id; HEAD^ and HEAD~3 are commits before HEAD.
 
 Options:
-  -m MSG, --message MSG            what the commit keeps
-  --author AUTHOR                  who commits, as 'Name <email>'; default: what git knows
-  --full                           compare everything with the last commit
-  --stop                           stop containers for the copy, so that all their data is
-                                   complete (the default)
-  --pause                          only pause them: the state is as after a crash
-  --live                           leave them alone (btrfs)
-  --stop-timeout N                 seconds a container may take to stop; default 60
+  -m MSG, --message MSG            the message of the commit
+  --author AUTHOR                  the author, as 'Name <email>'; default: from
+                                   git's settings
+  --full                           compare every file with the last commit, also
+                                   those that are known to be unchanged
+  --stop                           stop containers for the copy, so that all their
+                                   data is complete (the default)
+  --pause                          pause containers for the copy: the commit is as
+                                   after a crash
+  --live                           do not suspend containers (btrfs)
+  --stop-timeout N                 seconds a container may take to stop; default:
+                                   its own stop timeout, or else 60
   --no-wait                        do not wait until containers are healthy again
   --project NAME                   all volumes of a Compose project, as one
-  --volume NAME                    several volumes, as one
-  --hard                           yes, lose what was not committed
+  --volume NAME                    a volume; repeat it for several, as one
+  --hard                           confirm: uncommitted changes are discarded
   -b, --branch                     make the branch first
-  -d NAME, --delete NAME           delete a branch; it goes to the trash
-  -f, --force                      rm: do not ask; else: also end containers started with --rm
-  --now                            delete what was discarded since, too
-  --dry-run                        only say what would be deleted
-  --repair                         mend what can be mended without losing anything
-  --global                         of all volumes that have no setting of their own
-  --unset                          forget the setting
-  -q, --quiet                      say nothing but what is wrong
-  -p DIR, --pool DIR               the pool, without a server
+  -d NAME, --delete NAME           move a branch to the trash
+  -f, --force                      rm: do not ask; other commands: also stop
+                                   containers that Docker then removes (--rm)
+  --now                            delete all entries
+  --dry-run                        print what would be deleted, and delete nothing
+  --repair                         repair what can be without losing data
+  --global                         for volumes without a setting of their own
+  --unset                          remove the setting
+  -q, --quiet                      print only results, errors and warnings
+  -p DIR, --pool DIR               use the pool in DIR, without a server
   --path DIR                       the same
-  -H URL, --host URL               the server's socket, unix:///run/dvol/control.sock
-  --disable-docker-integration     nothing uses the volume: do not ask Docker
-  --version                        the version of this command
+  -H URL, --host URL               use the server at a socket; default:
+                                   unix:///run/dvol/control.sock
+  --disable-docker-integration     no container uses the volume: do not ask Docker
+  --version                        print the version of this command
   -h, --help                       this text; after a command, its own options
 
 Examples:
@@ -81,17 +87,25 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 
-from dvol import __version__
-from dvol.cli.commands import COMMANDS
-from dvol.cli.terminal import be_quiet, drop_output, hear, say, show, survive_odd_text
+from dvol.cli.commands import COMMANDS, Result
+from dvol.cli.terminal import (
+    be_quiet,
+    drop_output,
+    print_error,
+    print_note,
+    print_progress,
+    print_result,
+    survive_odd_text,
+)
 from dvol.cli.usage import Arguments, Usage
 from dvol.engine.connect import Choice, connect
 from dvol.errors import Bug, DvolError, Interrupted, InvalidRequest
-from dvol.model import Wishes
+from dvol.model import VERSION, ContainerOptions
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; returns its exit code (see errors.py, and 70 for a bug)."""
+    """Run one command; returns its exit code: 0, that of an error (see errors.py), or 141 if the
+    reader of stdout has closed it."""
     survive_odd_text()
     signal.signal(signal.SIGINT, _interrupt)
     try:
@@ -100,19 +114,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         error: DvolError = Interrupted("")
     except DvolError as refusal:
         error = refusal
-    except BrokenPipeError:  # the reader of our output has seen enough
+    except BrokenPipeError:  # such as `head`
         drop_output()
         return 141
     except Exception as bug:
         if os.environ.get("DVOL_TRACEBACK"):
             raise
         error = Bug(f"{bug!r} (DVOL_TRACEBACK=1 shows where)")
-    say(str(error))
+    print_error(str(error))
     return error.exit_code
 
 
 def _interrupt(number: int, frame: object) -> None:
-    """Once: what is put in order after it is not to be interrupted again."""
+    """Raise KeyboardInterrupt once: a second Ctrl-C must not interrupt the recovery."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     raise KeyboardInterrupt
 
@@ -121,22 +135,35 @@ def _run(argv: list[str]) -> int:
     usage = Usage(__doc__, list(COMMANDS))
     options, words = usage.sorted_out(argv)
     if not argv or {"-h", "--help"} & set(options) or words[:1] == ["help"]:
-        show(usage.help(words[words[:1] == ["help"] :]))
+        print_result(usage.help(words[words[:1] == ["help"] :]))
         return 0
     if "--version" in options:
-        show(f"dvol {__version__}\n")
+        print_result(f"dvol {VERSION}\n")
         return 0
     arguments = usage.parse(argv, options, words)
     if arguments["--quiet"]:
         be_quiet()
     command = next(word for word in COMMANDS if arguments.get(word))
     if command == "commit":
-        arguments["author"] = _author(arguments)  # asked now: git answers while the engine loads
-    engine = connect(_choice(arguments), tell=hear)
-    return COMMANDS[command](engine, arguments) or 0
+        arguments["author"] = _author(arguments)  # git answers while the engine is loaded
+    engine = connect(_choice(arguments), on_progress=print_progress)
+    return _print(COMMANDS[command](engine, arguments))
 
 
 # ----------------------------------------------------------------------------------------------
+
+
+def _print(result: Result) -> int:
+    """Print a result; returns its exit code."""
+    text = result.as_text(result.value)
+    if text:
+        print_result(text)
+    note = result.note if isinstance(result.note, str) else result.note()
+    if note:
+        print_note(note)
+    for message in result.messages:
+        print_error(message)
+    return result.code
 
 
 def _author(arguments: Arguments) -> Callable[[], str]:
@@ -158,19 +185,19 @@ def _choice(arguments: Arguments) -> Choice:
         host=arguments["--host"] or ("" if pool else os.environ.get("DVOL_HOST", "")),
         docker=not arguments["--disable-docker-integration"],
         docker_host=os.environ.get("DOCKER_HOST", ""),
-        wishes=_wishes(arguments),
+        options=_options(arguments),
     )
 
 
-def _wishes(arguments: Arguments) -> Wishes:
-    """What is to become of containers; options of other commands are not there."""
+def _options(arguments: Arguments) -> ContainerOptions:
+    """How containers are to be suspended. `arguments` has only the options of its own command."""
     modes = [mode for mode in ("stop", "pause", "live") if arguments.get(f"--{mode}")]
     given = arguments["--stop-timeout"]
     if given is not None and not (given.isascii() and given.isdigit() and len(given) < 10):
-        raise InvalidRequest(f"--stop-timeout wants seconds, not '{given}'")
-    return Wishes(
+        raise InvalidRequest(f"--stop-timeout must be a number of seconds, not '{given}'")
+    return ContainerOptions(
         mode="".join(modes),
-        patience=-1 if given is None else int(given),
+        timeout=-1 if given is None else int(given),
         force=bool(arguments.get("--force")),
         wait=not arguments["--no-wait"],
     )

@@ -1,12 +1,12 @@
-"""How facts look on a terminal: tables as the original printed them, logs as git does."""
+"""Results as text for a terminal: tables as the original dvol printed them, logs as git does."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from dvol.errors import printable
-from dvol.model import Branch, Commit, Discarded, Finding, Freed, Restored, Volume
+from dvol.model import VERSION, Branch, Commit, Discarded, Finding, Freed, Restored, Version, Volume
 from dvol.sizes import readable
 
 
@@ -20,8 +20,34 @@ def volumes(listed: Sequence[Volume]) -> str:
     return _table(rows)
 
 
+def created(volume: Volume) -> str:
+    """The new volume, and its first branch."""
+    return f"Created volume {volume.name}\nCreated branch {volume.name}/{volume.branch}\n"
+
+
+def commit_id(commit: Commit) -> str:
+    """The id of a new commit."""
+    return f"{commit.id}\n"
+
+
+def commit_ids(commits: Mapping[str, Commit]) -> str:
+    """A line for each volume: the id of its new commit, and its name."""
+    return "".join(f"{commit.id} {volume}\n" for volume, commit in commits.items())
+
+
+def settings(values: Mapping[str, str]) -> str:
+    """A line for each setting, as `git config --list` prints it."""
+    return "".join(f"{key}={value}\n" for key, value in values.items())
+
+
+def version(server: Version) -> str:
+    """The command's version, and the engine's with its pool."""
+    engine = f"pool {server.pool}, kept by dvol {server.dvol} (protocol {server.protocol})"
+    return f"dvol {VERSION}\n{engine}\n"
+
+
 def branches(listed: Sequence[Branch]) -> str:
-    """One line a branch; the current one is marked with a star."""
+    """A line for each branch; the current one is marked with a star."""
     return "".join(f"{'*' if one.current else ' '} {one.name}\n" for one in listed)
 
 
@@ -31,7 +57,7 @@ def log(commits: Sequence[Commit]) -> str:
 
 
 def head(commit: Commit) -> str:
-    """Where a branch stands now, as git says it."""
+    """The new head of a branch, in git's words."""
     if not commit.id:
         return "HEAD is now before the first commit"
     title = printable(commit.message.split("\n")[0])
@@ -39,27 +65,30 @@ def head(commit: Commit) -> str:
 
 
 def discarded(listed: Sequence[Discarded]) -> str:
-    """A table; the first column is what `restore` wants."""
+    """A table of entries; the first column is the id that `restore` takes."""
     rows = [("ENTRY", "DISCARDED", "WHAT")]
     return _table([*rows, *((one.entry, _when(one.date), _what(one)) for one in listed)])
 
 
 def restored(done: Restored) -> str:
-    """What came back."""
+    """The volume or branch that was restored."""
     if done.branch:
         return f"Restored branch {done.volume}/{done.branch}\n"
     return f"Restored volume {done.volume}\n"
 
 
-def freed(entries: Sequence[Freed], dry_run: bool) -> str:
-    """A line an entry, and the sum."""
-    rows = [(one.entry, readable(one.size), _what(one)) for one in entries]
-    total = readable(sum(one.size for one in entries))
-    return _table(rows) + f"{'Would free' if dry_run else 'Freed'} {total}\n"
+def freed(entries: Sequence[Freed]) -> str:
+    """A line for each deleted entry, and the sum of their sizes."""
+    return f"{_sizes(entries)}Freed {_sum(entries)}\n"
+
+
+def would_free(entries: Sequence[Freed]) -> str:
+    """The same, of a dry run."""
+    return f"{_sizes(entries)}Would free {_sum(entries)}\n"
 
 
 def findings(found: Sequence[Finding]) -> str:
-    """A line a finding."""
+    """A line for each finding."""
     return "".join(
         f"{one.volume or 'the pool'}: {printable(one.problem)}"
         f"{' (repaired)' if one.state == 'repaired' else ''}\n"
@@ -68,11 +97,19 @@ def findings(found: Sequence[Finding]) -> str:
 
 
 def summary(found: Sequence[Finding]) -> str:
-    """How bad it is, in one line."""
+    """The number of findings of each state, in one line."""
     states = [one.state for one in found]
     counts = [f"{states.count(state)} {state}" for state in ("broken", "repaired", "busy")]
-    told = ", ".join(count for count in counts if not count.startswith("0 "))
-    return f"found {told}" if told else "nothing wrong was found"
+    nonzero = ", ".join(count for count in counts if not count.startswith("0 "))
+    return f"found {nonzero}" if nonzero else "nothing wrong was found"
+
+
+def _sizes(entries: Sequence[Freed]) -> str:
+    return _table([(one.entry, readable(one.size), _what(one)) for one in entries])
+
+
+def _sum(entries: Sequence[Freed]) -> str:
+    return readable(sum(one.size for one in entries))
 
 
 def _what(one: Discarded | Freed) -> str:
@@ -83,11 +120,13 @@ def _what(one: Discarded | Freed) -> str:
         return f"branch {branch}"
     if one.verb == "rm":
         return f"volume {one.volume}"
-    return f"commit of {one.volume} that was in no list" if one.verb else "nobody can tell"
+    if not one.verb:
+        return "unknown: its entry.json can't be read"
+    return f"commit of {one.volume} that was in no list"
 
 
 def _when(date: str) -> str:
-    """In the reader's own time zone: nobody else looks at it."""
+    """A date in the local time zone."""
     try:
         return f"{datetime.fromisoformat(date).astimezone():%Y-%m-%d %H:%M:%S %z}"
     except (ValueError, OverflowError):
@@ -95,7 +134,7 @@ def _when(date: str) -> str:
 
 
 def _table(rows: Sequence[tuple[str, ...]]) -> str:
-    """Columns with three spaces between, the last one as long as it likes."""
+    """Columns with three spaces between; the last one is not padded."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)][:-1]
     return "".join(
         "   ".join(
@@ -107,7 +146,8 @@ def _table(rows: Sequence[tuple[str, ...]]) -> str:
 
 
 def _commit(commit: Commit) -> str:
-    """Commits of the original have no author and no date, and it said so in these words."""
+    """A commit as `git log` shows it. Commits of the original dvol have no author and no date; the
+    words for these are the original's."""
     message = "".join(f"    {line}\n" for line in commit.message.split("\n"))
     author = commit.author or "Who knows <mystery@person>"
     when = _date(commit.date) if commit.date else "Whenever"
@@ -116,7 +156,7 @@ def _commit(commit: Commit) -> str:
     return f"commit {commit.id}\nAuthor: {author}\nDate:   {when}\n{more}\n{message}"
 
 
-_STATES = {  # what stopped in order is not worth a line
+_STATES = {  # "stopped" needs no line: then all data is complete
     "paused": "taken while paused, as after a crash",
     "live": "taken while written to, as after a crash",
     "killed": "taken after a kill, as after a crash",

@@ -1,6 +1,6 @@
-"""What people see and answer: the one place of the command that prints.
+"""Printing and asking: the one module of the command that does.
 
-Results go to stdout, talk to stderr; what is said is `cli`'s and `render`'s.
+Results go to stdout; errors, notes and progress to stderr.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from dvol.errors import InvalidRequest, disk_failed
 _quiet = False
 
 
-def show(text: str) -> None:
-    """Results go to stdout, at once, so that a failure to write them is told."""
-    if sys.stdout is None:  # closed by who started us, who then wants none
+def print_result(text: str) -> None:
+    """Print a result to stdout, and flush it, so that a failure is reported as DiskFailed."""
+    if sys.stdout is None:  # the parent process has closed it, and wants no output
         return
     try:
         print(text, end="", flush=True)
     except BrokenPipeError:
         raise
-    except UnicodeEncodeError:  # an output that knows fewer letters than the text
+    except UnicodeEncodeError:  # the output's encoding lacks a character of the text
         encoding = sys.stdout.encoding
         print(text.encode(encoding, "backslashreplace").decode(encoding), end="", flush=True)
     except OSError as error:
@@ -30,36 +30,36 @@ def show(text: str) -> None:
         raise disk_failed(error, "standard output") from error
 
 
-def say(text: str) -> None:
-    """Talk goes to stderr; a closed one is no reason to fail."""
+def print_error(text: str) -> None:
+    """Print an error to stderr; a closed stderr is ignored."""
     _to_stderr(f"dvol: {text}")
 
 
-def hear(text: str) -> None:
-    """What a keeper tells while it works: its steps are talk."""
+def print_progress(text: str) -> None:
+    """Print a line of the engine's: on a step that takes a while, or a warning."""
     if text.startswith("warning: ") or not _quiet:
-        say(text)
+        print_error(text)
 
 
 def be_quiet() -> None:
-    """From now on say only what is wrong."""
+    """From now on print only errors and warnings."""
     global _quiet
     _quiet = True
 
 
 def drop_output() -> None:
-    """Keep Python from trying again to write it when it ends."""
+    """Make stdout /dev/null, so that Python does not fail again when it flushes stdout at exit."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def survive_odd_text() -> None:
-    """A message may hold bytes that are no UTF-8: they go out as they came in."""
+    """Print text that holds bytes which are not UTF-8 as these bytes, instead of failing."""
     if sys.stdout is not None:
         sys.stdout.reconfigure(errors="surrogateescape")  # type: ignore[union-attr]
 
 
-def talk(text: str) -> None:
-    """What went well, for whoever looks on; a closed stderr is no reason to fail."""
+def print_note(text: str) -> None:
+    """Print a note on what was done to stderr, unless quiet; a closed stderr is ignored."""
     if not _quiet:
         _to_stderr(text)
 
@@ -69,12 +69,13 @@ def _to_stderr(text: str) -> None:
         with suppress(OSError):
             print(
                 f"{text}\n", end="", file=sys.stderr, flush=True
-            )  # in one piece: threads talk, too
+            )  # one write: other threads print too
 
 
-def sure(what: str) -> bool:
-    """Ask on a terminal; without one there is nobody to ask, and waiting would hang a script."""
+def confirm(what: str) -> bool:
+    """Ask for a confirmation on the terminal. Without a terminal InvalidRequest is raised: a script
+    would wait for ever."""
     if sys.stdin is None or not sys.stdin.isatty():
-        raise InvalidRequest(f"{what}: confirm with -f where there is no terminal")
+        raise InvalidRequest(f"{what}; without a terminal, confirm it with -f")
     print(f"Are you sure? {what} (y/n): ", end="", file=sys.stderr, flush=True)
     return sys.stdin.readline().strip().lower() in ("y", "yes")

@@ -1,6 +1,6 @@
-"""A command line read by the usage text: docopt's reading, made quick and strict.
+"""Parsing of a command line by the usage text: docopt's, made quick and strict.
 
-What the commands are and mean is `cli`'s.
+The usage text is in `main`, what the commands do is in `commands`.
 """
 
 from __future__ import annotations
@@ -13,24 +13,31 @@ from dvol.errors import InvalidRequest
 Arguments = dict[str, Any]
 
 _SEE_HELP = "see 'dvol --help'"
-_ELSEWHERE = {"create": "init", "delete": "rm", "revert": "reset --hard"}  # in git or Docker
+# in git or Docker
+_ELSEWHERE = {
+    "create": "init",
+    "delete": "rm",
+    "remove": "rm",
+    "revert": "reset --hard",
+}  # in git or Docker
 
 
 class Usage:
     """The page that `--help` shows, and the commands that are in it."""
 
     def __init__(self, page: str, commands: list[str]) -> None:
-        self._written = page
-        self.page = re.sub(r"\n {4,}(\[[^\n]*)", r" \1", page)  # a usage may take several lines
+        self._printed = page
+        self.page = re.sub(r"\n {4,}(\[[^\n]*)", r" \1", page)  # each usage on one line
         self.commands = commands
         rules = page.partition("\nExamples:\n")[0]  # not the examples: `--hard HEAD` is no value
         self._with_value = re.findall(r"(--?[a-zA-Z-]+) [A-Z]", rules)
 
     def parse(self, argv: list[str], options: list[str], words: list[str]) -> Arguments:
-        """docopt's reading of what was `sorted_out`, with one line instead of a page where it
-        finds none.
+        """docopt's arguments for a command line, whose options and words are those of `sorted_out`.
+        Raises InvalidRequest with one line, where docopt would print the page.
 
-        docopt takes `--har` for `--hard`; the guard of a verb that loses data must be spelled out.
+        Abbreviated options are refused: docopt takes `--har` for `--hard`, but the guard of a verb
+        that loses data must be spelled out.
         """
         from docopt import DocoptExit, docopt
 
@@ -66,12 +73,13 @@ class Usage:
         return options, words
 
     def help(self, words: list[str]) -> str:
-        """The page without the options of single commands, or that of the command in `words`."""
+        """The help page of the command in `words`; if they name none, the whole page without the
+        options that belong to single commands."""
         for command in words[:1]:
             if command in self.commands:
                 about = re.search(rf"^  (.*\b{command}\b.*?)  +(.*)$", self._commands(), re.M)
                 return f"{about[2] if about else ''}\n\n{self._page_of(command)}\n"
-        head, _, rest = self._written.partition("\nOptions:\n")
+        head, _, rest = self._printed.partition("\nOptions:\n")
         options, _, tail = rest.partition("\n\n")
         own = set(_options(head.partition("\nCommands:\n")[0]))
         kept = [entry for entry in _entries(options) if own.isdisjoint(_options(_spelt(entry)))]
@@ -86,8 +94,8 @@ class Usage:
         return "Wrong number of arguments."
 
     def _page_of(self, command: str) -> str:
-        """The page, as if there were no other command: docopt takes longer over all of them than
-        many a command takes. Options that only others have go, too."""
+        """The page with only this command, and without options that only other commands have:
+        docopt takes longer to parse the whole page than many a command takes to run."""
         usage, _, rest = self.page.partition("\nCommands:\n")
         lines = usage.splitlines()
         own = [line for line in lines if re.search(rf"\b{command}\b", line.partition("]")[2])]
@@ -98,16 +106,16 @@ class Usage:
         return "\n".join(["Usage:", *own, "", "Options:", *kept])
 
     def _misused(self, words: list[str], problem: str) -> NoReturn:
-        """Name the command's own usage, or what is no command."""
+        """Raise InvalidRequest with the command's own usage, or for a word that is no command."""
         command = next((word for word in words[:1] if word in self.commands), None)
         if command is None and words:
-            problem = f"Unknown command: {words[0]};{_meant(words[0], self.commands)}"
+            problem = f"Unknown command: {words[0]};{_suggestion(words[0], self.commands)}"
         usage = re.search(rf"dvol \[options\] (.*\b{command}\b.*)", self.page)
         raise InvalidRequest(f"{problem} " + (f"usage: dvol {usage[1]}" if usage else _SEE_HELP))
 
 
 def _entries(options: str) -> list[str]:
-    """Each option with its explanation, which may take several lines."""
+    """The options, each with its explanation, which may take several lines."""
     return re.split(r"\n(?=  -)", options)
 
 
@@ -123,8 +131,8 @@ def _short(option: str) -> str:
     return option if option.startswith("--") else option[:2]
 
 
-def _meant(word: str, commands: list[str]) -> str:
-    from difflib import get_close_matches  # late: only for what is wrong
+def _suggestion(word: str, commands: list[str]) -> str:
+    from difflib import get_close_matches  # late: needed only for an unknown command
 
     found = [_ELSEWHERE[word]] if word in _ELSEWHERE else get_close_matches(word, commands, 1)
     return f" did you mean '{found[0]}'?" if found else ""

@@ -1,8 +1,8 @@
-"""Containers, as the engine sees them: who uses a volume, and is ended and started around a verb.
+"""Who uses a volume, and stopping and starting them through Docker; no disks.
 
-`docker` asks Docker and has it done; `treatment` says what is done to whom, and `order` in which
-order. Nothing here knows a disk. Counting `Mount` calls instead of asking would be wrong: `docker
-cp` repeats a running container's id, and a daemon that dies sends no `Unmount`.
+`docker` calls Docker, `policy` decides what is done to a container, `start_order` in which order.
+Counting `Mount` calls instead of asking Docker would be wrong: `docker cp` repeats a running
+container's id, and a daemon that dies sends no `Unmount`.
 """
 
 from __future__ import annotations
@@ -11,68 +11,71 @@ from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from dvol.containers.container import Container, Ended
+    from dvol.containers.container import Container, Suspension
 
 
-DISCARD = "discard"  # a verb's purpose: the trees are put back, and what they hold is set aside
-SWITCH = "switch"  # other trees are mounted from now on, these stay as they are
+RESET = "reset"  # purpose of a verb: trees are reset, and their present state is set aside
+SWITCH = "switch"  # purpose of a verb: other trees are to be mounted, the present ones stay
 LIVE, STOP, PAUSE, KILL = "live", "stop", "pause", "kill"
-GONE = "it is gone"  # why a container can't be brought back, ever
+GONE = "it is gone"  # the reason if a container can never be resumed
 
 
 class Containers(Protocol):
-    """What the engine asks of containers, and has done to them.
+    """Queries about containers, and operations on them.
 
     Every call raises DockerUnusable where Docker can't be asked.
     """
 
-    certain: bool  # whether "nobody" means that no container writes
+    certain: bool  # whether an empty answer proves that no container writes
 
     def using(self, volumes: Collection[str], at_gate: Callable[[], int]) -> list[Container]:
-        """Those that are alive (running, paused, restarting) and have one of `volumes`, in the
-        order of their start.
+        """The containers that are alive (running, paused, restarting) and have one of `volumes`, in
+        the order of their start.
 
-        One whose start is under way is waited for, unless as many wait at the gate (`at_gate`) as
-        have not come up: these it does not count. ContainerStarting if that stays unclear.
+        A container that is starting is waited for, unless as many containers wait at the gate, says
+        `at_gate()`, as are starting: then these are left out. ContainerStarting if that stays
+        unclear.
         """
 
     def running(self) -> dict[str, list[str]]:
         """The names of the running containers of each volume that has some."""
 
     def having(self, volumes: Collection[str], running: bool = False) -> dict[str, str]:
-        """Ids and names of all containers that have one of `volumes`, or only of those that run or
-        are paused. Nobody is waited for."""
+        """Ids and names of all containers that have one of `volumes`; if `running`, only of those
+        that run or are paused. No container is waited for."""
 
     def volumes_of(self, project: str) -> list[str]:
-        """The volumes that a project of Compose has made, or its containers have."""
+        """The volumes that a Compose project has made, or that its containers have."""
 
     def local(self, volume: str) -> bool:
-        """Whether Docker keeps a volume of that name itself, by its driver `local`, where we are
-        the other driver that it has."""
+        """Whether Docker itself keeps a volume of that name, by its driver `local`, while
+        containers get this pool's volumes through the plugin."""
 
-    def require_startable(self, ended: Collection[Ended]) -> None:
-        """Raise CannotEnd where Docker would not start one again: a plugin that it has a volume of
-        is disabled."""
+    def require_startable(self, suspensions: Collection[Suspension]) -> None:
+        """Raise CannotSuspend where Docker would not start a container again, because the plugin of
+        one of its volumes is disabled."""
 
-    def end(self, one: Ended, patience: float) -> bool:
-        """Stop, kill or pause a container, as it says; whether it had to be killed after
-        `patience` seconds. What is done already is no error; CannotEnd if Docker refuses."""
+    def suspend(self, suspension: Suspension, timeout: float) -> bool:
+        """Stop, kill or pause a container, as `suspension.action` says. Returns whether it had to
+        be killed after `timeout` seconds. A container that has ended already is no error;
+        CannotSuspend if Docker refuses."""
 
-    def bring_back(self, one: Ended, noted_in: str = "") -> str:
-        """Make a container again what it was; "" or why that is not possible. One that still runs
-        is restarted: what ended it may be under way.
+    def resume(self, suspension: Suspension, recorded_in: str = "") -> str:
+        """Start or unpause a container; returns "", or the reason why that is not possible. A
+        container that still runs is restarted: Docker may be stopping it.
 
-        `noted_in` is the volume where it was found noted, after a death: then nothing is done to
-        one that has not the volume or that somebody has started since, and one try is enough."""
+        `recorded_in` is given after a crash: the volume whose record names the container. Then a
+        container without that volume, or started since, is left alone, and there is one try only.
+        """
 
-    def await_health(self, one: Ended) -> str:
-        """Wait until a container that defines a health check passes it; "" or why it does not,
-        also of one without a check that has ended again."""
+    def await_health(self, suspension: Suspension) -> str:
+        """Wait until a container that defines a health check passes it; returns "", or the reason
+        why it does not. A container without a check must only still run."""
 
 
 class NoContainers:
-    """Nobody to ask: there is no Docker, or, which is `certain`, the user has said that nothing
-    uses the volume."""
+    """The answers where Docker is not asked: there is none, or the user has said that no container
+    uses the volume, which is `certain`."""
 
     def __init__(self, certain: bool = False) -> None:
         self.certain = certain
@@ -92,14 +95,14 @@ class NoContainers:
     def local(self, volume: str) -> bool:
         return False
 
-    def require_startable(self, ended: Collection[Ended]) -> None:
+    def require_startable(self, suspensions: Collection[Suspension]) -> None:
         pass
 
-    def end(self, one: Ended, patience: float) -> bool:
+    def suspend(self, suspension: Suspension, timeout: float) -> bool:
         return False
 
-    def bring_back(self, one: Ended, noted_in: str = "") -> str:
+    def resume(self, suspension: Suspension, recorded_in: str = "") -> str:
         return "Docker is not to be asked, or not there"
 
-    def await_health(self, one: Ended) -> str:
+    def await_health(self, suspension: Suspension) -> str:
         return ""

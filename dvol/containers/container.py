@@ -1,4 +1,4 @@
-"""What is known of a container, and of one that was ended: plain facts, read from Docker's answer.
+"""A container, and its suspension, as read from Docker's answers.
 
 No call to Docker here, and no decision.
 """
@@ -13,19 +13,20 @@ _SWARM = "com.docker.swarm.task.id"
 
 
 class Mounted(NamedTuple):
-    """Something mounted into a container; `volume` is "" for what cannot be one of ours."""
+    """A mount of a container; `volume` is "" if it can be none of dvol's volumes."""
 
     volume: str
     writable: bool
 
 
 class Container(NamedTuple):
-    """A container that lives, as far as it matters for ending it and starting it again.
+    """What matters of a container that is alive for stopping it and starting it again.
 
-    `needs` are the names of services of its project and the ids of containers that must run
-    before it, `healthy` those of the services that must be well; `stop_timeout` is what its own
-    definition says in seconds, -1 if nothing. One that `removes_itself` is not there to be started
-    again: it was made with --rm, or belongs to Swarm, which puts another in its place.
+    `needs` are the names of services of its project and the ids of containers that must run before
+    it, `healthy` the names of those services that must be healthy before it starts; `stop_timeout`
+    is that of its own definition in seconds, -1 if it has none. A container that `removes_itself`
+    can't be started again: it was made with --rm, or belongs to Swarm, which replaces it by
+    another.
     """
 
     id: str
@@ -39,34 +40,35 @@ class Container(NamedTuple):
     service: str = ""
     needs: tuple[str, ...] = ()
     healthy: tuple[str, ...] = ()
-    ill: bool = False  # its health check does not pass
+    ill: bool = False  # Docker reports it as unhealthy
 
     def writes_to(self, volumes: frozenset[str]) -> bool:
-        """Whether it has one of them writable."""
+        """Whether it has one of `volumes` mounted writable."""
         return any(mount.writable and mount.volume in volumes for mount in self.mounts)
 
     def writes_only_to(self, volumes: frozenset[str]) -> bool:
-        """Whether it has something writable mounted, and nothing but these."""
+        """Whether all that it has mounted writable are some of `volumes`, and at least one is."""
         writable = [mount.volume for mount in self.mounts if mount.writable]
         return bool(writable) and volumes.issuperset(writable)
 
 
-class Ended(NamedTuple):
-    """A container that a verb has ended or is about to, so that it can be brought back.
+class Suspension(NamedTuple):
+    """What a verb does to a container, so that it can be resumed afterwards.
 
-    `how` is "stop", "kill" or "pause", `was` its state before, and `started` when it had been
-    started. All plain JSON: it is noted on disk before anything is done.
+    `action` is "stop", "kill", "pause", or "" for a container that is left alone; `was` is its
+    state before, and `started` the time of its start, as Docker writes it. All plain JSON: it is
+    recorded on disk before the container is touched.
     """
 
     id: str
     name: str
-    how: str
+    action: str
     was: str
     started: str
 
 
-def described(inspected: dict[str, Any]) -> Container:
-    """From Docker's answer to `inspect`."""
+def parse(inspected: dict[str, Any]) -> Container:
+    """The container that Docker's answer to `inspect` describes."""
     config, host = inspected["Config"], inspected["HostConfig"]
     labels = config.get("Labels") or {}
     timeout = config.get("StopTimeout")
@@ -80,23 +82,23 @@ def described(inspected: dict[str, Any]) -> Container:
         stop_timeout=-1 if timeout is None else timeout,
         project=labels.get("com.docker.compose.project", ""),
         service=labels.get("com.docker.compose.service", ""),
-        needs=(*_services(labels), *_shared(host)),
+        needs=(*_services(labels), *_shares_with(host)),
         ill=(inspected["State"].get("Health") or {}).get("Status") == "unhealthy",
         healthy=tuple(_services(labels, ":service_healthy")),
     )
 
 
 def mounted(mount: dict[str, Any]) -> Mounted:
-    """A volume of the built-in `local` driver is not ours; any other driver may be us, under
-    whatever name the plugin was installed."""
+    """A mount as Docker lists it. A volume of the built-in `local` driver is none of dvol's; any
+    other driver may be dvol's plugin, under whatever name it was installed."""
     ours = mount.get("Type") == "volume" and mount.get("Driver") != "local"
     return Mounted(str(mount.get("Name", "")) if ours else "", bool(mount.get("RW", True)))
 
 
 def _state(state: dict[str, Any]) -> str:
-    """One that restarts is "running", too, and so is a paused one."""
-    for fact, name in (("Restarting", RESTARTING), ("Paused", PAUSED), ("Running", RUNNING)):
-        if state.get(fact):
+    """Docker calls a container "running" also while it restarts or is paused."""
+    for flag, name in (("Restarting", RESTARTING), ("Paused", PAUSED), ("Running", RUNNING)):
+        if state.get(flag):
             return name
     return str(state.get("Status", ""))
 
@@ -107,7 +109,7 @@ def _services(labels: dict[str, str], condition: str = "") -> list[str]:
     return [name for one in listed if condition in one and (name := one.partition(":")[0])]
 
 
-def _shared(host: dict[str, Any]) -> list[str]:
-    """Containers whose network, processes or memory it shares."""
+def _shares_with(host: dict[str, Any]) -> list[str]:
+    """Containers whose network, processes or memory the container shares."""
     modes = (str(host.get(mode) or "") for mode in ("NetworkMode", "PidMode", "IpcMode"))
     return [mode.removeprefix("container:") for mode in modes if mode.startswith("container:")]

@@ -1,7 +1,7 @@
-"""Docker itself: who uses a volume, and having containers ended and started.
+"""Docker itself: which containers use a volume, and suspending and resuming them.
 
-The only module of the engine that knows the Docker SDK, which it imports late: that costs a
-quarter of a second.
+The only module of the engine that imports the Docker SDK, and late: that takes a quarter of a
+second.
 """
 
 from __future__ import annotations
@@ -20,214 +20,221 @@ from dvol.containers.container import (
     RESTARTING,
     RUNNING,
     Container,
-    Ended,
-    described,
+    Suspension,
     mounted,
+    parse,
 )
 from dvol.containers.start_order import in_order
-from dvol.errors import CannotEnd, ContainerStarting, DockerUnusable
+from dvol.errors import CannotSuspend, ContainerStarting, DockerUnusable
 
-_PATIENCE = 10  # seconds for an answer
-_DOING = 90  # seconds for what Docker does, besides the time that a container takes to stop
-_START = 3.0  # seconds that a start takes which has passed the gate
-_START_PATIENCE = 15.0  # seconds for one that has; less than those at the gate wait
+_TIMEOUT = 10  # seconds for an answer to a query
+_CALL_TIMEOUT = 90  # seconds for an operation, besides the time that a container takes to stop
+_STARTS_WITHIN = 3.0  # seconds that a start takes once it has passed the gate
+_START_TIMEOUT = 15.0  # seconds for all starts; less than a mount waits at the gate
 _PAUSES = (0, 1, 2, 3)  # seconds before each try: a start may find another volume's gate closed
-_PROBE = 0.1  # seconds between two questions for health
-_LOOK = 0.005  # seconds between two looks whether one is answered
-_KILLED = 137  # exit code
-_RESTART = 60  # seconds for one whose end may be under way
-_HEALTH_PATIENCE = 60.0  # seconds
-_AT_ONCE = 8  # questions
+_PROBE_INTERVAL = 0.1  # seconds between two runs of a health check
+_POLL_INTERVAL = 0.005  # seconds between two questions whether a run has ended
+_KILLED = 137  # exit code after SIGKILL
+_RESTART_TIMEOUT = 60  # seconds to stop a container that Docker may be stopping already
+_HEALTH_TIMEOUT = 60.0  # seconds
+_AT_ONCE = 8  # parallel calls
 _STARTING = object()
 _LABEL = "com.docker.compose.project"
 
 
 class Docker:
-    """The Docker Engine at `url` (`unix:///...`). DockerUnusable if that can't be asked."""
+    """The Docker Engine at `url` (`unix:///...`). DockerUnusable if it can't be asked."""
 
     certain = True
 
     def __init__(self, url: str, plugin: bool = False) -> None:
-        """`plugin` where this is the server, so that it is known to be enabled."""
+        """`plugin` if this is the server, so that the plugin is known to be enabled."""
         self.url = url
         self._plugin = plugin
-        self._clients = threading.local()  # the SDK's are for one thread each
+        self._clients = threading.local()  # a client of the SDK is for one thread
         self._version = "auto"
 
     # -- asking --------------------------------------------------------------------------------
 
     def using(self, volumes: Collection[str], at_gate: Callable[[], int]) -> list[Container]:
         with self._asking(", ".join(volumes)):
-            found = {one["Id"]: one for one in self._having(volumes)}
-            alive, starting = self._looked_at(list(found))
-            deadline = time.monotonic() + _START_PATIENCE
+            found = {listed["Id"]: listed for listed in self._having(volumes)}
+            alive, starting = self._inspect_all(list(found))
+            deadline = time.monotonic() + _START_TIMEOUT
             while len(starting) > at_gate() or any(_runs(found[id]) for id in starting):
                 if time.monotonic() > deadline:
                     raise ContainerStarting(_name(found[starting[0]]))
-                more, starting = self._looked_at(starting)
+                more, starting = self._inspect_all(starting)
                 alive += more
         return in_order(alive)
 
     def running(self) -> dict[str, list[str]]:
         users: dict[str, list[str]] = {}
         with self._asking("the volumes"):
-            for one in self._api().containers(filters={"status": ["running", "paused"]}):
-                for volume in {mount.volume for mount in map(mounted, one["Mounts"])} - {""}:
-                    users.setdefault(volume, []).append(_name(one))
+            for listed in self._api().containers(filters={"status": ["running", "paused"]}):
+                for volume in {mount.volume for mount in map(mounted, listed["Mounts"])} - {""}:
+                    users.setdefault(volume, []).append(_name(listed))
         return {volume: sorted(names) for volume, names in users.items()}
 
     def having(self, volumes: Collection[str], running: bool = False) -> dict[str, str]:
         with self._asking(", ".join(volumes)):
             found = self._having(volumes)
-        return {one["Id"]: _name(one) for one in found if not running or _runs(one)}
+        return {listed["Id"]: _name(listed) for listed in found if not running or _runs(listed)}
 
     def volumes_of(self, project: str) -> list[str]:
         with self._asking(f"the project {project}"):
             label = [f"{_LABEL}={project}"]
             found = self._api().containers(all=True, filters={"label": label})
             mounts = [mounted(mount) for one in found for mount in one["Mounts"]]
-            # after `down` there are no containers; Docker keeps the labels of what Compose made
+            # after `down` there are no containers, but the volumes keep Compose's labels
             listed = self._api().volumes(filters={"label": label})["Volumes"] or []
         made = {one["Name"] for one in listed if one["Driver"] != "local"}
         return sorted({mount.volume for mount in mounts} - {""} | made)
 
     def local(self, volume: str) -> bool:
-        if not self._plugin:  # the names in a pool of one's own are one's own
+        if not self._plugin:  # without a plugin Docker has no part in the pool's names
             return False
         with self._asking(volume):
             listed = self._api().volumes(filters={"driver": "local"})["Volumes"] or []
         return any(one["Name"] == volume for one in listed)
 
     def _having(self, volumes: Collection[str]) -> list[dict[str, Any]]:
-        """Each container that has one of the volumes. Docker's own filter also matches a bind
-        mount's source or a target of that text, so look again."""
+        """Each container that has one of the volumes. Docker's own filter also matches a bind mount
+        whose source or target is that text, so the mounts are looked at again."""
         found = self._api().containers(all=True, filters={"volume": list(volumes)})
         wanted = set(volumes)
-        return [one for one in found if wanted & {mounted(each).volume for each in one["Mounts"]}]
+        return [
+            listed
+            for listed in found
+            if wanted & {mounted(each).volume for each in listed["Mounts"]}
+        ]
 
-    def _looked_at(self, ids: list[str]) -> tuple[list[Container], list[str]]:
-        """Those that are alive, and the ids of those that have not come up yet: `inspect` waits
-        for a start, which holds the container's lock. All are asked at the same time."""
-        if len(ids) < 2:  # mostly there is one, which needs no thread and no client of its own
-            found = list(map(self._alive, ids))
+    def _inspect_all(self, ids: list[str]) -> tuple[list[Container], list[str]]:
+        """The containers that are alive, and the ids of the containers that are still starting:
+        `inspect` waits for a start, which holds the container's lock in Docker. All are inspected
+        at the same time."""
+        if len(ids) < 2:  # mostly there is one: no need for a thread with a client of its own
+            found = list(map(self._inspect, ids))
         else:
             with ThreadPoolExecutor(min(len(ids), _AT_ONCE)) as pool:
-                found = list(pool.map(self._alive, ids))
+                found = list(pool.map(self._inspect, ids))
         alive = [one for one in found if isinstance(one, Container)]
         starting = [id for id, one in zip(ids, found, strict=True) if one is _STARTING]
         return [one for one in alive if one.state in ALIVE], starting
 
-    def _alive(self, id: str) -> Container | object | None:
+    def _inspect(self, id: str) -> Container | object | None:
         import requests
 
         try:
-            inspected = self._inspected(id, _START)
+            inspected = self._inspected(id, _STARTS_WITHIN)
         except requests.exceptions.Timeout:
             return _STARTING
-        return described(inspected) if inspected else None
+        return parse(inspected) if inspected else None
 
-    def _inspected(self, id: str, patience: float = _PATIENCE) -> dict[str, Any] | None:
-        """None if it is gone."""
+    def _inspected(self, id: str, timeout: float = _TIMEOUT) -> dict[str, Any] | None:
+        """Docker's answer to `inspect`; None if the container no longer exists."""
         api = self._api()
-        answer = api.get(api._url("/containers/{0}/json", id), timeout=patience)
+        answer = api.get(api._url("/containers/{0}/json", id), timeout=timeout)
         if answer.status_code == 404:
             return None
         answer.raise_for_status()
         found: dict[str, Any] = answer.json()
         return found
 
-    def require_startable(self, ended: Collection[Ended]) -> None:
-        for one in ended if not self._plugin else ():
-            with self._asking(one.name):
-                mounts = (self._inspected(one.id) or {"Mounts": []})["Mounts"]
+    def require_startable(self, suspensions: Collection[Suspension]) -> None:
+        for suspension in suspensions if not self._plugin else ():
+            with self._asking(suspension.name):
+                mounts = (self._inspected(suspension.id) or {"Mounts": []})["Mounts"]
                 for driver in {each["Driver"] for each in mounts if mounted(each).volume}:
                     if not self._enabled(driver):
                         reason = f"it could not start again: enable the plugin {driver} first"
-                        raise CannotEnd(one.how, one.name, reason)
+                        raise CannotSuspend(suspension.action, suspension.name, reason)
 
     def _enabled(self, driver: str) -> bool:
-        """Also where it is no plugin that Docker manages."""
+        """True also if the driver is no plugin that Docker manages."""
         api = self._api()
-        answer = api.get(api._url("/plugins/{0}/json", driver), timeout=_PATIENCE)
+        answer = api.get(api._url("/plugins/{0}/json", driver), timeout=_TIMEOUT)
         return not answer.ok or bool(answer.json()["Enabled"])
 
     # -- doing ---------------------------------------------------------------------------------
 
-    def end(self, one: Ended, patience: float) -> bool:
+    def suspend(self, suspension: Suspension, timeout: float) -> bool:
         from docker.errors import APIError
 
         began = time.monotonic()
-        api = self._api(_DOING)
-        with self._asking(one.name):
+        api = self._api(_CALL_TIMEOUT)
+        with self._asking(suspension.name):
             try:
-                if one.how == PAUSE:
-                    api.pause(one.id)
-                elif one.how == KILL:
-                    api.kill(one.id)
+                if suspension.action == PAUSE:
+                    api.pause(suspension.id)
+                elif suspension.action == KILL:
+                    api.kill(suspension.id)
                 else:
-                    api.stop(one.id, timeout=int(patience))
+                    api.stop(suspension.id, timeout=int(timeout))
             except APIError as error:
-                if not self._has_ended(one):  # by itself, or by somebody else
+                if not self._has_ended(suspension):  # by itself, or by another command
                     reason = str(error.explanation or error)
-                    raise CannotEnd(one.how, one.name, reason) from error
-            late = one.how == STOP and time.monotonic() - began >= patience
-            state = (self._inspected(one.id) or {}).get("State", {}) if late else {}
+                    raise CannotSuspend(suspension.action, suspension.name, reason) from error
+            late = suspension.action == STOP and time.monotonic() - began >= timeout
+            state = (self._inspected(suspension.id) or {}).get("State", {}) if late else {}
         return bool(state.get("ExitCode") == _KILLED)
 
-    def _has_ended(self, one: Ended) -> bool:
-        state = (self._inspected(one.id) or {}).get("State", {})
-        return not state.get("Running") or (one.how == PAUSE and bool(state.get("Paused")))
+    def _has_ended(self, suspension: Suspension) -> bool:
+        state = (self._inspected(suspension.id) or {}).get("State", {})
+        return not state.get("Running") or (
+            suspension.action == PAUSE and bool(state.get("Paused"))
+        )
 
-    def bring_back(self, one: Ended, noted_in: str = "") -> str:
+    def resume(self, suspension: Suspension, recorded_in: str = "") -> str:
         from docker.errors import APIError
 
         reason = ""
-        with self._asking(one.name):
-            for pause in (0,) if noted_in else _PAUSES:
+        with self._asking(suspension.name):
+            for pause in (0,) if recorded_in else _PAUSES:
                 time.sleep(pause)
-                found = self._inspected(one.id, _DOING)
-                if found is None or (noted_in and not _has(found, noted_in)):
+                found = self._inspected(suspension.id, _CALL_TIMEOUT)
+                if found is None or (recorded_in and not _has_volume(found, recorded_in)):
                     return GONE
-                if noted_in and _is_anothers(one, found["State"]):
+                if recorded_in and _was_started_since(suspension, found["State"]):
                     return ""
                 try:
-                    self._bring_back(one, found["State"])
+                    self._start_again(suspension, found["State"])
                     return ""
                 except APIError as error:
                     reason = str(error.explanation or error)
         return reason
 
-    def _bring_back(self, one: Ended, state: dict[str, Any]) -> None:
-        api = self._api(_DOING)
-        if one.how == PAUSE:
+    def _start_again(self, suspension: Suspension, state: dict[str, Any]) -> None:
+        api = self._api(_CALL_TIMEOUT)
+        if suspension.action == PAUSE:
             if state["Paused"]:
-                api.unpause(one.id)
+                api.unpause(suspension.id)
             return
         paused = state["Paused"]
         if not state["Running"]:
-            api.start(one.id)
-        elif state["StartedAt"] == one.started:  # it was asked to end, and may yet
-            api.restart(one.id, timeout=0 if one.how == KILL else _RESTART)
+            api.start(suspension.id)
+        elif state["StartedAt"] == suspension.started:  # Docker may still be stopping it
+            api.restart(suspension.id, timeout=0 if suspension.action == KILL else _RESTART_TIMEOUT)
             paused = False
-        if one.was == PAUSED and not paused:
-            api.pause(one.id)
+        if suspension.was == PAUSED and not paused:
+            api.pause(suspension.id)
 
-    def await_health(self, one: Ended) -> str:
-        """By running the check itself every 100 ms: Docker's own first probe comes only after
-        its whole interval."""
-        deadline = time.monotonic() + _HEALTH_PATIENCE
-        with self._asking(one.name):
+    def await_health(self, suspension: Suspension) -> str:
+        """Runs the check itself every 100 ms: Docker's own first probe comes only after its whole
+        interval."""
+        deadline = time.monotonic() + _HEALTH_TIMEOUT
+        with self._asking(suspension.name):
             while time.monotonic() < deadline:
-                found = self._inspected(one.id) or {}
+                found = self._inspected(suspension.id) or {}
                 state, check = found.get("State", {}), _health_check(found)
                 if not state.get("Running"):
                     return f"it has exited ({state.get('ExitCode', 'and is gone')})"
-                if one.how == PAUSE or one.was == PAUSED or not check:
+                if suspension.action == PAUSE or suspension.was == PAUSED or not check:
                     return ""
-                if self._passes(one.id, check, deadline):
+                if self._passes(suspension.id, check, deadline):
                     return ""
-                time.sleep(_PROBE)
-        return f"its health check has not passed for {_HEALTH_PATIENCE:.0f} s"
+                time.sleep(_PROBE_INTERVAL)
+        return f"its health check has not passed for {_HEALTH_TIMEOUT:.0f} s"
 
     def _passes(self, id: str, check: list[str], deadline: float) -> bool:
         from docker.errors import APIError
@@ -235,29 +242,29 @@ class Docker:
         api = self._api()
         try:
             execution = api.exec_create(id, check)["Id"]
-            api.exec_start(execution, detach=True)  # else a check that hangs would hang us
+            api.exec_start(execution, detach=True)  # a check that hangs must not block dvol
             while (seen := api.exec_inspect(execution))["Running"]:
                 if time.monotonic() > deadline:
                     return False
-                time.sleep(_LOOK)
+                time.sleep(_POLL_INTERVAL)
             return bool(seen["ExitCode"] == 0)
         except APIError:  # it restarts, or has just ended
             return False
 
     # ------------------------------------------------------------------------------------------
 
-    def _api(self, patience: int = _PATIENCE) -> Any:
-        clients, name = vars(self._clients), f"within {patience} s"
+    def _api(self, timeout: int = _TIMEOUT) -> Any:
+        clients, name = vars(self._clients), f"within {timeout} s"
         if name not in clients:
             import docker
 
-            clients[name] = docker.APIClient(self.url, version=self._version, timeout=patience)
-            self._version = clients[name].api_version  # so that only the first one has to ask
+            clients[name] = docker.APIClient(self.url, version=self._version, timeout=timeout)
+            self._version = clients[name].api_version  # so that only the first client asks for it
         return clients[name]
 
     @contextmanager
     def _asking(self, subject: str) -> Iterator[None]:
-        """Whatever goes wrong between Docker and us is one refusal."""
+        """Every failure of a call to Docker in the block becomes DockerUnusable."""
         import docker
         import requests
 
@@ -269,19 +276,19 @@ class Docker:
             raise DockerUnusable(subject, _reason(error)) from error
 
 
-def _has(inspected: dict[str, Any], volume: str) -> bool:
+def _has_volume(inspected: dict[str, Any], volume: str) -> bool:
     return volume in {mounted(mount).volume for mount in inspected["Mounts"]}
 
 
-def _is_anothers(one: Ended, state: dict[str, Any]) -> bool:
-    """Somebody has started it since it was noted, or it has itself, unless it is in a restart loop
-    that was ended: then it had, just before."""
-    since = state["StartedAt"] != one.started
-    return since and not (one.was == RESTARTING and not state["Running"])
+def _was_started_since(suspension: Suspension, state: dict[str, Any]) -> bool:
+    """Whether the container was started since it was recorded. A container in a restart loop may
+    have started just before it was stopped: that does not count."""
+    since = state["StartedAt"] != suspension.started
+    return since and not (suspension.was == RESTARTING and not state["Running"])
 
 
 def _runs(listed: dict[str, Any]) -> bool:
-    """One that restarts may wait at the gate; one that runs does not."""
+    """A container that restarts may wait at the gate; one that runs or is paused does not."""
     return listed["State"] in (RUNNING, PAUSED)
 
 
@@ -290,7 +297,7 @@ def _name(listed: dict[str, Any]) -> str:
 
 
 def _health_check(inspected: dict[str, Any]) -> list[str]:
-    """The command, [] if there is none."""
+    """The command of the health check; [] if there is none."""
     test = (inspected.get("Config", {}).get("Healthcheck") or {}).get("Test") or ["NONE"]
     kind, *words = test
     if kind == "CMD":

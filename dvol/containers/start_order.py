@@ -1,6 +1,6 @@
-"""In which order containers are started: who is needed comes first, then who started first.
+"""In which order containers are started: those that others need come first, then by start time.
 
-Ending goes the other way round, in waves of those that do not need each other. Pure.
+They are stopped in the reverse order, in waves of containers that do not need each other. Pure.
 """
 
 from __future__ import annotations
@@ -11,43 +11,50 @@ from dvol.containers.container import Container
 
 
 def in_order(containers: Iterable[Container]) -> list[Container]:
-    """The containers as they are to be started; those in a circle stay as found."""
-    found = sorted(containers, key=lambda one: one.started)
+    """The containers in the order in which they are to be started. Of needs that form a circle one
+    is ignored."""
+    found = sorted(containers, key=lambda container: container.started)
     placed: dict[str, Container] = {}
 
-    def place(one: Container, path: tuple[str, ...]) -> None:
-        for needed in _needed(one, found):
+    def place(container: Container, path: tuple[str, ...]) -> None:
+        for needed in _needed(container, found):
             if needed.id not in placed and needed.id not in path:
                 place(needed, (*path, needed.id))
-        placed.setdefault(one.id, one)
+        placed.setdefault(container.id, container)
 
-    for one in found:
-        place(one, (one.id,))
+    for container in found:
+        place(container, (container.id,))
     return list(placed.values())
 
 
 def waves(containers: Iterable[Container]) -> list[list[Container]]:
-    """The containers in the same order, in groups: each needs only some of the groups before."""
+    """The containers in that order, in groups: a container needs only some of the groups before."""
     ordered = in_order(containers)
     wave: dict[str, int] = {}
-    for one in ordered:
-        before = (wave[needed.id] for needed in _needed(one, ordered) if needed.id in wave)
-        wave[one.id] = 1 + max(before, default=-1)
+    for container in ordered:
+        before = (wave[needed.id] for needed in _needed(container, ordered) if needed.id in wave)
+        wave[container.id] = 1 + max(before, default=-1)
     last = max(wave.values(), default=-1)
-    return [[one for one in ordered if wave[one.id] == number] for number in range(last + 1)]
+    return [
+        [container for container in ordered if wave[container.id] == number]
+        for number in range(last + 1)
+    ]
 
 
-def to_be_well(one: Container, found: Iterable[Container]) -> list[Container]:
-    """Those that must pass their health checks before it is started, if they did before."""
-    needed = (other for other in found if _is_service(other, one.project, one.healthy))
+def must_be_healthy(container: Container, containers: Iterable[Container]) -> list[Container]:
+    """The containers that must pass their health checks before `container` starts, but for those
+    that were unhealthy already."""
+    needed = (
+        other for other in containers if _is_service(other, container.project, container.healthy)
+    )
     return [other for other in needed if not other.ill]
 
 
-def _needed(one: Container, found: list[Container]) -> Iterator[Container]:
-    for other in found:
-        if other.id in one.needs or _is_service(other, one.project, one.needs):
+def _needed(container: Container, containers: list[Container]) -> Iterator[Container]:
+    for other in containers:
+        if other.id in container.needs or _is_service(other, container.project, container.needs):
             yield other
 
 
-def _is_service(one: Container, project: str, services: tuple[str, ...]) -> bool:
-    return one.project == project != "" and one.service in services
+def _is_service(container: Container, project: str, services: tuple[str, ...]) -> bool:
+    return container.project == project != "" and container.service in services

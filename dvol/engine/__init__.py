@@ -1,19 +1,22 @@
-"""The promise: every verb of dvol, its meaning, and what it refuses. Read this page first.
+"""Every verb: what it promises, the engine on a local pool and the one behind a socket, gates and
+containers around it, recovery after a crash; not how a tree is copied, nor Docker's API.
 
-Two keepers keep it: `pool.Pool` on a disk, and `client.Client`, which asks a server for the
-same. Verbs are flat, the volume comes first, strings and booleans go in and frozen facts come
-out, so that arguments and results are JSON as they stand.
+This page is the promise: each verb, its meaning, and the errors it raises. Read it first.
+`local.LocalEngine` carries the verbs out on a disk, `remote.RemoteEngine` asks a server to. Every
+verb is a plain method, the volume is its first argument, arguments are strings, booleans or lists
+of strings and results are those of `model`: all of it is JSON as it stands.
 
     Kill dvol or cut the power at any moment: afterwards every volume is as it was before the
     command or as it is after it, and nothing that was committed is lost.
 
-A verb that changes anything holds the volume's lock; others wait a while for it, then get
-VolumeBusy. Reading takes no lock. Every verb may raise PoolNotFound, BadDocument (a file of
-the pool is corrupt) and DiskFailed; every verb with a volume VolumeNotFound.
+A verb that changes anything holds the volume's lock; another verb that needs the lock waits for it,
+and raises VolumeBusy after a timeout. Reading takes no lock. Every verb may raise PoolNotFound,
+BadDocument (a file of the pool is corrupt) and DiskFailed; every verb with a volume VolumeNotFound.
 
-A verb that needs a tree to be quiet ends the containers that use it, and then starts exactly
-those again, whatever happened; how, a keeper is told by its `Wishes`. It may raise DockerUnusable,
-ContainerStarting, WouldVanish (nothing has happened then) and NotBroughtBack (the verb has).
+A verb that needs a tree to be quiet stops, kills or pauses the containers that use it, and then
+starts exactly those again, also if it fails; `ContainerOptions` say how. It may raise
+DockerUnusable, ContainerStarting and WouldBeRemoved, before it changes anything, and NotRestarted,
+after the verb is done.
 """
 
 from __future__ import annotations
@@ -22,57 +25,57 @@ from typing import Protocol
 
 from dvol.model import Branch, Commit, Discarded, Finding, Freed, Restored, Version, Volume
 
-PROTOCOL = 1  # of the control API; raised when a verb's arguments or results change
+PROTOCOL = 2  # of the control API; raised when a verb's arguments or results change
 
 
 class Engine(Protocol):
-    """The verbs. A volume, a branch or a revision is always given by what a user types."""
+    """The verbs. A volume, a branch or a revision is always given as a user types it."""
 
     def version(self) -> Version:
-        """Who answers."""
+        """The version of the engine, and the pool it works on."""
 
     def volumes(self) -> list[Volume]:
-        """All volumes by name; one that is corrupt says so in its `problem`."""
+        """All volumes by name; the `problem` of a corrupt one says what is wrong."""
 
     def get(self, volume: str) -> Volume:
         """One volume."""
 
     def active(self) -> str:
-        """The volume that commands mean which name none.
+        """The active volume: used by commands that name no volume.
 
-        Raises NoActiveVolume, or ActiveVolumeGone where it was removed.
+        Raises NoActiveVolume, or ActiveVolumeGone if that volume was removed.
         """
 
     def init(self, volume: str) -> Volume:
         """Make a volume with one empty branch `master`, and make it the active one.
 
-        Raises InvalidName, VolumeExists. The first volume makes the pool (NotAPool where the
-        directory holds something else).
+        Raises InvalidName, ReservedName, VolumeExists, NameUsedByDocker. The first volume makes the
+        pool; NotAPool if the directory holds other files.
         """
 
     def switch(self, volume: str) -> Volume:
         """Make a volume the active one."""
 
     def rm(self, volume: str) -> None:
-        """Move a volume with all its history to the trash, from which `restore` brings it back.
+        """Move a volume with all its history to the trash, from which `restore` restores it.
 
-        Raises VolumeInUse where a container refers to it, running or not.
+        Raises VolumeInUse if a container refers to it, running or not.
         """
 
     def commit(
         self, volume: str, message: str, author: str, date: str = "", full: bool = False
     ) -> Commit:
-        """Keep the state of the current branch's tree for ever, as its newest commit.
+        """Keep the state of the current branch's tree, as its newest commit.
 
-        A commit is made also where nothing changed. `date` is RFC 3339 with a zone; empty means
-        now. With `full` every file is compared with the last commit, whatever is known of it.
-        Containers that write to the tree are stopped, paused, or left alone (NotAtOnce where that
-        gives no state of one instant); they wait for the copy, and not for it to be durable.
-        When this returns the commit is durable. Raises NoMessage, InvalidAuthor, InvalidDate;
-        NoSpace before anything is copied.
+        A commit is made also if nothing changed. `date` is RFC 3339 with an offset; empty means
+        now. With `full` every file is compared with the last commit, without the index. Containers
+        that write to the tree are stopped, paused, or left alone (LiveNotSupported if the backend
+        can't freeze a tree at one instant). They are suspended for the copy, and run again before
+        it is durable; when this returns the commit is durable. Raises NoMessage, InvalidMessage,
+        InvalidAuthor, InvalidDate; NoSpace before anything is copied.
         """
 
-    def commit_together(
+    def commit_group(
         self,
         volumes: list[str],
         project: str,
@@ -81,45 +84,46 @@ class Engine(Protocol):
         date: str = "",
         full: bool = False,
     ) -> dict[str, Commit]:
-        """Commit several volumes at one instant, all or none: those that are named, and those of
-        a project of Compose. Their commits, by volume, share a `group`. Raises as `commit`;
-        ProjectNotFound, NoInstantForSeveral.
+        """Commit several volumes at one instant, all or none: `volumes`, and those of the Compose
+        project `project`, if it is not "". Returns the commits by volume; they share a `group`.
+        Raises as `commit` does; ProjectNotFound, LiveNeedsOneVolume.
         """
 
     def log(self, volume: str, revision: str = "HEAD") -> list[Commit]:
-        """The history that ends with `revision`, newest first; empty before any commit.
+        """The history that ends with `revision`, newest first; empty before the first commit.
 
         Raises InvalidRevision, RevisionNotFound, AmbiguousRevision.
         """
 
     def reset(self, volume: str, revision: str = "HEAD") -> Commit:
-        """Put the current branch back to a commit: its tree, and its list of commits.
+        """Reset the current branch to a commit: its tree, and its list of commits.
 
-        The commit may be another branch's; the list then becomes that commit's own history.
-        What is discarded is set aside for `undo` and `restore`: the tree as it was, and the
-        commits that no branch has any more; of each branch the last ten times, or fewer on a full
-        disk. Containers whose data is all thrown away are killed at once, others stopped. Raises as
-        `log` does; NoSpace before anything is changed.
+        The commit may be another branch's; the list then becomes that commit's own history. The
+        state before becomes an undo entry, for `undo` and `restore`: the tree as it was, and the
+        commits that no branch has any more. Of each branch the last ten are kept, or fewer if the
+        disk is nearly full. Containers whose writable data is all reset are killed at once, others
+        stopped. Raises as `log` does; NoSpace before anything is changed.
         """
 
-    def reset_together(
+    def reset_group(
         self, volumes: list[str], project: str, revision: str = "HEAD"
     ) -> dict[str, Commit]:
-        """Put several volumes back, all or none, to commits that were made together. HEAD is each
-        one's own; a commit that one of them has means, in the others, the one that was made with
-        it, and so does the beginning of their group. Raises as `reset`; NotTogether."""
+        """Reset several volumes, all or none, to the commits of one group. HEAD means the head of
+        each volume. A commit of one volume means, in the others, the commit of its group, and so
+        does the beginning of the group's id. Raises as `reset` does; ProjectNotFound, NotOneGroup.
+        """
 
     def undo(self, volume: str) -> Commit:
-        """Put the current branch back to what the last `reset` or `undo` discarded: tree, list,
-        and commits. What that discards is set aside in its turn, so undo twice is redo.
+        """Reset the current branch to its state before the last `reset` or `undo`: tree, list, and
+        commits. The state before the undo becomes an undo entry in turn, so undo twice is redo.
 
-        The branch's newest commit is returned, one with an empty id where it has none. Raises
+        Returns the branch's newest commit, or one with an empty id if it has none. Raises
         NothingToUndo; NoSpace before anything is changed; CommitsGone.
         """
 
     def config(self, volume: str, key: str, value: str = "", unset: bool = False) -> str:
-        """The value of a setting that is in force for a volume; "" stands for all that have none
-        of their own. With `value` it is set first, with `unset` forgotten.
+        """The effective value of a setting for a volume; the volume "" stands for all volumes that
+        have no value of their own. A `value` is set first; with `unset` the setting is removed.
 
         `commit.mode` is "stop", "pause" or "live". Raises InvalidRequest.
         """
@@ -135,9 +139,9 @@ class Engine(Protocol):
         """
 
     def checkout(self, volume: str, name: str) -> Branch:
-        """Switch to a branch: its tree, as it was left, is what containers then mount.
+        """Switch to a branch: containers then mount its tree, as it was left.
 
-        On the branch one is on, nothing is touched. Raises CannotSwitchToMissing.
+        Nothing is changed if it is the current branch. Raises CannotSwitchToMissing.
         """
 
     def delete_branch(self, volume: str, name: str) -> None:
@@ -147,35 +151,35 @@ class Engine(Protocol):
         """
 
     def discarded(self) -> list[Discarded]:
-        """What `restore` can bring back, the newest first."""
+        """The entries that `restore` can restore, newest first."""
 
     def restore(self, entry: str, name: str = "") -> Restored:
-        """Bring back what was discarded; `entry` is its id, or how that begins (four digits or
-        more). It becomes the active volume, or the current branch, of nobody.
+        """Undelete a volume, a branch, or the state of a branch; `entry` is the id of its entry, or
+        the first four digits or more. The active volume and the current branch stay as they are.
 
-        A volume or a branch returns under its own name, or under `name`. A state of a branch
-        becomes a new branch of that `name`, and can still be undone. The commits of a list come
-        back with it. Raises EntryNotFound, AmbiguousEntry, NameRequired, InvalidName,
-        VolumeExists, BranchExists, VolumeGone, CommitsGone, HalfwayDiscarded; NoSpace before
+        A volume or a branch is restored under its own name, or under `name`. A state of a branch
+        becomes a new branch of that `name`, and its undo entry stays. The commits of a list are
+        restored with it. Raises EntryNotFound, AmbiguousEntry, NameRequired, InvalidName,
+        VolumeExists, BranchExists, VolumeGone, CommitsGone, UnfinishedRemoval; NoSpace before
         anything is changed.
         """
 
     def gc(self, now: bool = False, dry_run: bool = False) -> list[Freed]:
-        """Delete for good what was discarded more than a week ago; `now`: all of it.
+        """Delete entries that are more than a week old; with `now`, all entries.
 
-        Whatever something that stays still needs stays, too. A volume that is busy is left for
-        the next time. With `dry_run` nothing is deleted, and what would be is returned.
+        An entry that a remaining entry needs remains too. The entries of a busy volume are left for
+        the next gc. With `dry_run` nothing is deleted, and the entries that would be are returned.
         """
 
     def fsck(self, volume: str = "", repair: bool = False) -> list[Finding]:
-        """What is not as it should be in a volume, or in the whole pool.
+        """Find what is wrong in a volume, or in the whole pool.
 
-        Lists are held against trees, and what is known of live trees against their content.
-        With `repair` what can be mended without losing anything is: what nobody misses goes to
-        the trash. Of all volumes those that are busy are found to be so; a volume that was
-        named is waited for.
+        Lists are compared with trees, and the index of each live tree with its content. With
+        `repair` everything is repaired that can be without losing data: a commit that nothing needs
+        goes to the trash. A busy volume is reported as busy; a busy `volume` that was named is
+        waited for.
         """
 
 
 def silent(text: str) -> None:
-    """For keepers whose words nobody wants to hear."""
+    """An `on_progress` that does nothing."""

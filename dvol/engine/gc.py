@@ -1,7 +1,7 @@
-"""What was discarded, deleted for good: by `gc`, or because a branch has more of it than is kept.
+"""`gc`: delete the entries of the trash and of undo; also a branch's surplus of undo entries.
 
-Deleting is moving to the doom of the pool, durably, and a sweep, which whoever comes next takes
-up again. What belongs to what, and what may go, is `discarded`'s.
+Entries are moved to the garbage, durably, and deleted there; the next process continues a deletion
+that was interrupted. Which entries may be deleted is decided in `trash.reachability`.
 """
 
 from __future__ import annotations
@@ -15,80 +15,86 @@ from dvol.errors import Busy, Corrupt, VolumeNotFound
 from dvol.fs.durable import durably
 from dvol.layout import VolumeLayout
 from dvol.model import Freed
-from dvol.pool.files import PoolFiles
-from dvol.trash.reachability import Entry, about, all_of, in_trash, in_volume, may_go
-from dvol.tree.usage import Scales
+from dvol.pool.access import Access
+from dvol.trash.entry import Entry, in_trash, in_volume, of_volume
+from dvol.trash.reachability import deletable
+from dvol.tree.usage import DiskUsage
 
 KEPT_FOR = timedelta(days=7)
-_PATIENCE = 0.3  # seconds to wait for a volume, before it is left for the next time
+_TIMEOUT = 0.3  # seconds to wait for a volume, before it is left for the next gc
 
 
 class Collector:
-    """Deletes what was discarded in one pool."""
+    """Deletes entries of one pool."""
 
-    def __init__(self, files: PoolFiles) -> None:
-        self.files = files
+    def __init__(self, access: Access) -> None:
+        self._access = access
+        self._pool = access.pool
 
     def collect(self, now: bool, dry_run: bool) -> list[Freed]:
+        """See `Engine.gc`."""
         freed: list[Freed] = []
-        scales, age = Scales(), None if now else KEPT_FOR
-        with self.files.reading():
-            for volume in [*self.files.names(), ""]:
-                freed += self._free(volume, age, scales, dry_run)
-        if not dry_run:
-            self.files.sweep()
+        usage, age = DiskUsage(), None if now else KEPT_FOR
+        with self._access.reading():
+            for volume in [*self._pool.names(), ""]:
+                freed += self._free(volume, age, usage, dry_run)
+            if not dry_run:
+                self._pool.collect_garbage()
         return freed
 
-    def doom_surplus(self, layout: VolumeLayout, surplus: list[Path]) -> bool:
-        """Doom those states of a branch, which are more than are kept; whether any could go.
-        Whoever calls holds the volume's lock."""
+    def delete_surplus(self, layout: VolumeLayout, surplus: list[Path]) -> bool:
+        """Move these undo entries of a branch to the garbage, except those that a remaining entry
+        needs; returns whether there were any. The caller holds the volume's lock."""
         known = [*in_volume(layout), *in_trash(layout.pool)]
         going = [entry for entry in known if entry.path in surplus]
-        going = may_go(going, (entry for entry in known if entry not in going))
-        self._doom(going)
+        going = deletable(going, (entry for entry in known if entry not in going))
+        self._delete_later(going)
         return bool(going)
 
     def _free(
-        self, volume: str, age: timedelta | None, scales: Scales, dry_run: bool
+        self, volume: str, age: timedelta | None, usage: DiskUsage, dry_run: bool
     ) -> list[Freed]:
-        """Doom what may go of one volume, or, for "", of those that are gone."""
+        """Delete the entries of one volume, or, for "", those of volumes that no longer exist."""
         going = self._going(volume, age)
         try:
             if going and not dry_run:
                 with self._holding(volume):
                     going = self._going(volume, age)
-                    freed = [_weighed(entry, scales) for entry in going]
-                    with durably(self.files.layout.root):
-                        self._doom(going)
+                    freed = [_freed(entry, usage) for entry in going]
+                    with durably(self._pool.layout.root):
+                        self._delete_later(going)
                     return freed
-            return [_weighed(entry, scales) for entry in going]
+            return [_freed(entry, usage) for entry in going]
         except (Busy, Corrupt) as error:
-            self.files.tell(f"nothing of {volume or 'removed volumes'} is freed: {error}")
-        except VolumeNotFound:  # went away under our eyes
+            what = volume or "removed volumes"
+            self._access.on_progress(f"nothing of {what} is freed: {error}")
+        except VolumeNotFound:  # it was removed meanwhile
             pass
         return []
 
     def _holding(self, volume: str) -> AbstractContextManager[object]:
         if volume:
-            return self.files.changing(volume, "gc", patience=_PATIENCE)
-        return self.files.changing_pool("gc", patience=_PATIENCE)
+            return self._access.changing(volume, "gc", timeout=_TIMEOUT, upgrade=False)
+        return self._access.changing_pool("gc", timeout=_TIMEOUT, upgrade=False)
 
     def _going(self, volume: str, age: timedelta | None) -> list[Entry]:
-        """What is older than `age` and needed by nothing that stays; without `age`, all."""
-        trash = in_trash(self.files.layout)
+        """The entries that are to be deleted: older than `age`, and needed by no remaining entry;
+        without `age`, all."""
+        trash = in_trash(self._pool.layout)
         if volume:
-            mine = in_volume(self.files.layout.volume(volume)) + about(volume, trash)
+            mine = in_volume(self._pool.layout.volume(volume)) + of_volume(volume, trash)
         else:
-            mine = [one for one in trash if one.is_volume or not self.files.exists(one.volume)]
+            mine = [one for one in trash if one.is_volume or not self._pool.exists(one.volume)]
         if age is None:
             return mine
         going = [entry for entry in mine if entry.is_older_than(age)]
-        return may_go(going, (entry for entry in all_of(self.files) if entry not in going))
+        staying = (entry for entry in self._access.entries() if entry not in going)
+        return deletable(going, staying)
 
-    def _doom(self, going: Iterable[Entry]) -> None:
+    def _delete_later(self, going: Iterable[Entry]) -> None:
         for entry in going:
-            self.files.doom(entry.path)
+            self._pool.delete_later(entry.path)
 
 
-def _weighed(entry: Entry, scales: Scales) -> Freed:
-    return Freed(**entry.fact()._asdict(), size=scales.weigh(entry.path))
+def _freed(entry: Entry, usage: DiskUsage) -> Freed:
+    return Freed(**entry.fact()._asdict(), size=usage.add(entry.path))

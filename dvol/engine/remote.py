@@ -1,7 +1,7 @@
-"""Client: the keeper of the promise that asks a server for it.
+"""The engine that asks a server: each verb is a request.
 
 `POST /dvol/<verb>` over the control socket; the answer is a stream of JSON lines, of which the
-last is the result or the refusal. docs/protocol.md has the whole of it.
+last is the result or the error. docs/protocol.md describes the protocol.
 """
 
 from __future__ import annotations
@@ -16,41 +16,40 @@ from typing import Any, TypeVar
 from dvol.engine import PROTOCOL, silent
 from dvol.errors import Interrupted, NoServer, NotAllowed, ServerGone, from_document
 from dvol.model import (
-    AS_USUAL,
+    DEFAULTS,
     Branch,
     Commit,
+    ContainerOptions,
     Discarded,
     Finding,
     Freed,
     Restored,
     Version,
     Volume,
-    Wishes,
 )
 
-_SILENCE = 5.0  # seconds
+_SILENCE = 5.0  # seconds without an answer, until `version` is asked beside it
 _PIECE = 65536  # bytes
-_CURE = "'docker plugin ls' and what Docker's daemon logs"
 
 
-class Client:
+class RemoteEngine:
     """The server at a socket (`unix:///run/dvol/control.sock`, or just its path).
 
-    `tell` hears what the server waits for, and does to containers. With `docker` off, it asks
-    Docker nothing.
+    `on_progress` is called with one line of text for each step of the server's that takes a while.
+    With `docker` off, the server asks Docker nothing.
     """
 
     def __init__(
         self,
         url: str,
-        tell: Callable[[str], None] = silent,
+        on_progress: Callable[[str], None] = silent,
         docker: bool = True,
-        wishes: Wishes = AS_USUAL,
+        options: ContainerOptions = DEFAULTS,
     ) -> None:
         self.url = url
-        self.tell = tell
+        self.on_progress = on_progress
         self.docker = docker
-        self.wishes = wishes
+        self.options = options
 
     def version(self) -> Version:
         return _fact(Version, self._ask("version"))
@@ -76,10 +75,10 @@ class Client:
     def commit(
         self, volume: str, message: str, author: str, date: str = "", full: bool = False
     ) -> Commit:
-        words = {"volume": volume, "message": message, "author": author, "date": date}
-        return _fact(Commit, self._ask("commit", **words, full=full))
+        fields = {"volume": volume, "message": message, "author": author, "date": date}
+        return _fact(Commit, self._ask("commit", **fields, full=full))
 
-    def commit_together(
+    def commit_group(
         self,
         volumes: list[str],
         project: str,
@@ -88,8 +87,8 @@ class Client:
         date: str = "",
         full: bool = False,
     ) -> dict[str, Commit]:
-        words = {"message": message, "author": author, "date": date, "project": project}
-        done = self._ask("commit_together", volumes=volumes, **words, full=full)
+        fields = {"message": message, "author": author, "date": date, "project": project}
+        done = self._ask("commit_group", volumes=volumes, **fields, full=full)
         return {name: _fact(Commit, each) for name, each in done.items()}
 
     def log(self, volume: str, revision: str = "HEAD") -> list[Commit]:
@@ -98,11 +97,11 @@ class Client:
     def reset(self, volume: str, revision: str = "HEAD") -> Commit:
         return _fact(Commit, self._ask("reset", volume=volume, revision=revision))
 
-    def reset_together(
+    def reset_group(
         self, volumes: list[str], project: str, revision: str = "HEAD"
     ) -> dict[str, Commit]:
         which = {"project": project, "revision": revision}
-        done = self._ask("reset_together", volumes=volumes, **which)
+        done = self._ask("reset_group", volumes=volumes, **which)
         return {name: _fact(Commit, each) for name, each in done.items()}
 
     def undo(self, volume: str) -> Commit:
@@ -137,8 +136,8 @@ class Client:
 
     def _ask(self, verb: str, **arguments: str | bool | list[str]) -> Any:
         question = {"protocol": PROTOCOL, "docker": self.docker, "arguments": arguments}
-        question["wishes"] = self.wishes._asdict()
-        with posting(self.url, f"/dvol/{verb}", question, self.tell) as lines:
+        question["options"] = self.options._asdict()
+        with posting(self.url, f"/dvol/{verb}", question, self.on_progress) as lines:
             for line in lines:
                 document = json.loads(line)
                 if not isinstance(document, dict):
@@ -147,7 +146,7 @@ class Client:
                     raise from_document(document["error"])
                 if "result" in document:
                     return document["result"]
-                self.tell(str(document.get("tell", "")))
+                self.on_progress(str(document.get("progress", "")))
             raise ServerGone(self.url)
 
 
@@ -155,19 +154,21 @@ Fact = TypeVar("Fact", Version, Volume, Branch, Commit, Discarded, Restored, Fre
 
 
 def _fact(kind: type[Fact], answer: dict[str, Any]) -> Fact:
-    """A newer server may say more than this client knows."""
+    """The result in an answer. Fields that this client does not know, from a newer server, are left
+    out."""
     return kind(**{name: value for name, value in answer.items() if name in kind._fields})
 
 
 @contextmanager
 def posting(
-    url: str, path: str, question: object, tell: Callable[[str], None] = silent
+    url: str, path: str, question: object, on_progress: Callable[[str], None] = silent
 ) -> Iterator[Iterable[bytes]]:
     """Post a JSON document to the socket at `url`; yields the lines of the answer as they come.
 
-    HTTP/1.0, so that they come unwrapped and end with the connection; `http.client` would cost
-    a short command a third of its time. No time-out: a long commit is no failure. `tell` hears of
-    a server that answers nobody.
+    HTTP/1.0, so that the lines come without chunked encoding and end with the connection;
+    `http.client` would cost a short command a third of its time. No timeout: a long commit is no
+    failure. `on_progress` is called with a line of text if the server does not answer. Raises
+    NotAllowed, NoServer, ServerGone, Interrupted.
     """
     request = _request(path, question)
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
@@ -179,14 +180,14 @@ def posting(
             raise NoServer(url, error.strerror or str(error)) from error
         try:
             connection.sendall(request)
-            answer = _lines(_heard(connection, url, tell))
+            answer = _lines(_received(connection, url, on_progress))
             while next(answer, b"").strip():
-                pass  # the status, which the last line of the answer says better, and headers
+                pass  # the headers, and the status: the last line of the answer has the error
             yield answer
-        except (OSError, ValueError, RecursionError) as error:  # or what is no JSON
+        except (OSError, ValueError, RecursionError) as error:  # the last two: it is no JSON
             raise ServerGone(url) from error
         except KeyboardInterrupt:
-            raise Interrupted("; the server goes on with what it began: see 'dvol log'") from None
+            raise Interrupted("; the server goes on with the command: see 'dvol log'") from None
 
 
 def _request(path: str, question: object) -> bytes:
@@ -194,20 +195,23 @@ def _request(path: str, question: object) -> bytes:
     return f"POST {path} HTTP/1.0\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
 
 
-def _heard(connection: socket.socket, url: str, tell: Callable[[str], None]) -> Iterator[bytes]:
-    """All that comes, piece by piece; `tell` hears, once, of a server that answers nobody."""
+def _received(
+    connection: socket.socket, url: str, on_progress: Callable[[str], None]
+) -> Iterator[bytes]:
+    """The answer, piece by piece; `on_progress` is called once if the server hangs."""
     hangs = False
     while True:
-        while not hangs and not _speaks(connection):
+        while not hangs and not _readable(connection):
             if hangs := _hangs(connection, url):
-                tell(f"the server at {url} does not answer; still waiting for it, see {_CURE}")
+                see = "'docker plugin ls' and the log of Docker's daemon"
+                on_progress(f"the server at {url} does not answer; still waiting, see {see}")
         if not (piece := connection.recv(_PIECE)):
             return
         yield piece
 
 
 def _lines(pieces: Iterator[bytes]) -> Iterator[bytes]:
-    """An answer may be one line of megabytes, so nothing is looked at twice."""
+    """The lines in the pieces. A line may have megabytes, so no byte is searched twice."""
     rest = bytearray()
     for piece in pieces:
         *ends, begun = piece.split(b"\n")
@@ -220,7 +224,8 @@ def _lines(pieces: Iterator[bytes]) -> Iterator[bytes]:
 
 
 def _hangs(connection: socket.socket, url: str) -> bool:
-    """Whether, while nothing comes here, a question that takes no time gets no answer either."""
+    """Whether a second request, `version`, which takes no time, gets no answer either, and still
+    nothing comes at the first."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as other:
         other.settimeout(_SILENCE)
         try:
@@ -228,11 +233,11 @@ def _hangs(connection: socket.socket, url: str) -> bool:
             other.sendall(_request("/dvol/version", {"protocol": PROTOCOL}))
         except OSError:
             return True
-        return not _speaks(connection, other)
+        return not _readable(connection, other)
 
 
-def _speaks(*connections: socket.socket) -> bool:
-    """Whether something comes from one of them soon."""
+def _readable(*connections: socket.socket) -> bool:
+    """Whether bytes, or the end of the stream, come from a connection within five seconds."""
     poll = select.poll()
     for connection in connections:
         poll.register(connection, select.POLLIN)

@@ -1,151 +1,246 @@
-"""Putting a branch back: to a commit (reset), or to what a reset or an undo has discarded (undo).
+"""`reset` and `undo`: reset a branch to a commit, or to its state before the last reset or undo.
 
-Both set aside what they discard, in the volume's own trash, and both are one replacement of the
-live tree by a frozen one; they differ in where the frozen tree comes from.
+Both move the state that they replace to an undo entry of the branch, and both make the live tree
+equal to a frozen one; they differ in where the frozen tree comes from. Modules that most resets do
+not need are imported late.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from dvol.backends import Replacement, Step
-from dvol.errors import NothingToUndo
+from dvol.backends import StagedReset
+from dvol.containers import RESET
+from dvol.engine.quiesce import Quiesce
+from dvol.engine.session import Session
+from dvol.engine.transaction import Transaction, transaction
+from dvol.errors import DvolError, NothingToUndo
 from dvol.fs.directories import is_directory
-from dvol.history.history import as_document, commits_of
-from dvol.history.revisions import Line
-from dvol.pool.volume import Quiet, VolumeFiles
-from dvol.trash.entries import described, entries, new_entry, next_number
-from dvol.trash.reachability import base_of, brought_back
-from dvol.tree.usage import affordable
+from dvol.history.commits import as_document, commits_of, ids
+from dvol.journal.steps import Step
+from dvol.model import Commits
+from dvol.pool.volume import VolumeDir
+from dvol.trash.notes import entries, new_entry, next_number, read_note
+from dvol.tree.usage import how_many_fit
 
-KEPT = 10  # discarded states of a branch that can be brought back
+KEPT = 10  # undo entries of a branch, at most
 
 
-class Plan(NamedTuple):
-    """A reset or undo that is staged, but for its journal, and for being durable."""
+def reset(session: Session, names: Sequence[str], revision: str) -> dict[str, Commits]:
+    """Reset the current branch of each volume to the commit that the revision means in it; returns
+    the new history of each."""
+    with transaction(session, "reset", names) as work:
+        targets = _resolved(work.volumes, revision)
+        resets = [Reset(volume, volume.history.current()) for volume in work.volumes]
+        quiesce = work.quiesce(RESET)
+        with quiesce.closing():
+            for _ in quiesce.plan():
+                if quiesce.suspends:  # else no container waits until `stage` raises it
+                    for one in resets:
+                        one.require_possible(targets[one.volume.name])
+            quiesce.record()
+            stopped = quiesce.suspend()
+            _apply(work, quiesce, resets, lambda one: one.stage(targets[one.volume.name], stopped))
+        for one in resets:
+            _delete_surplus(session, one)
+    quiesce.finish()
+    return {volume.name: targets[volume.name] for volume in work.volumes}
+
+
+def undo(session: Session, name: str) -> Commits:
+    """Reset the current branch to the state in its newest undo entry; returns its new history."""
+    with transaction(session, "undo", [name]) as work:
+        one = Reset(work.volumes[0], work.volumes[0].history.current())
+        quiesce = work.quiesce(RESET)
+        with quiesce.closing():
+            for _ in quiesce.plan():
+                if quiesce.suspends:
+                    one.require_undo_possible()
+            quiesce.record()
+            stopped = quiesce.suspend()
+            [plan] = _apply(work, quiesce, [one], lambda one: one.stage_undo(stopped))
+        _delete_surplus(session, one)
+        session.garbage = True  # the undo entry that was used
+    quiesce.finish()
+    return plan.commits
+
+
+class ResetPlan(NamedTuple):
+    """A reset or undo whose files are staged, but not its journal."""
 
     steps: list[Step]
-    replacement: Replacement
-    base: Path  # where the frozen tree lies once the steps are taken
-    line: Line
+    staged: StagedReset
+    base: Path  # where the frozen tree lies once the steps are applied
+    commits: Commits
 
 
-class Resets:
-    """Resets of one branch. Nobody may write to its tree from `prepare` to `remember`."""
+class Reset:
+    """A reset or undo of one branch. From `stage` to `save_index` no process may write to its
+    tree."""
 
-    def __init__(self, files: VolumeFiles, branch: str) -> None:
-        self.files = files
+    def __init__(self, volume: VolumeDir, branch: str) -> None:
+        self.volume = volume
         self.branch = branch
 
-    @property
-    def volume(self) -> str:
-        return self.files.layout.name
+    def require_possible(self, commits: Commits) -> None:
+        """Raise now what `stage` would raise, as far as is known while processes still write."""
+        volume, tree = self.volume, self.volume.layout.tree(self.branch)
+        hints = volume.hints(self.branch, volume.history[self.branch])
+        volume.backend.require_space_to_reset(volume.frozen(commits), tree, hints)
 
-    def require_possible(self, line: Line) -> None:
-        """Raise now what `prepare` would, as far as that can be told while others write."""
-        files, tree = self.files, self.files.layout.tree(self.branch)
-        past = files.past(self.branch, files.history[self.branch])
-        files.backend.require_space_to_replace(files.frozen(line), tree, past)
+    def require_undo_possible(self) -> None:
+        """Raise now what `stage_undo` would raise, as far as is known while processes still
+        write."""
+        undone, note = self._last_entry()
+        self.volume.backend.require_space_to_reconstruct(undone)
+        self._commits_back(commits_of(note.get("commits"), undone / "entry.json"))
 
-    def require_undo(self) -> None:
-        """Raise now what `prepare_undo` would, as far as that can be told."""
-        undone, note = self._undone()
-        self.files.backend.require_space_to_rebuild(undone)
-        self._brought_back(commits_of(note.get("line"), undone / "entry.json"))
+    def stage(self, commits: Commits, writers_stopped: bool) -> ResetPlan:
+        """Stage a reset to the last of `commits`, which become the branch's list."""
+        frozen = self.volume.frozen(commits)
+        return self._plan("reset", self._new_entry(), frozen, commits, writers_stopped)
 
-    def prepare(self, line: Line, quiet: Quiet) -> Plan:
-        """Stage the way to the last commit of `line`, which becomes the branch's list."""
-        return self._plan("reset", self._new_entry(), self.files.frozen(line), line, quiet)
-
-    def prepare_undo(self, quiet: Quiet) -> Plan:
-        """Stage the way back to the state that was discarded last."""
-        undone, note = self._undone()
+    def stage_undo(self, writers_stopped: bool) -> ResetPlan:
+        """Stage a reset to the state in the newest undo entry."""
+        undone, note = self._last_entry()
         entry = self._new_entry()
-        rebuild(self.files, undone, note, entry / "base")
-        line = commits_of(note.get("line"), undone / "entry.json")
-        plan = self._plan("undo", entry, entry / "base", line, quiet, self._brought_back(line))
-        gone = self.files.layout.pool.doomed / f"{entry.name}-undone"
-        last = ["move", self.files.at(undone), self.files.at(gone)]
-        return plan._replace(steps=[*plan.steps, last])
+        reconstruct(self.volume, undone, note, entry / "base")
+        commits = commits_of(note.get("commits"), undone / "entry.json")
+        back = self._commits_back(commits)
+        plan = self._plan("undo", entry, entry / "base", commits, writers_stopped, back)
+        delete_undone = self.volume.garbage_step(undone, f"{entry.name}-undone")
+        return plan._replace(steps=[*plan.steps, delete_undone])
 
-    def remember(self, plan: Plan) -> None:
-        """Once its steps are taken; also where nothing had to change, since what was compared
-        need not be again."""
-        with suppress(OSError):  # it has happened, and only speed is lost
-            memory = plan.replacement.remember()
-            if is_directory(plan.base):  # not if an undo had nothing to change
-                self.files.remember(self.branch, memory, plan.base)
+    def save_index(self, plan: ResetPlan) -> None:
+        """Save the index, once the steps are applied. Also if there were none: then the next verb
+        need not compare these files again."""
+        with suppress(OSError):  # the reset is done, and a failure costs only speed
+            index = plan.staged.tree_index()
+            if is_directory(plan.base):  # it is none if an undo had nothing to change
+                self.volume.save_index(self.branch, index, plan.base)
 
-    def old_entries(self) -> list[Path]:
-        """Those that are more than are kept: ten, or as many as a full disk can afford, so that a
-        reset before each test does not fill it."""
-        found = entries(self.files.layout.undo(self.branch))
+    def surplus(self) -> list[Path]:
+        """The undo entries beyond the newest ten, or beyond those that fit into the free space:
+        resets before each of many tests must not fill the disk."""
+        found = entries(self.volume.layout.undo(self.branch))
         if len(found) < 2:
             return []
-        return found[: -min(KEPT, affordable(found[::-1]))]
+        return found[: -min(KEPT, how_many_fit(found[::-1]))]
 
-    def _undone(self) -> tuple[Path, dict[str, Any]]:
-        """What was discarded last, and its note."""
-        found = entries(self.files.layout.undo(self.branch))
+    def _last_entry(self) -> tuple[Path, dict[str, Any]]:
+        """The newest undo entry, and its note. Raises NothingToUndo."""
+        found = entries(self.volume.layout.undo(self.branch))
         if not found:
             raise NothingToUndo(self.branch)
-        return found[-1], described(found[-1])
+        return found[-1], read_note(found[-1])
 
     def _plan(
         self,
         verb: str,
         entry: Path,
         frozen: Path,
-        line: Line,
-        quiet: Quiet,
-        before: list[Step] | None = None,
-    ) -> Plan:
-        files, layout = self.files, self.files.layout
-        history = files.history
-        old = history[self.branch]
-        past = files.past(self.branch, old, quiet)
-        replacement = files.backend.replace(frozen, layout.tree(self.branch), entry, past)
+        commits: Commits,
+        writers_stopped: bool,
+        back: Sequence[Step] = (),
+    ) -> ResetPlan:
+        """Stage the change of tree and list, with an undo entry for the state before. `back` are
+        steps that move commits of the new list back from entries."""
+        volume, layout = self.volume, self.volume.layout
+        before = volume.history[self.branch]
+        hints = volume.hints(self.branch, before, writers_stopped)
+        staged = volume.backend.stage_reset(frozen, layout.tree(self.branch), entry, hints)
         target = layout.undo(self.branch) / next_number(layout.undo(self.branch))
         base = target / "base" if frozen == entry / "base" else frozen
-        if not replacement.steps and line == old:
-            files.backend.delete(entry)
-            return Plan([], replacement, base, line)
-        self._describe(verb, entry, base, replacement, old)
-        steps = [files.relative(step) for step in replacement.steps] + (before or [])
-        if line != old:
-            kept = {commit.id for commit in line}
-            gone = tuple(one for one in old if one.id not in kept)
-            files.write(entry / "line.json", as_document(line))
-            steps += files.put(entry / "line.json", layout.line(self.branch))
-            steps += files.drop(files.dropped(gone, self.branch, history), entry)
-        steps.append(["move", files.at(entry), files.at(target)])
-        return Plan(steps, replacement, base, line)
+        if not staged.steps and commits == before:
+            volume.backend.delete(entry)
+            return ResetPlan([], staged, base, commits)
+        self._write_note(verb, entry, base, staged, before)
+        steps = [*map(volume.relative_step, staged.steps), *back]
+        if commits != before:
+            steps += self._list_steps(entry, before, commits)
+        steps.append(volume.move_step(entry, target))
+        return ResetPlan(steps, staged, base, commits)
 
-    def _describe(
-        self, verb: str, entry: Path, base: Path, replacement: Replacement, old: Line
+    def _list_steps(self, entry: Path, before: Commits, commits: Commits) -> list[Step]:
+        """Stage the new list; the steps put it in place, and move the commits that no branch has
+        any more to the entry."""
+        from dvol.trash.reachability import only_in
+
+        volume, history = self.volume, self.volume.history
+        volume.write(entry / "commits.json", as_document(commits))
+        put = volume.put_step(entry / "commits.json", volume.layout.commit_list(self.branch))
+        dropped = tuple(one for one in before if one.id not in ids(commits))
+        return [put, *volume.steps_to_entry(entry, only_in(dropped, self.branch, history))]
+
+    def _write_note(
+        self, verb: str, entry: Path, base: Path, staged: StagedReset, before: Commits
     ) -> None:
-        self.files.describe(
+        self.volume.write_note(
             entry,
             verb=verb,
-            volume=self.files.layout.name,
+            volume=self.volume.name,
             branch=self.branch,
-            base=self.files.at(base),
-            changes=replacement.changes,
-            line=as_document(old),
+            base=self.volume.relative(base),
+            changes=staged.changes,
+            commits=as_document(before),
         )
 
-    def _brought_back(self, line: Line) -> list[Step]:
-        """Steps that bring back what was dropped of a list since, by whichever verb."""
+    def _commits_back(self, commits: Commits) -> list[Step]:
+        """Steps that move back the commits of a list that lie in entries by now."""
+        from dvol.trash.reachability import located
+
         what = f"the state of branch '{self.branch}'"
-        return self.files.take_back(brought_back(self.files.layout, line, what))
+        return self.volume.steps_from_entries(located(self.volume.layout, commits, what))
 
     def _new_entry(self) -> Path:
-        return new_entry(self.files.layout.staging, self.files.layout.undo(self.branch))
+        return new_entry(self.volume.layout.staging, self.volume.layout.undo(self.branch))
 
 
-def rebuild(files: VolumeFiles, entry: Path, note: dict[str, Any], into: Path) -> None:
-    """Make a frozen tree equal to the one that an entry of `files` tells of in its note."""
-    base = base_of(files.layout, entry, note)
-    files.backend.rebuild(entry, note.get("changes"), base, into)
+def reconstruct(volume: VolumeDir, entry: Path, note: dict[str, Any], into: Path) -> None:
+    """Make a frozen tree at `into` that equals the state of the live tree in an undo entry."""
+    from dvol.trash.reachability import base_of
+
+    base = base_of(volume.layout, entry, note)
+    volume.backend.reconstruct(entry, note.get("changes"), base, into)
+
+
+def _resolved(volumes: list[VolumeDir], revision: str) -> dict[str, Commits]:
+    """The history that each volume is to be reset to, by its name."""
+    histories = {volume.name: volume.history for volume in volumes}
+    if len(histories) > 1:
+        from dvol.history.groups import resolve_group
+
+        return resolve_group(histories, revision)
+    return {name: history.resolve(revision) for name, history in histories.items()}
+
+
+def _apply(
+    work: Transaction,
+    quiesce: Quiesce,
+    resets: list[Reset],
+    stage: Callable[[Reset], ResetPlan],
+) -> list[ResetPlan]:
+    """Stage each reset while the trees are quiet, and apply all of them, or none."""
+    with work.durably():
+        plans = [stage(one) for one in resets]
+        steps = [step for plan in plans for step in plan.steps]
+        work.stage_journal(steps)
+    quiesce.refuse_newcomers()
+    work.run(steps)
+    for one, plan in zip(resets, plans, strict=True):
+        one.save_index(plan)
+    return plans
+
+
+def _delete_surplus(session: Session, done: Reset) -> None:
+    """Delete surplus undo entries. The verb is done, so a failure is ignored: the next reset or gc
+    deletes them."""
+    with suppress(DvolError, OSError):
+        if surplus := done.surplus():
+            from dvol.engine.gc import Collector  # late: most commands never need it
+
+            collector = Collector(session.access)
+            session.garbage |= collector.delete_surplus(done.volume.layout, surplus)

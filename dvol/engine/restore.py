@@ -1,8 +1,8 @@
-"""Bringing back what was discarded: a volume, a branch, or the state of one (`restore`).
+"""`restore`: undelete a volume, a branch, or the state of a branch before a reset or undo.
 
-A volume returns as it is. A branch that was deleted returns with its own tree. A state that a reset
-set aside becomes a new branch, whose tree is copied, so that its entry can still be undone. Commits
-of the list return from wherever they lie.
+A volume is moved back as it is, a deleted branch with its own tree. The state in an undo entry
+becomes a new branch, whose tree is copied, so that `undo` can still use the entry. Commits of the
+restored list are moved back from the entries that hold them.
 """
 
 from __future__ import annotations
@@ -11,157 +11,153 @@ import os
 from pathlib import Path
 
 from dvol import names
-from dvol.backends import Step
-from dvol.engine.reset import rebuild
+from dvol.engine.reset import reconstruct
 from dvol.errors import (
     AmbiguousEntry,
     BranchExists,
     EntryNotFound,
-    HalfwayDiscarded,
-    InTheWay,
     NameRequired,
+    PathOccupied,
+    UnfinishedRemoval,
     VolumeExists,
     VolumeGone,
 )
 from dvol.fs.directories import is_directory
-from dvol.history.history import as_document
-from dvol.history.revisions import Line
+from dvol.history.commits import as_document
+from dvol.journal.steps import Delete, Step
 from dvol.layout import OWN
-from dvol.model import Discarded, Restored
-from dvol.pool.files import PoolFiles
-from dvol.pool.volume import VolumeFiles
-from dvol.trash.entries import entries
-from dvol.trash.reachability import Entry, all_of, brought_back
+from dvol.model import Commits, Discarded, Restored
+from dvol.pool.access import Access
+from dvol.pool.volume import VolumeDir
+from dvol.trash.entry import Entry
+from dvol.trash.notes import entries
+from dvol.trash.reachability import located
 
-_SHORTEST = 4  # digits of an id
-
-
-def discarded(files: PoolFiles) -> list[Discarded]:
-    """What there is, newest first."""
-    facts = [entry.fact() for entry in all_of(files) if entry.note]
-    facts.sort(key=lambda fact: fact.date)
-    facts.reverse()  # of one second, the later first
-    return facts
+_SHORTEST = 4  # digits of an id, at least
 
 
-class Restoring:
-    """Brings entries of one pool back."""
-
-    def __init__(self, files: PoolFiles) -> None:
-        self.files = files
-
-    def restore(self, typed: str, name: str) -> Restored:
-        with self.files.reading():
-            entry = self._find(typed)
-        if entry.is_volume:
-            return self._volume(entry, name)
-        return self._branch(entry, name)
-
-    def _find(self, typed: str) -> Entry:
-        wanted = typed.lower()
-        found = [
-            entry for entry in all_of(self.files) if entry.note and entry.id.startswith(wanted)
-        ]
-        if not found or len(wanted) < _SHORTEST:
-            raise EntryNotFound(typed)
-        if len(found) > 1:
-            raise AmbiguousEntry(typed, ", ".join(sorted(entry.id for entry in found)))
-        return found[0]
-
-    def _volume(self, entry: Entry, name: str) -> Restored:
-        if name or not names.is_component(entry.volume) or entry.volume in names.POOL_FILES:
-            names.check_volume(name or entry.volume)
-        name = name or entry.volume
-        with self.files.changing_pool("restore"):
-            if not is_directory(entry.path / "volume"):  # somebody was quicker
-                raise EntryNotFound(entry.id)
-            if self.files.exists(name):
-                raise VolumeExists(name)
-            journal = entry.path / "volume" / OWN / "journal.json"
-            if name != entry.volume and os.path.lexists(journal):
-                raise HalfwayDiscarded(entry.id, entry.volume)
-            self.files.bring_back(entry.path, name)
-        return Restored(name, "")
-
-    def _branch(self, entry: Entry, name: str) -> Restored:
-        if not self.files.exists(entry.volume):
-            raise VolumeGone(entry.id, entry.volume)
-        own = "" if entry.home else entry.branch  # that of a state is still there
-        if not name and not own:
-            raise NameRequired(entry.id)
-        if name or not names.is_component(own):
-            names.check_branch(name or own)
-        name = name or own
-        with self.files.changing(entry.volume, "restore") as files:
-            if Entry(entry.path, entry.home).id != entry.id:  # somebody was quicker
-                raise EntryNotFound(entry.id)
-            if name in files.history:
-                raise BranchExists(name)
-            with files.durably():
-                steps = BranchBack(files, entry, name).prepare()
-            files.journal.run(steps)
-        return Restored(entry.volume, name)
+def discarded(access: Access) -> list[Discarded]:
+    """The entries that can be restored, newest first."""
+    found = [entry.fact() for entry in access.entries() if entry.note]
+    found.sort(key=lambda one: one.date)
+    found.reverse()  # sorted is stable: of entries of the same second, the later comes first
+    return found
 
 
-class BranchBack:
-    """An entry that becomes the branch `name`. Whoever calls holds the volume's lock."""
+def restore(access: Access, typed: str, name: str) -> Restored:
+    """See `Engine.restore`."""
+    with access.reading():
+        entry = _found(access, typed)
+    if entry.is_volume:
+        return _restore_volume(access, entry, name)
+    return _restore_branch(access, entry, name)
 
-    def __init__(self, files: VolumeFiles, entry: Entry, name: str) -> None:
-        self.files = files
+
+def _found(access: Access, typed: str) -> Entry:
+    wanted = typed.lower()
+    found = [one for one in access.entries() if one.note and one.id.startswith(wanted)]
+    if not found or len(wanted) < _SHORTEST:
+        raise EntryNotFound(typed)
+    if len(found) > 1:
+        raise AmbiguousEntry(typed, ", ".join(sorted(entry.id for entry in found)))
+    return found[0]
+
+
+def _restore_volume(access: Access, entry: Entry, name: str) -> Restored:
+    if name or not names.is_component(entry.volume) or entry.volume in names.POOL_FILES:
+        names.check_volume(name or entry.volume)
+    name = name or entry.volume
+    with access.changing_pool("restore"):
+        if not is_directory(entry.path / "volume"):  # another command has just restored it
+            raise EntryNotFound(entry.id)
+        if access.pool.exists(name):
+            raise VolumeExists(name)
+        journal = entry.path / "volume" / OWN / "journal.json"
+        if name != entry.volume and os.path.lexists(journal):
+            raise UnfinishedRemoval(entry.id, entry.volume)
+        access.pool.restore(entry.path, name)
+    return Restored(name, "")
+
+
+def _restore_branch(access: Access, entry: Entry, name: str) -> Restored:
+    if not access.pool.exists(entry.volume):
+        raise VolumeGone(entry.id, entry.volume)
+    own = "" if entry.home else entry.branch  # the branch of an undo entry still exists
+    if not name and not own:
+        raise NameRequired(entry.id)
+    if name or not names.is_component(own):
+        names.check_branch(name or own)
+    name = name or own
+    with access.changing(entry.volume, "restore") as volume:
+        if Entry(entry.path, entry.home).id != entry.id:  # another command has just restored it
+            raise EntryNotFound(entry.id)
+        if name in volume.history:
+            raise BranchExists(name)
+        with volume.durably():
+            steps = RestoredBranch(volume, entry, name).stage()
+            volume.journal.stage("restore", steps)
+        volume.journal.run(steps)
+    return Restored(entry.volume, name)
+
+
+class RestoredBranch:
+    """An entry that becomes the branch `name`. The caller holds the volume's lock."""
+
+    def __init__(self, volume: VolumeDir, entry: Entry, name: str) -> None:
+        self.volume = volume
         self.entry = entry
         self.name = name
 
-    def prepare(self) -> list[Step]:
-        """Stage the branch. Its list comes before its tree, by which alone it exists."""
-        files, layout, line = self.files, self.files.layout, self.entry.line
+    def stage(self) -> list[Step]:
+        """Stage the branch. The steps put its list in place before its tree, since a branch exists
+        as soon as its tree does. Raises PathOccupied, CommitsGone, NoSpace."""
+        volume, layout, commits = self.volume, self.volume.layout, self.entry.commits
         self._require_free()
-        what = f"branch '{self.name}'"
-        steps = files.take_back(brought_back(layout, line, what))  # before the work, not after it
+        back = located(layout, commits, f"branch '{self.name}'")  # before the copy, not after it
+        steps = volume.steps_from_entries(back)
         staged = layout.staging / f"restore-{self.entry.id}"
         staged.mkdir(parents=True)
-        if line or os.path.lexists(layout.line(self.name)):
-            files.write(staged / "line.json", as_document(line))
-            steps += files.put(staged / "line.json", layout.line(self.name))
-        steps += [*self._undo(), self._tree(staged, line)]
+        if commits or os.path.lexists(layout.commit_list(self.name)):
+            volume.write(staged / "commits.json", as_document(commits))
+            steps.append(volume.put_step(staged / "commits.json", layout.commit_list(self.name)))
+        steps += [*self._undo(), self._tree(staged, commits)]
         if self._is_in_trash():
-            gone = layout.pool.doomed / self.entry.path.name
-            steps.append(["move", files.at(self.entry.path), files.at(gone)])
-        steps.append(["discard", files.at(staged)])
-        files.journal.stage("restore", steps)
-        return steps
+            steps.append(volume.garbage_step(self.entry.path, self.entry.path.name))
+        return [*steps, Delete(volume.relative(staged))]
 
-    def _tree(self, staged: Path, line: Line) -> Step:
-        """The step that puts the tree in its place: its own, or one that is staged."""
+    def _tree(self, staged: Path, commits: Commits) -> Step:
+        """The step that moves the tree into place: the tree in the entry, or a staged one."""
         kept, new = self.entry.path / "tree", staged / "tree"
+        backend = self.volume.backend
         if self._is_in_trash() and is_directory(kept):
             new = kept
         elif not self._is_in_trash():
-            rebuild(self.files, self.entry.path, self.entry.note, staged / "frozen")
-            self.files.backend.restore(staged / "frozen", new)
-        elif line:  # fsck found the list without a tree
-            self.files.backend.restore(self._last(line), new)
+            reconstruct(self.volume, self.entry.path, self.entry.note, staged / "frozen")
+            backend.thaw(staged / "frozen", new)
+        elif commits:  # an entry of fsck: a list without a tree
+            backend.thaw(self._last(commits), new)
         else:
-            self.files.backend.create(new)
-        return ["move", self.files.at(new), self.files.at(self.files.layout.tree(self.name))]
+            backend.create(new)
+        return self.volume.move_step(new, self.volume.layout.tree(self.name))
 
-    def _last(self, line: Line) -> Path:
-        """The frozen tree of the last commit, wherever it lies now."""
-        found = brought_back(self.files.layout, line[-1:], f"branch '{self.name}'")
-        return found.get(line[-1].id, self.files.layout.commit(line[-1].id))
+    def _last(self, commits: Commits) -> Path:
+        """The frozen tree of the last commit, in the volume or in an entry."""
+        found = located(self.volume.layout, commits[-1:], f"branch '{self.name}'")
+        return found.get(commits[-1].id, self.volume.layout.commit(commits[-1].id))
 
     def _undo(self) -> list[Step]:
-        """What was discarded of the branch before, goes with it."""
-        kept, new = self.entry.path / "undo", self.files.layout.undo(self.name)
+        """The steps that restore the undo entries of the branch with it."""
+        kept, new = self.entry.path / "undo", self.volume.layout.undo(self.name)
         if not is_directory(kept):
             return []
         new.parent.mkdir(exist_ok=True)
-        return [["move", self.files.at(kept), self.files.at(new)]]
+        return [self.volume.move_step(kept, new)]
 
     def _require_free(self) -> None:
-        self.files.require_free(self.name)
-        undo = self.files.layout.undo(self.name)
-        if entries(undo) or undo.is_symlink():  # of a branch that went away by other hands
-            raise InTheWay(str(undo))
+        self.volume.require_free(self.name)
+        undo = self.volume.layout.undo(self.name)
+        if entries(undo) or undo.is_symlink():  # of a branch that was deleted without dvol
+            raise PathOccupied(str(undo))
 
     def _is_in_trash(self) -> bool:
-        return self.entry.path.parent == self.files.layout.pool.trash
+        return self.entry.path.parent == self.volume.layout.pool.trash

@@ -1,9 +1,9 @@
 """btrfs subvolumes, by the few ioctls that dvol needs (include/uapi/linux/btrfs.h, Linux 4.18).
 
-Asked of the kernel directly, because the official binding wants a C library that is not
-everywhere. The root directory of every subvolume has inode 256, and its `st_dev` changes with
-each mount; what names a subvolume for its lifetime is its tree id. All of it needs root, with
-CAP_SYS_ADMIN, and raises OSError as the kernel says it.
+The ioctls are called directly, because the official binding needs a C library that is not installed
+everywhere. The root directory of every subvolume has inode 256, and its `st_dev` changes with each
+mount; only its tree id identifies a subvolume for its lifetime. Every call needs root, with
+CAP_SYS_ADMIN, and raises the kernel's error as OSError.
 """
 
 from __future__ import annotations
@@ -18,12 +18,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from dvol.fs.beneath import DIRECTORY
+from dvol.fs.directories import opened_directory
 
 ROOT = 256  # BTRFS_FIRST_FREE_OBJECTID, the inode of a subvolume's root directory
 PLACEHOLDER = 2  # BTRFS_EMPTY_SUBVOL_DIR_OBJECTID: what a snapshot shows for a subvolume
 
 _NOT_BTRFS = {errno.ENOTTY, errno.EINVAL, errno.EOPNOTSUPP, errno.ENOSYS, errno.EPERM}
-_NOT_OURS = {errno.EACCES, errno.ENOTDIR}
+_CANNOT_OPEN = {errno.EACCES, errno.ENOTDIR}
 _READ_ONLY = 1 << 1  # BTRFS_SUBVOL_RDONLY
 _ROOT_TREE, _ROOT_REF, _INODE_REF = 1, 156, 12
 _ANY = (1 << 64) - 1
@@ -44,48 +45,40 @@ _GET_INFO = _request(2, 60, 504)
 
 
 class Info(NamedTuple):
-    """What the kernel knows of a subvolume."""
+    """What the kernel knows of a subvolume (struct btrfs_ioctl_get_subvol_info_args)."""
 
     id: int
-    committed: int  # the last transaction that wrote anything of its tree
+    committed: int  # generation: the last transaction that wrote anything of its tree
     uuid: bytes
-    source: bytes  # the uuid of what it is a snapshot of
-    changed: int  # the transaction of its last change
-    made: int  # the transaction that it was made in
+    source: bytes  # parent_uuid: the uuid of the subvolume that it is a snapshot of
+    changed: int  # ctransid: the transaction of its last change
+    made: int  # otransid: the transaction in which it was made
 
 
 class Child(NamedTuple):
-    """A subvolume directly in another one: where it is linked, and as what."""
+    """A subvolume directly in another one: its tree id, and the directory and name where it is
+    linked."""
 
     id: int
-    directory: int  # inode
+    directory: int  # its inode in the other subvolume
     name: str
 
 
 def usable(path: Path) -> bool:
-    """Whether subvolumes can be made and listed at `path`, which may not exist yet."""
+    """Whether subvolumes can be made and listed at `path`, or, if it does not exist yet, at its
+    nearest parent that does."""
     while not os.path.exists(path) and path != path.parent:
         path = path.parent
     if os.major(os.stat(path).st_dev) != 0:  # btrfs has no device number of its own
         return False
     try:
-        with opened(path, follow=True) as fd:
+        with opened_directory(path, follow=True) as fd:
             children(fd)
     except OSError as error:
-        if error.errno in _NOT_BTRFS | _NOT_OURS:
+        if error.errno in _NOT_BTRFS | _CANNOT_OPEN:
             return False
         raise
     return True
-
-
-@contextmanager
-def opened(path: str | Path, parent: int | None = None, *, follow: bool = False) -> Iterator[int]:
-    """A directory, which must not be a symlink unless that is asked to be followed."""
-    fd = os.open(path, DIRECTORY & ~os.O_NOFOLLOW if follow else DIRECTORY, dir_fd=parent)
-    try:
-        yield fd
-    finally:
-        os.close(fd)
 
 
 def is_subvolume(fd: int) -> bool:
@@ -102,19 +95,19 @@ def is_subvolume(fd: int) -> bool:
 
 
 def tree_id(fd: int) -> int:
-    """The number of the subvolume that the open file is in: no other has it while it lives."""
+    """Tree id of the subvolume that the open file is in: no other has it while this one exists."""
     return _info(fd).id
 
 
 def unchanged(fd: int, frozen: int) -> bool:
-    """Whether nothing happened to the open subvolume since it was made of the read-only one, or
-    that of it; False says nothing.
+    """Whether the open subvolume has not changed since it was made from the read-only `frozen`, or
+    `frozen` from it; False proves nothing.
 
-    A snapshot is made when no more changes join its transaction (create_pending_snapshot in
-    fs/btrfs/transaction.c), so a later one commits what comes later: true only after a sync. Most
-    changes are told before that, by the last one, which a snapshot has of its source. Not all:
-    what a mount replays from the log after a power cut counts as none (btrfs_update_inode in
-    fs/btrfs/inode.c).
+    A snapshot is made when no more changes can join its transaction (create_pending_snapshot in
+    fs/btrfs/transaction.c), so a later transaction commits all later changes: True proves something
+    only after a sync. Most changes are visible before that, in the transaction of the last change,
+    which a snapshot inherits from its source. Not all are: what a mount replays from the log after
+    a power cut does not count as a change (btrfs_update_inode in fs/btrfs/inode.c).
     """
     live, past = _info(fd), _info(frozen)
     if bytes(16) in (live.uuid, past.uuid):  # made by a kernel before 3.7
@@ -129,30 +122,30 @@ def unchanged(fd: int, frozen: int) -> bool:
 
 
 def create(path: Path) -> None:
-    """Make an empty subvolume; its mode is cut by the umask, as mkdir's."""
-    with opened(path.parent, follow=True) as parent:
+    """Make an empty subvolume; its mode is cut by the umask, as mkdir's is."""
+    with opened_directory(path.parent, follow=True) as parent:
         fcntl.ioctl(parent, _CREATE, _arguments(0, 0, path.name))
 
 
 def snapshot(source: int, into: Path, *, readonly: bool) -> None:
     """Make a new subvolume equal to the open one, in constant time, and both durable.
 
-    What was written to the source before is in it, and durable as well: the kernel writes the
-    source back and commits the transaction (create_snapshot in fs/btrfs/ioctl.c). Of what is
-    written meanwhile it has what a power cut at that instant would leave. Subvolumes inside
-    the source are empty directories in it. FileExistsError if there is anything at `into`.
+    Everything that was written to the source before the call is in it, and durable: the kernel
+    writes the source back and commits the transaction (create_snapshot in fs/btrfs/ioctl.c). Of
+    writes during the call it holds what a power cut at that instant would leave. Subvolumes inside
+    the source are empty directories in it. FileExistsError if `into` exists.
     """
     flags = _READ_ONLY if readonly else 0
-    with opened(into.parent, follow=True) as parent:
+    with opened_directory(into.parent, follow=True) as parent:
         fcntl.ioctl(parent, _SNAPSHOT, _arguments(source, flags, into.name))
 
 
 def destroy(parent: int, name: str) -> None:
-    """Delete a subvolume, read-only or not, in constant time; its space comes back later.
+    """Delete a subvolume, read-only or not, in constant time; its space is freed later.
 
-    ENOTEMPTY while it holds others, EINVAL if it is none, EROFS if it lies in a read-only one,
-    EPERM if it is the default one. What is mounted on it or in it is *detached* (d_invalidate):
-    look before.
+    OSError: ENOTEMPTY while it holds other subvolumes, EINVAL if it is no subvolume, EROFS if it
+    lies in a read-only one, EPERM if it is the default one. The kernel *detaches* what is mounted
+    on it or in it (d_invalidate): look for mounts before.
     """
     fcntl.ioctl(parent, _DESTROY, bytearray(struct.pack("=q4088s", 0, os.fsencode(name))))
 
@@ -163,15 +156,15 @@ def is_readonly(fd: int) -> bool:
 
 
 def set_readonly(fd: int, readonly: bool) -> None:
-    """Let the open subvolume be written to, or not; costs a transaction if that changes."""
+    """Make the open subvolume read-only or writable; costs a transaction if that changes."""
     if is_readonly(fd) != readonly:
         fcntl.ioctl(fd, _SET_FLAGS, struct.pack("=Q", _flags(fd) ^ _READ_ONLY))
 
 
 def children(fd: int, of: int | None = None) -> list[Child]:
-    """The subvolumes directly in the open one, or in that with the tree id `of`.
+    """The subvolumes directly in the open one, or in the one with the tree id `of`.
 
-    Read from the references that the root tree keeps, so that the files don't count.
+    Read from the references in the root tree, so the time does not depend on the number of files.
     """
     found = []
     for id, data in _search(fd, _ROOT_TREE, tree_id(fd) if of is None else of, _ROOT_REF):
@@ -181,7 +174,7 @@ def children(fd: int, of: int | None = None) -> list[Child]:
 
 
 def nested(fd: int) -> Iterator[str]:
-    """The paths of all subvolumes in the open one, outer ones before those in them."""
+    """The paths of all subvolumes in the open one, each after the subvolume that it lies in."""
     waiting = [("", tree_id(fd))]
     while waiting:
         path, id = waiting.pop()
@@ -195,8 +188,9 @@ def nested(fd: int) -> Iterator[str]:
 def home_of(child: Child, subvolume: int) -> Iterator[int]:
     """The directory of the open subvolume that `child` is linked in.
 
-    Opened step by step, since a path may be longer than the kernel takes, and no step is a
-    symlink. OSError ESTALE if another directory came to be there meanwhile, or is mounted.
+    Opened one component at a time, since a path may be longer than the kernel accepts, and never
+    through a symlink. OSError ESTALE if another directory took its place meanwhile, or something is
+    mounted there.
     """
     fd = os.dup(subvolume)
     try:
@@ -212,9 +206,9 @@ def home_of(child: Child, subvolume: int) -> Iterator[int]:
 
 
 def _components(fd: int, id: int, inode: int) -> list[str]:
-    """The path of a directory within the subvolume `id`, by asking for each one's parent.
+    """Path of a directory within the subvolume `id`, found by asking for each directory's parent.
 
-    BTRFS_IOC_INO_LOOKUP does that at once, but refuses more than 4080 bytes.
+    BTRFS_IOC_INO_LOOKUP does that in one call, but refuses more than 4080 bytes.
     """
     names: list[str] = []
     while inode != ROOT:
@@ -256,5 +250,5 @@ def _flags(fd: int) -> int:
 
 
 def _arguments(fd: int, flags: int, name: str) -> bytearray:
-    """struct btrfs_ioctl_vol_args_v2; mutable, since Python limits what it copies to 1 KiB."""
+    """struct btrfs_ioctl_vol_args_v2; mutable, since Python copies only 1 KiB of immutable ones."""
     return bytearray(struct.pack("=qQQ32x4040s", fd, 0, flags, os.fsencode(name)))

@@ -1,27 +1,58 @@
-"""What is mounted in a tree: a rename or a deletion of a directory above would take it along."""
+"""What is mounted where, as this process sees it: proc_pid_mountinfo(5), read in one place."""
 
 from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
-from dvol.errors import InTheWay
+from dvol.errors import PathOccupied
+
+_MOUNTINFO = Path("/proc/self/mountinfo")
+_ESCAPED = re.compile(rb"\\([0-7]{3})")  # how the kernel spells space, tab, newline, backslash
+
+
+class Mount(NamedTuple):
+    """One mount: the directory `root` of the file system on `device` ("8:1") is at `point`."""
+
+    device: str
+    root: Path
+    point: Path
+
+
+def mounts() -> list[Mount]:
+    """Every mount that this process sees, in the kernel's order."""
+    return [
+        Mount(device.decode("ascii"), Path(os.fsdecode(root)), Path(os.fsdecode(point)))
+        for device, root, point in _lines()
+    ]
 
 
 def mounted_in(path: str | Path) -> str | None:
-    """A mount point at or below a real path, as this process sees them."""
+    """A mount point at or below a real path, None if there is none."""
     wanted = os.fsencode(path)
-    for line in Path("/proc/self/mountinfo").read_bytes().splitlines():
-        escaped = line.split(b" ")[4]  # proc_pid_mountinfo(5)
-        point = re.sub(rb"\\([0-7]{3})", lambda digits: bytes([int(digits[1], 8)]), escaped)
+    for _, _, point in _lines():
         if point == wanted or point.startswith(wanted + b"/"):
             return os.fsdecode(point)
     return None
 
 
 def refuse(tree: Path) -> None:
-    """Raise InTheWay if something is mounted on a tree or in it."""
+    """Raise PathOccupied if something is mounted on a tree or in it: renaming or deleting a
+    directory above would take the mount along."""
     point = mounted_in(tree)
     if point is not None:
-        raise InTheWay(f"what is mounted at {point}")
+        raise PathOccupied(f"what is mounted at {point}")
+
+
+def _lines() -> Iterator[tuple[bytes, bytes, bytes]]:
+    """Device, root and mount point of each line."""
+    for line in _MOUNTINFO.read_bytes().splitlines():
+        device, root, point = line.split(b" ")[2:5]
+        yield device, _unescaped(root), _unescaped(point)
+
+
+def _unescaped(field: bytes) -> bytes:
+    return _ESCAPED.sub(lambda digits: bytes([int(digits[1], 8)]), field)

@@ -1,6 +1,7 @@
-"""What is wrong with a pool: `fsck`, over the pool's own files and then over each volume.
+"""Finding what is wrong in a pool, and repairing what can be without loss; no prevention, and no
+recovery after a crash.
 
-What is wrong within a volume is `volume`'s.
+`Fsck` looks at the pool's own files, `volume` at each volume.
 """
 
 from __future__ import annotations
@@ -18,31 +19,32 @@ from dvol.fsck.volume import Problem, VolumeChecks, stranger
 from dvol.layout import OWN
 from dvol.model import Finding
 from dvol.pool import format
-from dvol.pool.files import PoolFiles
-from dvol.trash.reachability import in_trash
+from dvol.pool.access import Access
+from dvol.trash.entry import in_trash
 
-_OWN = {"pool.json", "config.json", "locks", "journal.json", "staging", "trash", "doomed"}
-_LOCKS = {"pool", "sweep", "volumes", "gates", "waiting", "containers"}
-_AT_ONCE = 0.3  # seconds to wait for a volume among many
+_OWN = {"pool.json", "config.json", "locks", "journal.json", "staging", "trash", "garbage"}
+_FORMAT_1 = {"doomed"}
+_LOCKS = {"pool", "garbage", "volumes", "gates", "waiting", "containers", "sweep"}  # as in format 1
+_SHORTLY = 0.3  # seconds to wait for a lock, where all volumes are checked
 
 
 class Fsck:
-    """Checks a pool, and mends what can be mended if `repair` is asked for."""
+    """Checks a pool, and with `repair` repairs what can be repaired without loss."""
 
-    def __init__(self, files: PoolFiles, repair: bool) -> None:
-        self.files = files
+    def __init__(self, access: Access, repair: bool) -> None:
+        self.access = access
         self.repair = repair
 
     def run(self, volume: str = "") -> list[Finding]:
-        """What is wrong with the volume, or with everything."""
-        with self.files.reading(volume):
-            if self.repair:
-                format.ensure(self.files.layout)
+        """See `Engine.fsck`."""
+        with self.access.reading(volume):
+            if self.repair:  # most repairs only delete, and must work on a full disk
+                format.ensure(self.access.pool.layout, upgrade=False)
             if volume:
-                return list(self._volume(volume, self.files.patience))
+                return list(self._volume(volume, self.access.timeout))
             found = list(self._unless_busy("", self._pool()))
-            for name in self.files.names():
-                found += self._unless_busy(name, self._volume(name, _AT_ONCE))
+            for name in self.access.pool.names():
+                found += self._unless_busy(name, self._volume(name, _SHORTLY))
             return found
 
     def _unless_busy(self, volume: str, found: Iterator[Finding]) -> Iterator[Finding]:
@@ -50,19 +52,21 @@ class Fsck:
             yield from found
         except Busy as error:
             yield Finding(volume, str(error), "busy")
-        except VolumeNotFound:  # it went away under our eyes
+        except VolumeNotFound:  # it was deleted meanwhile
             return
 
-    def _volume(self, volume: str, patience: float) -> Iterator[Finding]:
+    def _volume(self, volume: str, timeout: float) -> Iterator[Finding]:
         try:
-            with self.files.looking(volume, "fsck", patience) as files:
-                yield from self._findings(volume, VolumeChecks(files).run())
-        except Corrupt as error:  # so much that nothing else can be looked at
+            with self.access.inspecting(volume, "fsck", timeout) as found:
+                yield from self._findings(
+                    volume, VolumeChecks(found, self.access.pool.journal).run()
+                )
+        except Corrupt as error:  # no other check of the volume is possible
             yield Finding(volume, str(error), "broken")
 
     def _pool(self) -> Iterator[Finding]:
         try:
-            with self.files.looking_at_pool("fsck", _AT_ONCE):
+            with self.access.inspecting_pool("fsck", _SHORTLY):
                 yield from self._findings("", self._problems())
         except Corrupt as error:
             yield Finding("", str(error), "broken")
@@ -82,42 +86,45 @@ class Fsck:
 
     def _problems(self) -> Iterator[Problem]:
         yield from self._active()
-        yield from self._leavings()
+        yield from self._staged_files()
         yield from self._locks()
-        for entry in in_trash(self.files.layout):
+        for entry in in_trash(self.access.pool.layout):
             if not entry.note:
-                yield Problem(f"nobody can tell what .dvol/trash/{entry.path.name} was")
-        for name in sorted(names_in(self.files.layout.root)):
-            if name != OWN and name not in names.POOL_FILES and not self.files.exists(name):
-                yield Problem(f"{name} is nothing of dvol's")
-        for name in sorted(names_in(self.files.layout.own)):
-            yield from stranger(name, _OWN)
+                yield Problem(f".dvol/trash/{entry.path.name} has no entry.json that can be read")
+        for name in sorted(names_in(self.access.pool.layout.root)):
+            if name != OWN and name not in names.POOL_FILES and not self.access.pool.exists(name):
+                yield Problem(f"{name} is no file of dvol's")
+        for name in sorted(names_in(self.access.pool.layout.own)):
+            yield from stranger(name, _OWN | _FORMAT_1)
 
     def _active(self) -> Iterator[Problem]:
         try:
-            self.files.active()
+            self.access.pool.active()
         except Corrupt as error:
             yield Problem(str(error))
 
-    def _leavings(self) -> Iterator[Problem]:
-        for name in self.files.journal.staged():
-            mend = partial(self.files.backend.delete, self.files.layout.staging / name)
-            yield Problem(f".dvol/staging/{name} was left by a dead verb", mend)
+    def _staged_files(self) -> Iterator[Problem]:
+        for name in self.access.pool.journal.staged():
+            repair = partial(
+                self.access.pool.backend.delete, self.access.pool.layout.staging / name
+            )
+            yield Problem(f".dvol/staging/{name} was left by a command that died", repair)
 
     def _locks(self) -> Iterator[Problem]:
-        locks = self.files.layout.lock.parent
+        locks = self.access.pool.layout.lock.parent
         for name in sorted(names_in(locks)):
             if name not in _LOCKS:
-                yield Problem(f".dvol/locks/{name} is nothing of dvol's")
+                yield Problem(f".dvol/locks/{name} is no file of dvol's")
         for directory in ("volumes", "gates"):
             for name in sorted(names_in(locks / directory)):
                 yield from self._lock(locks / directory / name)
-        for name in ("pool", "sweep"):
+        for name in ("pool", "garbage", "sweep"):
             yield from self._lock(locks / name)
 
     def _lock(self, path: Path) -> Iterator[Problem]:
-        """A lock of somebody else's could be held, or taken away, by somebody else."""
-        layout = self.files.layout
+        """A lock file must be a regular file of the pool's owner: another owner could hold the lock
+        for ever, or delete it."""
+        layout = self.access.pool.layout
         try:
             status = os.lstat(path)
         except FileNotFoundError:

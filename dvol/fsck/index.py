@@ -1,7 +1,7 @@
-"""Whether an index is right: each file that it vouches for is read, and compared.
+"""Whether an index is right: each file in it is read and compared with the frozen tree.
 
-An index only saves work, but a wrong one would let a commit keep old content for new. The rules
-by which it is made are `backends.clean`'s; this asks whether they held.
+An index only saves work, but with a wrong one a commit would keep old content instead of new. The
+rules by which an index is written are in `tree.change_detection`; here their result is checked.
 """
 
 from __future__ import annotations
@@ -14,18 +14,19 @@ from dvol.fs.beneath import Beneath
 from dvol.fs.directories import is_directory
 from dvol.tree.change_detection import live_signature
 from dvol.tree.content import same_content
-from dvol.tree.index import load, moment
+from dvol.tree.index import epoch, load
 from dvol.tree.metadata import opened, same_special, same_status, same_xattrs
 
 
-def wrongly_vouched(index: Path, tree: Path) -> str | None:
-    """The path of a file that the index takes for equal to a frozen one, and that is not.
+def wrong_entry(index: Path, tree: Path) -> str | None:
+    """The path of a file that the index says is equal to the frozen one, and is not; None if there
+    is no such file.
 
-    Somebody may write to the tree meanwhile: a file is wrong only if it still has the signature
-    by which the index would believe it, after it was read.
+    A process may write to the tree meanwhile: a file counts only if it still has the signature in
+    the index after it was read.
     """
     with Beneath(tree) as live:
-        known = load(index, moment(live.directory("")))
+        known = load(index, epoch(live.directory("")))
         if known.base is None or not is_directory(known.base):
             return None
         with Beneath(known.base) as frozen:
@@ -39,21 +40,22 @@ def wrongly_vouched(index: Path, tree: Path) -> str | None:
 def _wrong_one(folder: str, files: dict[str, bytes], live: Beneath, frozen: Beneath) -> str | None:
     try:
         here, there = live.directory(folder), frozen.directory(folder)
-    except OSError:  # it is no directory now: then nothing in it is believed
+    except OSError:  # it is no directory any more: then the index says nothing of its files
         return None
-    for name, vouched in files.items():
-        believed = _is_believed(name, vouched, here)
-        if believed and not _same(name, here, there) and _is_believed(name, vouched, here):
+    for name, entry in files.items():
+        matches = _matches(name, entry, here)
+        if matches and not _same(name, here, there) and _matches(name, entry, here):
             return name
     return None
 
 
-def _is_believed(name: str, vouched: bytes, directory: int) -> bool:
+def _matches(name: str, entry: bytes, directory: int) -> bool:
+    """Whether a file has the signature in the index: then a commit takes it for unchanged."""
     try:
         status = os.stat(name, dir_fd=directory, follow_symlinks=False)
     except FileNotFoundError:
         return False
-    return vouched.startswith(live_signature(status))
+    return entry.startswith(live_signature(status))
 
 
 def _same(name: str, here: int, there: int) -> bool:
@@ -67,5 +69,5 @@ def _same(name: str, here: int, there: int) -> bool:
         with opened(name, here) as live, opened(name, there) as frozen:
             equal = same_content(live, frozen, other.st_size)
             return equal and same_xattrs(live, frozen)
-    except OSError:  # gone, or something else by now
+    except OSError:  # it was deleted or replaced meanwhile
         return False

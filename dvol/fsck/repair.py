@@ -1,6 +1,7 @@
-"""How `fsck` mends a volume: what nobody misses goes to the trash, and nothing is lost.
+"""How `fsck` repairs a volume: trees and lists that nothing needs go to the trash, and no data is
+lost.
 
-Whoever calls holds the volume's lock. What is found is `volume`'s.
+The caller holds the volume's lock. The problems are found in `volume`.
 """
 
 from __future__ import annotations
@@ -8,45 +9,50 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from dvol.backends import Step
 from dvol.errors import Corrupt
-from dvol.history.history import as_document
-from dvol.history.revisions import Line
-from dvol.model import Commit
-from dvol.pool.volume import VolumeFiles
-from dvol.trash.entries import new_entry
+from dvol.history.commits import as_document
+from dvol.journal.journal import Journal
+from dvol.journal.steps import Step
+from dvol.model import Commit, Commits
+from dvol.pool import format
+from dvol.pool.volume import VolumeDir
+from dvol.trash.notes import new_entry
+from dvol.trash.reachability import only_in
 
 
-def delete_leaving(files: VolumeFiles, name: str) -> None:
-    """Delete what a dead verb has staged; Corrupt while it is not known what that is."""
-    files.recover()
-    left = files.layout.staging / name
+def delete_staged(volume: VolumeDir, pool_journal: Journal, name: str) -> None:
+    """Delete the files that a dead verb has staged. Raises Corrupt while a list can't be read: the
+    files may belong to a commit in it."""
+    volume.recover(pool_journal)
+    left = volume.layout.staging / name
     if os.path.lexists(left):
-        raise Corrupt(f"{left} stays until every list of commits can be read")
+        raise Corrupt(f"{left} is kept until every list of commits can be read")
 
 
-def discard_commit(files: VolumeFiles, id: str) -> None:
-    """Move a frozen tree to the trash, with a history of its own, so that it can be restored."""
-    line = (Commit(id, "found by fsck"),)
-    _discard(files, "", line, {files.layout.commit(id): f"commits/{id}"})
+def trash_commit(volume: VolumeDir, id: str) -> None:
+    """Move a frozen tree to the trash, as the one commit of a new list, so that it can be restored
+    as a branch."""
+    commits = (Commit(id, "found by fsck"),)
+    _trash(volume, "", commits, {volume.layout.commit(id): f"commits/{id}"})
 
 
-def discard_list(files: VolumeFiles, branch: str, line: Line) -> None:
-    """Move the list of a branch that has no tree to the trash, with the commits only it has."""
-    dropped = files.dropped(line, branch, files.history)
-    moves = {files.layout.commit(id): f"commits/{id}" for id in dropped}
-    _discard(files, branch, line, {files.layout.line(branch): "line.json", **moves})
+def trash_list(volume: VolumeDir, branch: str, commits: Commits) -> None:
+    """Move the list of a branch that has no tree to the trash, with the commits that no other
+    branch has."""
+    own = only_in(commits, branch, volume.history)
+    moves = {volume.layout.commit(id): f"commits/{id}" for id in own}
+    listed = volume.layout.commit_list(branch)
+    _trash(volume, branch, commits, {listed: "commits.json", **moves})
 
 
-def _discard(files: VolumeFiles, branch: str, line: Line, moves: dict[Path, str]) -> None:
-    trash = files.layout.pool.trash
-    with files.durably():
-        entry = new_entry(files.layout.staging, trash)
-        volume, document = files.layout.name, as_document(line)
-        files.describe(entry, verb="fsck", volume=volume, branch=branch, line=document)
-        steps: list[Step] = [
-            ["move", files.at(path), files.at(entry / name)] for path, name in moves.items()
-        ]
-        steps.append(["move", files.at(entry), files.at(trash / entry.name)])
-        files.journal.stage("fsck", steps)
-    files.journal.run(steps)
+def _trash(volume: VolumeDir, branch: str, commits: Commits, moves: dict[Path, str]) -> None:
+    trash = volume.layout.pool.trash
+    format.ensure(volume.layout.pool)  # an entry is written in the newest format
+    with volume.durably():
+        entry = new_entry(volume.layout.staging, trash)
+        facts = {"volume": volume.name, "branch": branch, "commits": as_document(commits)}
+        volume.write_note(entry, verb="fsck", **facts)
+        steps: list[Step] = [volume.move_step(path, entry / name) for path, name in moves.items()]
+        steps.append(volume.move_step(entry, trash / entry.name))
+        volume.journal.stage("fsck", steps)
+    volume.journal.run(steps)

@@ -1,8 +1,8 @@
-"""What is wrong with one volume: its lists against its trees, and its index against contents.
+"""The checks of one volume: its lists against its frozen trees, its indexes against its live trees.
 
-Each check yields what it found, and how to mend it where that loses nothing: what nobody misses
-goes to the trash, what only saves work is deleted, and data is never. Looking changes nothing.
-How it is mended is `repair`'s.
+Each check yields the problems it found, and for a problem that can be repaired without losing data
+the repair: commits that nothing needs go to the trash, a wrong index is deleted. Checks change
+nothing.
 """
 
 from __future__ import annotations
@@ -12,30 +12,32 @@ from collections.abc import Callable, Iterator
 from functools import cached_property, partial
 from typing import NamedTuple
 
-from dvol.backends.copy.in_place import require_changes
+from dvol.backends.copy.reconstruct import require_changes
 from dvol.errors import Corrupt, DvolError
 from dvol.fs.directories import is_directory, names_in
-from dvol.fs.documents import is_word
-from dvol.fs.durable import read_json
+from dvol.fs.documents import is_word, read_json
 from dvol.fsck import repair
-from dvol.fsck.index import wrongly_vouched
-from dvol.history.history import ID, History, commits_of
-from dvol.history.revisions import Line
+from dvol.fsck.index import wrong_entry
+from dvol.history.commits import ID, commits_of
+from dvol.history.history import History
+from dvol.journal.journal import Journal
 from dvol.layout import VolumeLayout
-from dvol.model import Commit
-from dvol.pool.suspended import noted
-from dvol.pool.volume import VolumeFiles
-from dvol.trash.reachability import Entry, base_of, brought_back, in_trash, in_volume
+from dvol.model import Commit, Commits
+from dvol.pool import suspended
+from dvol.pool.volume import VolumeDir
+from dvol.trash.entry import Entry, in_volume
+from dvol.trash.reachability import base_of, located, needed
 
 _KNOWN = {"current_branch.json", "branches", "commits", ".dvol", "running_point"}  # the Go original
-_OWN = {"volume.json", "config.json", "journal.json", "ended.json", "staging", "index", "undo"}
+_OWN = {"volume.json", "config.json", "journal.json", "suspended.json", "staging", "index", "undo"}
+_FORMAT_1 = {"ended.json"}
 _LINKS = ".links"
-_DIFFERS = "; the index is gone: the next commit will keep the live one, a reset the committed"
+_DIFFERS = "; the index was deleted: the next commit keeps the live file, a reset the committed one"
 
 
 class Problem(NamedTuple):
-    """What was found, and what mends it, if that can be done without losing anything; `rest` is
-    what stays wrong all the same."""
+    """A problem as a text for the user. `repair` is None if there is no repair that loses no data;
+    `rest` is the text on what stays wrong after the repair."""
 
     text: str
     repair: Callable[[], None] | None = None
@@ -43,58 +45,60 @@ class Problem(NamedTuple):
 
 
 def stranger(name: str, own: set[str]) -> Iterator[Problem]:
-    """What to say of something in a `.dvol` that has its own, unless it is among that."""
+    """The problem with a file in a `.dvol` directory whose name is not in `own`."""
     if name.startswith("lost-"):
-        yield Problem(f".dvol/{name} holds what a verb had staged when it was disturbed")
+        yield Problem(f".dvol/{name} holds files of a command that failed and can't be reverted")
     elif name not in own:
-        yield Problem(f".dvol/{name} is nothing of dvol's")
+        yield Problem(f".dvol/{name} is no file of dvol's")
 
 
 class VolumeChecks:
-    """The checks of a volume whose lock is held, and in which no verb is half done."""
+    """The checks of a volume whose lock is held, and whose journal is completed."""
 
-    def __init__(self, files: VolumeFiles) -> None:
-        self.files = files
+    def __init__(self, volume: VolumeDir, pool_journal: Journal) -> None:
+        self.volume = volume
+        self.pool_journal = pool_journal
 
     def run(self) -> Iterator[Problem]:
-        """All of them. The leavings of dead verbs come first: they explain the rest."""
-        yield from self._leavings()
-        yield from self._ended()
+        """All checks. Files that dead verbs have staged come first: they explain other problems."""
+        yield from self._staged_files()
+        yield from self._suspended()
         yield from self._branches()
         yield from self._lists()
         yield from self._commits()
         yield from self._indexes()
-        yield from self._discarded()
+        yield from self._entries()
         yield from self._strangers()
 
-    def _leavings(self) -> Iterator[Problem]:
+    def _staged_files(self) -> Iterator[Problem]:
         for name in self._staged:
-            text = f".dvol/staging/{name} was left by a dead verb"
-            yield Problem(text, partial(repair.delete_leaving, self.files, name))
+            text = f".dvol/staging/{name} was left by a command that died"
+            yield Problem(text, partial(repair.delete_staged, self.volume, self.pool_journal, name))
 
-    def _ended(self) -> Iterator[Problem]:
-        try:
-            noted(self._layout)
-        except Corrupt as error:
-            text = f"{error}; look at 'docker ps -a' for containers that a verb had stopped"
-            yield Problem(text, partial(self.files.backend.delete, self._layout.ended))
+    def _suspended(self) -> Iterator[Problem]:
+        for path in self._layout.suspended_files:
+            try:
+                suspended.read(path)
+            except Corrupt as error:
+                stopped = "'docker ps -a' shows containers that a command may have left stopped"
+                yield Problem(f"{error}; {stopped}", partial(self.volume.backend.delete, path))
 
     def _branches(self) -> Iterator[Problem]:
         try:
             if self._history.current() not in self._history:
-                yield Problem(f"the current branch '{self._history.current()}' is not there")
+                yield Problem(f"the current branch '{self._history.current()}' does not exist")
         except Corrupt as error:
             yield Problem(str(error))
 
     def _lists(self) -> Iterator[Problem]:
-        for branch, line in self._lines.items():
-            if isinstance(line, Corrupt):
-                yield Problem(str(line))
+        for branch, commits in self._lists_read.items():
+            if isinstance(commits, Corrupt):
+                yield Problem(str(commits))
             elif branch not in self._history:
                 text = f"branches/{branch}.json is the list of a branch that has no tree"
-                yield Problem(text, partial(repair.discard_list, self.files, branch, line))
+                yield Problem(text, partial(repair.trash_list, self.volume, branch, commits))
             else:
-                for commit in line:
+                for commit in commits:
                     yield from self._frozen(branch, commit)
 
     def _frozen(self, branch: str, commit: Commit) -> Iterator[Problem]:
@@ -102,43 +106,44 @@ class VolumeChecks:
             yield Problem(f"the tree of commit {commit.id[:12]} of branch '{branch}' is missing")
 
     def _commits(self) -> Iterator[Problem]:
-        """While a list can't be read, nobody knows which commits are missed."""
+        """Commits that nothing needs are not reported while a list can't be read: it may have
+        them."""
         for name in sorted(names_in(self._layout.commits)):
             path = self._layout.commit(name)
             id = name.removesuffix(_LINKS)
             if not ID.fullmatch(id) or (id == name and not is_directory(path)):
-                yield Problem(f"commits/{name} is nothing of dvol's")
+                yield Problem(f"commits/{name} is no file of dvol's")
             elif id in self._staged:
-                continue  # told already
+                continue  # `_staged_files` has reported it
             elif id != name:
-                mend = partial(self.files.backend.delete, path)
-                yield Problem(f"commits/{name} was left by a dead commit", mend)
-            elif self._missed is not None and id not in self._missed:
+                delete = partial(self.volume.backend.delete, path)
+                yield Problem(f"commits/{name} was left by a commit that died", delete)
+            elif self._needed is not None and id not in self._needed:
                 text = f"commit {id[:12]} is in no list of commits"
-                yield Problem(text, partial(repair.discard_commit, self.files, id))
+                yield Problem(text, partial(repair.trash_commit, self.volume, id))
 
     def _indexes(self) -> Iterator[Problem]:
         for branch in sorted(names_in(self._layout.own / "index")):
             index, tree = self._layout.index(branch), self._layout.tree(branch)
-            if branch in self._history and (wrong := wrongly_vouched(index, tree)) is not None:
+            if branch in self._history and (wrong := wrong_entry(index, tree)) is not None:
                 text = (
-                    f"{wrong!r} of branch '{branch}' differs from its commit, though nobody has "
-                    "changed it since: one of the two is damaged, or the index is wrong"
+                    f"{wrong!r} of branch '{branch}' differs from its commit, but the index says "
+                    "that it is unchanged: one of the two is damaged, or the index is wrong"
                 )
                 yield Problem(text, partial(os.unlink, index), _DIFFERS)
 
-    def _discarded(self) -> Iterator[Problem]:
+    def _entries(self) -> Iterator[Problem]:
         for entry in in_volume(self._layout):
             try:
                 self._require_whole(entry)
             except (DvolError, OSError) as error:
                 where = entry.path.relative_to(self._layout.root)
-                yield Problem(f"{where} can't be brought back: {error}")
+                yield Problem(f"{where} can't be restored: {error}")
 
     def _require_whole(self, entry: Entry) -> None:
-        entry.own_needs()  # that it can be read
+        entry.own_needs()  # raises if the note can't be read
         base_of(self._layout, entry.path, entry.note)
-        brought_back(self._layout, entry.line, "the state")
+        located(self._layout, entry.commits, "the state")
         changes = entry.note.get("changes")
         if isinstance(changes, dict):  # a whole tree was set aside
             os.lstat(entry.path / str(changes.get("tree")))
@@ -152,31 +157,32 @@ class VolumeChecks:
         layout, history = self._layout, self._history
         for name in sorted(names_in(layout.root)):
             if name not in _KNOWN:
-                yield Problem(f"{name} is nothing of dvol's")
+                yield Problem(f"{name} is no file of dvol's")
         for name in sorted(names_in(layout.own)):
-            yield from stranger(name, _OWN)
+            yield from stranger(name, _OWN | _FORMAT_1)
         for name in sorted(names_in(layout.branches)):
-            if name not in history and name.removesuffix(".json") not in self._lines:
-                yield Problem(f"branches/{name} is nothing of dvol's")
+            if name not in history and name.removesuffix(".json") not in self._lists_read:
+                yield Problem(f"branches/{name} is no file of dvol's")
 
-    # -- what is looked at ---------------------------------------------------------------------
+    # -- what is checked -----------------------------------------------------------------------
 
     @cached_property
     def _layout(self) -> VolumeLayout:
-        return self.files.layout
+        return self.volume.layout
 
     @cached_property
     def _history(self) -> History:
-        return self.files.history
+        return self.volume.history
 
     @cached_property
     def _staged(self) -> list[str]:
-        return self.files.journal.staged()
+        return self.volume.journal.staged()
 
     @cached_property
-    def _lines(self) -> dict[str, Line | Corrupt]:
-        """Every list that is there, also one of a branch that is not, or why it can't be read."""
-        found: dict[str, Line | Corrupt] = {}
+    def _lists_read(self) -> dict[str, Commits | Corrupt]:
+        """Every list by its branch, also of a branch that has no tree; for a list that can't be
+        read, the error."""
+        found: dict[str, Commits | Corrupt] = {}
         for name in sorted(names_in(self._layout.branches)):
             path = self._layout.branches / name
             if name.endswith(".json") and not is_directory(path):
@@ -187,17 +193,10 @@ class VolumeChecks:
         return found
 
     @cached_property
-    def _missed(self) -> set[str] | None:
-        """The commits that a list names, or something that was discarded needs; None if that
-        is not known."""
-        missed: set[str] = set()
-        for line in self._lines.values():
-            if isinstance(line, Corrupt):
-                return None
-            missed |= {commit.id for commit in line}
+    def _needed(self) -> set[str] | None:
+        """The ids of the commits that a list, an entry or a journal needs; None if one of these
+        can't be read."""
         try:
-            for entry in [*in_volume(self._layout), *in_trash(self._layout.pool)]:
-                missed |= entry.needs()
+            return needed(self._history, [self.volume.journal, self.pool_journal])
         except (Corrupt, OSError):
             return None
-        return missed

@@ -1,1 +1,1 @@
-"""TODO history"""
+"""Commits, branches, revisions and groups, as read from documents; no trees."""

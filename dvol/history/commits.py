@@ -1,22 +1,26 @@
-"""What a new commit says of itself: id, message, author, date. No disk.
+"""Commits: how one is made and checked, and how a list of them is read and written.
 
-Whose name and time zone these are is found out by the command line, not here.
+The author's name and time zone come from the command line, see `cli.identity`.
 """
 
 from __future__ import annotations
 
 import os
 import re
-from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
 
-from dvol.errors import InvalidAuthor, InvalidDate, InvalidMessage, NoMessage
-from dvol.model import Commit
+from dvol import dates
+from dvol.errors import BadDocument, InvalidAuthor, InvalidDate, InvalidMessage, NoMessage
+from dvol.model import Commit, CommitMessage, Commits
 
+ID = re.compile(r"[0-9a-f]{40}")
 _AUTHOR = re.compile(r"[^<>\r\n\0]*[^<>\r\n\0 ] <[^<>\r\n\0]*>")
 
 
-def new_commit(message: str, author: str, date: str) -> Commit:
-    """A commit with a fresh random id; refuses what cannot be a message, author or date."""
+def message_for(message: str, author: str, date: str, group: str = "") -> CommitMessage:
+    """Check what a user gives for a commit; without a date it is the current one. Raises NoMessage,
+    InvalidMessage, InvalidAuthor, InvalidDate."""
     message = message.rstrip().lstrip("\n")
     if not message:
         raise NoMessage()
@@ -24,21 +28,68 @@ def new_commit(message: str, author: str, date: str) -> Commit:
         raise InvalidMessage()
     if not _AUTHOR.fullmatch(author) or not _is_storable(author):
         raise InvalidAuthor(author)
-    return Commit(new_id(), message, author, _checked(date) if date else now())
+    return CommitMessage(message, author, _checked(date) if date else dates.now(), group)
+
+
+def new_commit(message: CommitMessage, before: Commits) -> Commit:
+    """A commit with a new id, on top of the commits `before` of the branch."""
+    parent = before[-1].id if before else ""
+    return Commit(
+        new_id(),
+        message.message,
+        message.author,
+        message.date,
+        group=message.group,
+        parent=parent,
+    )
 
 
 def new_id() -> str:
-    """Forty hex digits that no other commit has."""
+    """40 random hex digits: no other commit has them."""
     return os.urandom(20).hex()
 
 
-def now() -> str:
-    """This moment in RFC 3339, in UTC."""
-    return datetime.now(UTC).isoformat(timespec="seconds")
+def ids(commits: Commits) -> set[str]:
+    return {commit.id for commit in commits}
+
+
+def commits_of(document: Any, path: Path) -> Commits:
+    """The commits in a list that was read from `path`. Lists of format 1 and before hold no
+    parents: there each commit's parent is the one before it in the list. Raises BadDocument."""
+    if not isinstance(document, list):
+        raise BadDocument(str(path), "not a list of commits")
+    found: list[Commit] = []
+    for item in document:
+        commit = _commit(item, path)
+        if not commit.parent and found:
+            commit = commit._replace(parent=found[-1].id)
+        found.append(commit)
+    return tuple(found)
+
+
+def as_document(commits: Commits) -> list[dict[str, str]]:
+    """The list of a branch as it is written: the two fields of the original dvol, and of the other
+    fields those that are not empty."""
+    return [
+        {key: value for key, value in commit._asdict().items() if value or key in ("id", "message")}
+        for commit in commits
+    ]
+
+
+def _commit(item: Any, path: Path) -> Commit:
+    """An id becomes a path component, so only 40 hex digits are accepted."""
+    id = item.get("id") if isinstance(item, dict) else None
+    if not isinstance(id, str) or not ID.fullmatch(id):
+        raise BadDocument(str(path), "an entry has no commit id")
+    fields = [item.get(name) or "" for name in Commit._fields]
+    if not all(isinstance(value, str) for value in fields):
+        raise BadDocument(str(path), f"commit {item['id'][:12]} has a field that is no text")
+    return Commit(*fields)
 
 
 def _is_storable(text: str) -> bool:
-    """Whether it came from bytes, so that it can be shown as these bytes again."""
+    """Whether the text can be encoded. Bytes that are not UTF-8 are surrogates in it, and are
+    printed as these bytes again."""
     try:
         text.encode(errors="surrogateescape")
     except UnicodeEncodeError:
@@ -48,9 +99,6 @@ def _is_storable(text: str) -> bool:
 
 def _checked(date: str) -> str:
     try:
-        parsed = datetime.fromisoformat(date)
+        return dates.parse(date).isoformat(timespec="seconds")
     except ValueError:
         raise InvalidDate(date) from None
-    if parsed.tzinfo is None:
-        raise InvalidDate(date)
-    return parsed.isoformat(timespec="seconds")

@@ -1,6 +1,7 @@
-"""What a revision means for several volumes that are put back as one. No disk but their lists.
+"""Which commits a revision means for several volumes that are reset as one.
 
-Commits that were made together share a group: where one of them is meant, all are.
+Commits of several volumes that were made as one share a group: a revision that means one of them
+means all of them. Only the volumes' lists are read.
 """
 
 from __future__ import annotations
@@ -8,48 +9,49 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from dvol.errors import AmbiguousRevision, NotTogether, RevisionNotFound
+from dvol.errors import AmbiguousRevision, NotOneGroup, RevisionNotFound
 from dvol.history.history import History
-from dvol.history.revisions import Line
+from dvol.history.revisions import ID_PREFIX
+from dvol.model import Commits
 
-_WHERE_EACH_IS = ("HEAD", "@")
-_PREFIX = re.compile(r"[0-9a-fA-F]{4,40}")
+_HEADS = ("HEAD", "@")  # the head of each volume
 
 
-def resolve_together(histories: Mapping[str, History], revision: str) -> dict[str, Line]:
-    """The history that each volume is to go back to, by its name.
+def resolve_group(histories: Mapping[str, History], revision: str) -> dict[str, Commits]:
+    """The history that each volume is to be reset to, by its name.
 
-    A commit that one of them has means, in the others, the one that was made with it; so does the
-    beginning of the group. HEAD means each one's own; anything else must not mean a mixture: it is
-    refused as NotTogether. Raises as `History.resolve` does.
+    A commit of one volume means, in the others, the commit of its group; so does the beginning of
+    the group's id. HEAD means the head of each volume. Any other revision must mean commits of one
+    group, else NotOneGroup is raised. Raises as `History.resolve` does.
     """
-    lines = _where_found(histories, revision)
-    groups = {line[-1].group for line in lines.values()} or _groups(histories, revision)
-    for name in histories.keys() - lines.keys():
-        made = [one.id for one in histories[name].all_commits() if {one.group} == groups - {""}]
-        if not made:
+    found = _where_found(histories, revision)
+    groups = {commits[-1].group for commits in found.values()} or _groups(histories, revision)
+    for name in histories.keys() - found.keys():
+        of_group = [one.id for one in histories[name].all_commits() if {one.group} == groups - {""}]
+        if not of_group:
             raise RevisionNotFound(f"{revision} in {name}")
-        lines[name] = histories[name].resolve(made[-1])
-    if len({line[-1].group for line in lines.values()}) > 1 and revision not in _WHERE_EACH_IS:
-        tips = (f"{name} {lines[name][-1].id[:7]}" for name in sorted(lines))
-        raise NotTogether(revision, ", ".join(tips))
-    return lines
+        found[name] = histories[name].resolve(of_group[-1])
+    if len({commits[-1].group for commits in found.values()}) > 1 and revision not in _HEADS:
+        heads = (f"{name} {found[name][-1].id[:7]}" for name in sorted(found))
+        raise NotOneGroup(revision, ", ".join(heads))
+    return found
 
 
-def _where_found(histories: Mapping[str, History], revision: str) -> dict[str, Line]:
-    lines: dict[str, Line] = {}
+def _where_found(histories: Mapping[str, History], revision: str) -> dict[str, Commits]:
+    found: dict[str, Commits] = {}
     for name, history in histories.items():
         try:
-            lines[name] = history.resolve(revision)
+            found[name] = history.resolve(revision)
         except RevisionNotFound:
             continue
-    _require_one(histories, re.split("[~^]", revision)[0].lower())
-    return lines
+    _require_unambiguous(histories, re.split("[~^]", revision)[0].lower())
+    return found
 
 
-def _require_one(histories: Mapping[str, History], start: str) -> None:
-    """No two volumes share a commit: the beginning of an id that two have means nothing."""
-    if _PREFIX.fullmatch(start) and not any(start in history for history in histories.values()):
+def _require_unambiguous(histories: Mapping[str, History], start: str) -> None:
+    """Raise AmbiguousRevision if commits of several volumes begin with `start`: no two volumes
+    share a commit."""
+    if ID_PREFIX.fullmatch(start) and not any(start in history for history in histories.values()):
         commits = (one for history in histories.values() for one in {*history.all_commits()})
         found = {one.id[:12] for one in commits if one.id.startswith(start)}
         if len(found) > 1:
@@ -57,8 +59,8 @@ def _require_one(histories: Mapping[str, History], start: str) -> None:
 
 
 def _groups(histories: Mapping[str, History], prefix: str) -> set[str]:
-    """The one group that begins so."""
-    if not _PREFIX.fullmatch(prefix):
+    """The one group whose id begins with `prefix`; empty if there is none."""
+    if not ID_PREFIX.fullmatch(prefix):
         return set()
     commits = (one for history in histories.values() for one in history.all_commits())
     found = {one.group for one in commits if one.group.startswith(prefix.lower())}

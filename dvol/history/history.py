@@ -1,43 +1,39 @@
-"""One volume's history as it stands on disk: its branches and their lists of commits.
+"""One volume's history as it is on disk: its branches and their lists of commits. Reading only.
 
-Reading takes no lock, since every document is replaced whole. Writing is a staged document
-that a verb renames into place; the verbs are in `pool`.
+Reading takes no lock, since every document is replaced whole: a verb stages a new one and renames
+it into place.
 """
 
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator, Mapping
 from functools import cache
-from pathlib import Path
-from typing import Any
 
 from dvol.errors import BadDocument, BranchNotFound, TreeMissing
 from dvol.fs.directories import is_directory
-from dvol.fs.durable import read_json
-from dvol.history.revisions import Line, resolve
+from dvol.fs.documents import read_json
+from dvol.history.commits import commits_of
+from dvol.history.revisions import resolve
 from dvol.layout import DEFAULT_BRANCH, VolumeLayout
-from dvol.model import Commit
+from dvol.model import Commit, Commits
 from dvol.names import is_component
 
-ID = re.compile(r"[0-9a-f]{40}")
 
-
-class History(Mapping[str, Line]):
-    """A volume's commits by branch, each list read when it is asked for, and once.
+class History(Mapping[str, Commits]):
+    """A volume's commits by branch. Each list is read once, when it is first used.
 
     A branch exists if and only if its tree does; a missing list means no commits.
     """
 
     def __init__(self, layout: VolumeLayout) -> None:
         self.layout = layout
-        self._line = cache(self._read_line)
+        self._list = cache(self._read)
 
-    def __getitem__(self, branch: str) -> Line:
+    def __getitem__(self, branch: str) -> Commits:
         if branch not in self:
             raise BranchNotFound(branch)
-        return self._line(branch)
+        return self._list(branch)
 
     def __contains__(self, branch: object) -> bool:
         return (
@@ -53,7 +49,7 @@ class History(Mapping[str, Line]):
         return len(list(iter(self)))
 
     def current(self) -> str:
-        """The branch that HEAD is on and Docker mounts."""
+        """The current branch, whose tree Docker mounts."""
         path = self.layout.current
         try:
             document = read_json(path)
@@ -64,28 +60,34 @@ class History(Mapping[str, Line]):
             raise BadDocument(str(path), "it names no branch")
         return branch
 
-    def current_line(self) -> tuple[str, Line]:
+    def head(self) -> tuple[str, Commits]:
         """The current branch and its commits."""
         branch = self.current()
         if branch not in self:
             raise TreeMissing(str(self.layout.tree(branch)))
-        return branch, self._line(branch)
+        return branch, self._list(branch)
 
-    def resolve(self, revision: str) -> Line:
-        """The history that ends with the commit `revision` means."""
-        branch, _ = self.current_line()
+    def resolve(self, revision: str) -> Commits:
+        """The history that ends with the commit that `revision` means, see `revisions`."""
+        branch, _ = self.head()
         return resolve(revision, branch, self)
 
     def all_commits(self) -> Iterator[Commit]:
-        """Those of every branch, of the current one last."""
+        """The commits of every branch, those of the current branch last."""
         current = self.current()
         for branch in sorted(self, key=lambda name: name == current):
             yield from self[branch]
 
-    def names(self, commit_id: str) -> bool:
-        """Whether any list has the commit, also one whose branch has lost its tree."""
-        lists = [name.removesuffix(".json") for name in self._names() if name.endswith(".json")]
-        return any(commit.id == commit_id for name in lists for commit in self._line(name))
+    def listed(self) -> Iterator[Commit]:
+        """The commits of every list, also of the list of a branch that has no tree."""
+        for name in self._names():
+            if name.endswith(".json") and not self._is_branch(name):
+                yield from self._list(name.removesuffix(".json"))
+
+    def _is_branch(self, name: str) -> bool:
+        """Whether a name that ends in ".json" is a branch of the original dvol's, and no list of a
+        branch that is there."""
+        return name in self and name.removesuffix(".json") not in self
 
     def _names(self) -> list[str]:
         try:
@@ -93,37 +95,10 @@ class History(Mapping[str, Line]):
         except FileNotFoundError:
             raise TreeMissing(str(self.layout.branches)) from None
 
-    def _read_line(self, branch: str) -> Line:
-        path = self.layout.line(branch)
+    def _read(self, branch: str) -> Commits:
+        path = self.layout.commit_list(branch)
         try:
             document = read_json(path)
         except FileNotFoundError:
             return ()
         return commits_of(document, path)
-
-
-def commits_of(document: Any, path: Path) -> Line:
-    """The commits that a list read from `path` names."""
-    if not isinstance(document, list):
-        raise BadDocument(str(path), "not a list of commits")
-    return tuple(_commit(item, path) for item in document)
-
-
-def as_document(line: Line) -> list[dict[str, str]]:
-    """What the list of a branch holds on disk: the original's two fields, and those of
-    ours that say something."""
-    return [
-        {key: value for key, value in commit._asdict().items() if value or key in ("id", "message")}
-        for commit in line
-    ]
-
-
-def _commit(item: Any, path: Path) -> Commit:
-    """An id becomes a path component, so nothing but 40 hex digits passes."""
-    id = item.get("id") if isinstance(item, dict) else None
-    if not isinstance(id, str) or not ID.fullmatch(id):
-        raise BadDocument(str(path), "an entry has no commit id")
-    fields = [item.get(name) or "" for name in Commit._fields]
-    if not all(isinstance(value, str) for value in fields):
-        raise BadDocument(str(path), f"commit {item['id'][:12]} has a field that is no text")
-    return Commit(*fields)

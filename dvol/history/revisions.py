@@ -1,8 +1,8 @@
-"""What a user types to mean a commit, and the commit it means. Pure; no disk.
+"""Revisions: what a user types to mean a commit. Pure; no disk.
 
     HEAD, @              the newest commit of the current branch
     NAME                 the newest commit of that branch
-    1f2e, 1f2e3d...      the one commit whose id begins so (four digits or more)
+    1f2e, 1f2e3d...      the one commit whose id begins with these four digits or more
     REV^, REV^^, REV~3   that many commits before REV
 
 As in git, a branch wins over an id prefix, and a whole id over a branch.
@@ -14,58 +14,57 @@ import re
 from collections.abc import Mapping
 
 from dvol.errors import AmbiguousRevision, InvalidRevision, RevisionNotFound
-from dvol.model import Commit
-
-Line = tuple[Commit, ...]  # a history, oldest first
+from dvol.model import Commits
 
 _REVISION = re.compile(r"(?P<start>[^~^]+)(?P<steps>(?:\^|~[0-9]{0,9})*)")
-_PREFIX = re.compile(r"[0-9a-fA-F]{4,40}")
+ID_PREFIX = re.compile(r"[0-9a-fA-F]{4,40}")
 
 
-def resolve(revision: str, current: str, lines: Mapping[str, Line]) -> Line:
-    """The history that ends with the commit `revision` means; never empty.
+def resolve(revision: str, current: str, histories: Mapping[str, Commits]) -> Commits:
+    """The history that ends with the commit that `revision` means; never empty.
 
-    `lines` has each branch's commits, `current` names the branch that HEAD is on. A commit that
-    several branches have is taken from the current one if that has it.
+    `histories` has each branch's commits, `current` names the current branch. If several branches
+    have the commit, the history is the current branch's, or else the first one's by name. Raises
+    InvalidRevision, RevisionNotFound, AmbiguousRevision.
     """
     match = _REVISION.fullmatch(revision) if len(revision) <= 1000 else None
     if match is None:
         raise InvalidRevision(revision)
-    line = _start(match["start"], current, lines)
-    line = line[: max(0, len(line) - _steps(match["steps"]))]
-    if not line:
+    commits = _start(match["start"], current, histories)
+    commits = commits[: max(0, len(commits) - _steps(match["steps"]))]
+    if not commits:
         raise RevisionNotFound(revision)
-    return line
+    return commits
 
 
-def _start(start: str, current: str, lines: Mapping[str, Line]) -> Line:
+def _start(start: str, current: str, histories: Mapping[str, Commits]) -> Commits:
     if start in ("HEAD", "@"):
-        return lines[current]
-    if start in lines and len(start) != 40:
-        return lines[start]
-    if not _PREFIX.fullmatch(start):
+        return histories[current]
+    if start in histories and len(start) != 40:
+        return histories[start]
+    if not ID_PREFIX.fullmatch(start):
         raise _unknown(start)
-    found = _by_prefix(start.lower(), current, lines)
+    found = _by_prefix(start.lower(), current, histories)
     if found:
         return found
-    if start in lines:
-        return lines[start]
+    if start in histories:
+        return histories[start]
     raise RevisionNotFound(start)
 
 
 def _unknown(start: str) -> RevisionNotFound | InvalidRevision:
-    """What could have been a branch is not found; anything else is malformed."""
+    """RevisionNotFound for what could be the name of a branch, else InvalidRevision."""
     could_be_branch = re.fullmatch(r"[a-zA-Z0-9_][a-zA-Z0-9_.-]*", start)
     return RevisionNotFound(start) if could_be_branch else InvalidRevision(start)
 
 
-def _by_prefix(prefix: str, current: str, lines: Mapping[str, Line]) -> Line:
-    found: dict[str, Line] = {}
-    for branch in sorted(lines, key=lambda name: (name != current, name)):
-        line = lines[branch]
-        for place, commit in enumerate(line):
+def _by_prefix(prefix: str, current: str, histories: Mapping[str, Commits]) -> Commits:
+    found: dict[str, Commits] = {}
+    for branch in sorted(histories, key=lambda name: (name != current, name)):
+        commits = histories[branch]
+        for place, commit in enumerate(commits):
             if commit.id.startswith(prefix):
-                found.setdefault(commit.id, line[: place + 1])
+                found.setdefault(commit.id, commits[: place + 1])
     if len(found) > 1:
         raise AmbiguousRevision(prefix, ", ".join(sorted(id[:12] for id in found)))
     return next(iter(found.values()), ())

@@ -1,221 +1,358 @@
-"""The steps of a journal, as they are taken on disk, and taken back.
+"""The steps of a journal: what each changes on disk, and how it is reverted.
 
-A step looks at what is there and does what is left to do, so that it may be taken any number of
-times, by any process. Paths lead into trees whose content somebody else chooses: they are
-resolved by `beneath`, so that nothing outside the pool is ever touched.
+A step looks at what is on disk and does what is left to do, so that it may be applied any number of
+times, by any process. Paths are relative to the pool, and lead into trees whose content other
+programs choose: they are resolved by `beneath`, so that no file outside the pool is ever touched.
+
+On disk a step is a list: its kind, and its fields. Format 1 called "attributes" "dress", and
+"delete" "discard".
 """
 
 from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
-from typing import Any
+from typing import Any, NamedTuple, Protocol, get_type_hints
 
-from dvol.backends import Backend, Step
 from dvol.errors import BadDocument, Corrupt
-from dvol.fs.beneath import Beneath, is_beneath
+from dvol.fs.beneath import Beneath, is_beneath, split
 from dvol.fs.documents import is_number, is_word
-from dvol.fs.durable import ONE_LOG, exchange, filesystem, named
+from dvol.fs.syscalls import ONE_LOG, filesystem, named
 from dvol.layout import OWN
 from dvol.tree.metadata import copy_attributes
 
-_ATTRIBUTES = ("dress", "times")
-_SHAPES: dict[str, tuple[type, ...]] = {
-    "exchange": (str, str, int, int),
-    "move": (str, str),
-    "dress": (str, str, str),
-    "times": (str, int, int, int, int),
-    "discard": (str,),
-}
 
+class Mover(Protocol):
+    """How trees, and directories that hold trees, are moved and deleted on the pool's file system.
+    Each backend is one."""
 
-class Taker:
-    """Takes the steps of one journal, below `root`, or takes them back."""
+    durable: bool  # whether what a call makes is durable when it returns
 
-    def __init__(self, root: Path, backend: Backend) -> None:
-        self._root = root
-        self._backend = backend
-        self._one, self._other = Beneath(root), Beneath(root)  # each keeps its last directory open
-        self._kind = filesystem(self._one.directory(""))
+    def move(self, source: Path, target: Path) -> None:
+        """Rename a tree, or a directory that holds trees, within the pool's file system."""
 
-    def __enter__(self) -> Taker:
-        return self
+    def exchange(self, one: Path, other: Path) -> None:
+        """Swap two trees or files in one step: no instant lacks either name. OSError EINVAL where
+        the file system cannot (renameat2(2))."""
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._one.close()
-        self._other.close()
+    def identity(self, path: Path) -> int:
+        """A number that identifies the file or tree at `path` on its file system, also after a
+        rename. Raises FileNotFoundError."""
 
-    def take(self, step: Step) -> None:
-        """Take a step, unless it was taken before."""
-        kind, *arguments = step
-        try:
-            getattr(self, f"_{kind}")(*arguments)
-        except OSError as error:
-            subject = 1 if kind in ("move", "exchange", "dress") else 0
-            error.filename = f"{self._root}/{arguments[subject]}"
-            raise
-        if not self._kind:
-            self._sync([step])
+    def delete(self, tree: Path) -> None:
+        """Delete a tree (live, frozen or half made), a file, or a directory that holds such.
 
-    def sync(self, steps: list[Step]) -> None:
-        """Make all steps durable. Only names have changed, and attributes: syncing the whole
-        file system would write out what was just discarded."""
-        if self._kind:
-            self._sync(steps[-1:] if self._kind in ONE_LOG else steps)
-
-    def left(self, steps: list[Step]) -> list[Step]:
-        """The steps that may still have to be taken: those after the last one that certainly
-        was, because dvol's own source of it is gone. Names change in order, so then all before
-        it were taken; and they can't be taken again once what they were staged in has moved."""
-        for at in range(len(steps), 0, -1):
-            kind, source, *_ = steps[at - 1]
-            own = OWN in source.split("/")[:2]
-            if kind in ("move", "discard") and own and not self._exists(source, self._one):
-                return steps[at:]
-        return steps
-
-    def take_back(self, steps: list[Step]) -> bool:
-        """Take back whatever was taken of `steps`, by whom ever, so that nothing has happened.
-
-        What can't be is left as it is; False then.
+        A path that does not exist is no error. OSError EBUSY at a mount point.
         """
-        whole = True
-        names = [step for step in reversed(steps) if step[0] not in _ATTRIBUTES]
-        attributes = [step for step in reversed(steps) if step[0] in _ATTRIBUTES]
-        for kind, *arguments in names + attributes:  # names change the times of directories
-            try:
-                getattr(self, f"_{kind}_back")(*arguments)
-            except (OSError, Corrupt):
-                whole = False
-        return whole
 
-    def _exchange(self, staged: str, live: str, new: int, old: int) -> None:
-        """The staged one becomes the live one, and the live one the staged.
 
-        In a pool that was copied file by file neither inode is there: nobody knows then.
-        """
-        if self._exists(_aside(staged), self._one):  # begun by renames
-            self._exchange_by_renames(staged, live, new)
-        elif self._identity(live, self._other) != new:
-            if self._identity(live, self._other) != old:
-                raise BadDocument(f"{self._root}/{live}", "neither the old one nor the new")
-            try:
-                self._swap(staged, live)
-            except OSError as error:
-                if error.errno != errno.EINVAL:
-                    raise
-                self._exchange_by_renames(staged, live, new)
+class Root:
+    """The pool's root, whose entries are given by relative path; `mover` moves and deletes them.
 
-    def _swap(self, staged: str, live: str) -> None:
-        (one, name), (other, other_name) = self._one.parent(staged), self._other.parent(live)
-        exchange(name, other_name, one, other)
+    The directories of the last two paths stay open: a step has two at most, and the next step often
+    has the same.
+    """
 
-    def _exchange_by_renames(self, staged: str, live: str, new: int) -> None:
-        """For file systems without RENAME_EXCHANGE: leaves a hole, which the journal covers."""
-        if not self._exists(_aside(staged), self._one):
-            self._rename(live, _aside(staged))
-        if self._identity(staged, self._one) == new:
-            self._rename(staged, live)
-        self._rename(_aside(staged), staged)
+    def __init__(self, path: Path, mover: Mover) -> None:
+        self.path = path
+        self.mover = mover
+        self._newer, self._older = Beneath(path), Beneath(path)
+        self.filesystem = filesystem(self._newer.directory(""))
 
-    def _exchange_back(self, staged: str, live: str, new: int, old: int) -> None:
-        if self._exists(_aside(staged), self._one):  # renames were under way
-            if self._exists(live, self._other):
-                self._rename(live, staged)
-            self._rename(_aside(staged), live)
-        else:
-            self._exchange(staged, live, old, new)
+    def close(self) -> None:
+        self._newer.close()
+        self._older.close()
 
-    def _move(self, source: str, target: str) -> None:
-        if self._exists(source, self._one):
-            self._rename(source, target)
+    def directory(self, path: str) -> int:
+        """The open directory at `path`; valid until the second call after this one."""
+        if self._newer.path != path:
+            self._newer, self._older = self._older, self._newer
+        return self._newer.directory(path)
 
-    def _move_back(self, source: str, target: str) -> None:
-        if not self._exists(source, self._one) and self._exists(target, self._other):
-            self._rename(target, source)
+    def parent(self, path: str) -> tuple[int, str]:
+        """The open directory that holds the last component of `path`, and that component."""
+        directory, name = split(path)
+        return self.directory(directory), name
 
-    def _rename(self, source: str, target: str) -> None:
-        (one, name), (other, new_name) = self._one.parent(source), self._other.parent(target)
-        self._backend.move(_at(one, name), _at(other, new_name))
+    def exists(self, path: str) -> bool:
+        return self.identity(path) is not None
 
-    def _dress(self, new: str, path: str, old: str) -> None:
-        copy_attributes(self._one.directory(new), self._other.directory(path))
-
-    def _dress_back(self, new: str, path: str, old: str) -> None:
-        self._dress(old, path, new)
-
-    def _times(self, path: str, accessed: int, modified: int, *old: int) -> None:
-        directory, name = self._one.parent(path)
-        os.utime(name, ns=(accessed, modified), dir_fd=directory, follow_symlinks=False)
-
-    def _times_back(self, path: str, accessed: int, modified: int, *old: int) -> None:
-        with suppress(FileNotFoundError):  # it was only there for the verb
-            self._times(path, *old)
-
-    def _discard(self, path: str) -> None:
-        """What can't be deleted now the next verb sweeps: no reason to take anything back."""
-        with suppress(OSError):
-            self._backend.delete(self._root / path)
-
-    def _exists(self, path: str, below: Beneath) -> bool:
-        return self._identity(path, below) is not None
-
-    def _identity(self, path: str, below: Beneath) -> int | None:
+    def identity(self, path: str) -> int | None:
+        """As `Mover.identity`; None if `path` does not exist."""
         try:
-            directory, name = below.parent(path)
-            return self._backend.identity(_at(directory, name))
+            return self.mover.identity(self._by_descriptor(path))
         except FileNotFoundError:
             return None
 
-    def _discard_back(self, path: str) -> None:
-        """Nothing can be brought back that only dvol ever needed."""
+    def rename(self, source: str, target: str) -> None:
+        self.mover.move(self._by_descriptor(source), self._by_descriptor(target))
 
-    def _sync(self, steps: list[Step]) -> None:
-        paths = [path for step in steps for path in step[1:3] if isinstance(path, str)]
+    def exchange(self, one: str, other: str) -> None:
+        self.mover.exchange(self._by_descriptor(one), self._by_descriptor(other))
+
+    def delete(self, path: str) -> None:
+        self.mover.delete(self.path / path)
+
+    def _by_descriptor(self, path: str) -> Path:
+        """A path through the open parent directory, for calls that take no descriptor."""
+        directory, name = self.parent(path)
+        return Path(f"/proc/self/fd/{directory}/{name}")
+
+
+class Exchange(NamedTuple):
+    """Swap a staged file or directory with the live one, unless `live` is the new one already.
+
+    `new` and `old` are the identities of the two. In a pool that was copied file by file `live` has
+    neither: it is unknown which of the two it is, and BadDocument is raised.
+    """
+
+    staged: str
+    live: str
+    new: int
+    old: int
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        return self.staged, self.live
+
+    def apply(self, root: Root) -> None:
+        if root.exists(self._aside):  # begun by renames
+            self._by_renames(root)
+        elif (found := root.identity(self.live)) != self.new:
+            if found != self.old:
+                raise BadDocument(f"{root.path}/{self.live}", "neither the old one nor the new")
+            try:
+                root.exchange(self.staged, self.live)
+            except OSError as error:
+                if error.errno != errno.EINVAL:
+                    raise
+                self._by_renames(root)
+
+    def revert(self, root: Root) -> None:
+        if root.exists(self._aside):  # renames were under way
+            if root.exists(self.live):
+                root.rename(self.live, self.staged)
+            root.rename(self._aside, self.live)
+        else:
+            self._replace(new=self.old, old=self.new).apply(root)
+
+    @property
+    def _aside(self) -> str:
+        return self.staged + ".aside"
+
+    def _by_renames(self, root: Root) -> None:
+        """For file systems without RENAME_EXCHANGE. Between the renames `live` does not exist,
+        which the journal covers."""
+        if not root.exists(self._aside):
+            root.rename(self.live, self._aside)
+        if root.identity(self.staged) == self.new:
+            root.rename(self.staged, self.live)
+        root.rename(self._aside, self.staged)
+
+
+class Move(NamedTuple):
+    """Rename `source` to `target`, unless `source` no longer exists."""
+
+    source: str
+    target: str
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        return self.source, self.target
+
+    def apply(self, root: Root) -> None:
+        if root.exists(self.source):
+            root.rename(self.source, self.target)
+
+    def revert(self, root: Root) -> None:
+        if not root.exists(self.source) and root.exists(self.target):
+            root.rename(self.target, self.source)
+
+
+class SetAttributes(NamedTuple):
+    """Give the directory at `path` the attributes of the empty directory `new`; `old` is another
+    empty directory, with the attributes that it had before."""
+
+    new: str
+    path: str
+    old: str
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        return self.new, self.path
+
+    def apply(self, root: Root) -> None:
+        copy_attributes(root.directory(self.new), root.directory(self.path))
+
+    def revert(self, root: Root) -> None:
+        self._replace(new=self.old, old=self.new).apply(root)
+
+
+class SetTimes(NamedTuple):
+    """Set atime and mtime, in ns, since renames change those of a directory."""
+
+    path: str
+    accessed: int
+    modified: int
+    old_accessed: int
+    old_modified: int
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        return (self.path,)
+
+    def apply(self, root: Root) -> None:
+        self._set(root, self.accessed, self.modified)
+
+    def revert(self, root: Root) -> None:
+        with suppress(FileNotFoundError):  # it existed only for the verb
+            self._set(root, self.old_accessed, self.old_modified)
+
+    def _set(self, root: Root, *times: int) -> None:
+        directory, name = root.parent(self.path)
+        os.utime(name, ns=(times[0], times[1]), dir_fd=directory, follow_symlinks=False)
+
+
+class Delete(NamedTuple):
+    """Delete a tree or a file that only the verb needed, if it exists."""
+
+    source: str
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        return (self.source,)
+
+    def apply(self, root: Root) -> None:
+        """An error is ignored, and reverts nothing: the next verb deletes what is left."""
+        with suppress(OSError):
+            root.delete(self.source)
+
+    def revert(self, root: Root) -> None:
+        """Does nothing: only the verb needed the tree."""
+
+
+Step = Exchange | Move | SetAttributes | SetTimes | Delete
+
+_KINDS: dict[str, type[Step]] = {
+    "exchange": Exchange,
+    "move": Move,
+    "attributes": SetAttributes,
+    "times": SetTimes,
+    "delete": Delete,
+}
+_FORMAT_1: dict[str, type[Step]] = {"dress": SetAttributes, "discard": Delete}
+_NAMES = {kind: name for name, kind in _KINDS.items()}
+
+
+class Replayer:
+    """Applies the steps of one journal below `root`, or reverts them."""
+
+    def __init__(self, root: Path, mover: Mover) -> None:
+        self._root = Root(root, mover)
+
+    def __enter__(self) -> Replayer:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._root.close()
+
+    def apply(self, step: Step) -> None:
+        """Apply a step, unless it was applied before."""
+        try:
+            step.apply(self._root)
+        except OSError as error:
+            error.filename = f"{self._root.path}/{step.paths[-1]}"
+            raise
+        if not self._root.filesystem:
+            self._sync([step])
+
+    def sync(self, steps: list[Step]) -> None:
+        """Make all steps durable, by syncing directories. Only names and attributes have changed:
+        syncing the whole file system would also write out the files that the verb has discarded."""
+        if self._root.filesystem:
+            self._sync(steps[-1:] if self._root.filesystem in ONE_LOG else steps)
+
+    def left(self, steps: list[Step]) -> list[Step]:
+        """The steps that may still have to be applied: all after the last one that was certainly
+        applied, because its source, a file of dvol's own, no longer exists. Names change in order,
+        so all steps before that one were applied too; and they can't be applied again once the
+        directory in which their files were staged has moved."""
+        for at in range(len(steps), 0, -1):
+            step = steps[at - 1]
+            own = isinstance(step, Move | Delete) and OWN in step.source.split("/")[:2]
+            if own and not self._root.exists(step.paths[0]):
+                return steps[at:]
+        return steps
+
+    def revert(self, steps: list[Step]) -> bool:
+        """Revert those of `steps` that were applied, by any process, so that nothing has happened.
+
+        A step that can't be reverted is left as it is; False then.
+        """
+        complete = True
+        attributes = [step for step in steps if isinstance(step, SetAttributes | SetTimes)]
+        names = [step for step in steps if not isinstance(step, SetAttributes | SetTimes)]
+        for step in names[::-1] + attributes[::-1]:  # renames change the times of directories
+            try:
+                step.revert(self._root)
+            except (OSError, Corrupt):
+                complete = False
+        return complete
+
+    def _sync(self, steps: Iterable[Step]) -> None:
+        paths = [path for step in steps for path in step.paths]
         for path in dict.fromkeys(path.rpartition("/")[0] for path in paths):
-            # one that is not there was moved by a later step
-            with named(f"{self._root}/{path}"), suppress(FileNotFoundError):
-                os.fsync(self._one.directory(path))
+            # a directory that does not exist was moved by a later step
+            with named(f"{self._root.path}/{path}"), suppress(FileNotFoundError):
+                os.fsync(self._root.directory(path))
 
 
-def putting(root: Path, staged: Path, live: Path) -> list[Step]:
-    """Steps that replace a document by a staged one, or put it where none is. By an exchange,
-    which can be taken back."""
-    paths = [str(path.relative_to(root)) for path in (staged, live)]
+def put_document(root: Path, staged: Path, live: Path) -> Step:
+    """The step that puts a staged document in the place of the live one: an exchange, which can be
+    reverted, or a move if none is live."""
+    new, path = (str(each.relative_to(root)) for each in (staged, live))
     try:
         old = os.lstat(live).st_ino
     except FileNotFoundError:
-        return [["move", *paths]]
-    return [["exchange", *paths, os.lstat(staged).st_ino, old]]
+        return Move(new, path)
+    return Exchange(new, path, os.lstat(staged).st_ino, old)
 
 
-def is_step(step: Any) -> bool:
-    """Known, whole, and inside the root: recovery moves and deletes only what is dvol's."""
-    if not isinstance(step, list) or not step or str(step[0]) not in _SHAPES:
-        return False
-    kind, *arguments = step
-    shape = _SHAPES[kind]
-    return len(arguments) == len(shape) and all(map(_fits, arguments, shape))
+def relative(step: Step, root: Path) -> Step:
+    """The step, which has absolute paths, with paths relative to `root`, as the journal has
+    them."""
+    kind: Any = type(step)
+    prefix = f"{root}/"
+    moved: Step = kind(
+        *(field.removeprefix(prefix) if isinstance(field, str) else field for field in step)
+    )
+    return moved
 
 
-def _at(directory: int, name: str) -> Path:
-    """A path to an entry of an open directory, for calls that take no descriptor."""
-    return Path(f"/proc/self/fd/{directory}/{name}")
+def encode(step: Step) -> list[Any]:
+    """A step as the journal stores it."""
+    return [_NAMES[type(step)], *step]
 
 
-def _aside(staged: str) -> str:
-    return staged + ".aside"
+def decode(document: Any) -> Step:
+    """The step that was stored. ValueError for anything that is unknown, incomplete, or outside the
+    root: recovery moves and deletes only files of dvol's own."""
+    if not isinstance(document, list) or not document:
+        raise ValueError("it is no list")
+    name, *fields = document
+    kind: Any = (_KINDS | _FORMAT_1).get(str(name))
+    if kind is None or len(fields) != len(kind._fields):
+        raise ValueError(f"it is no step: {name}")
+    if not all(map(_fits, fields, get_type_hints(kind).values())):
+        raise ValueError(f"a field of a step '{name}' is not what it must be")
+    step: Step = kind(*fields)
+    return step
 
 
-def _fits(argument: Any, kind: type) -> bool:
+def _fits(field: Any, kind: type) -> bool:
     if kind is int:
-        return is_number(argument)
-    return is_word(argument) and argument != "" and is_beneath(argument)
+        return is_number(field)
+    return is_word(field) and field != "" and is_beneath(field)

@@ -1,107 +1,94 @@
-"""The note of the containers that a verb has ended, `ended.json` in each of its volumes, and
-bringing back what it names.
+"""The record of the containers that a verb has stopped or paused: `suspended.json`, one in each of
+its volumes.
 
-It is durable before anything is done to them, and goes when they run again, so that whoever comes
-after a death can bring them back. Whoever changes it holds the volume's lock.
+The record is written durably before any container is stopped, and removed once all run again. After
+a crash the next process starts the containers that it names. The caller of each function that
+writes holds the volume's lock. Format 1 called it `ended.json`, and `action` `how`: both files are
+read.
 """
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
-from dvol.containers import GONE, KILL, PAUSE, STOP, Containers
-from dvol.containers.container import ALIVE, Ended
-from dvol.errors import BadDocument, ContainerBusy, DvolError
-from dvol.fs.durable import read_json, replace_json, sync_directory
-from dvol.fs.locks import held
+from dvol.containers import KILL, PAUSE, STOP
+from dvol.containers.container import ALIVE, Suspension
+from dvol.errors import BadDocument
+from dvol.fs.documents import read_json, replace_json
+from dvol.fs.durable import sync_directory
 from dvol.layout import VolumeLayout
 
 _ID = re.compile(r"[0-9a-f]{64}")
 
 
-def noted(volume: VolumeLayout) -> list[Ended]:
-    """Those that are noted, in the order of their start."""
-    try:
-        document = read_json(volume.ended)
-    except FileNotFoundError:
-        if os.path.lexists(volume.ended):
-            raise BadDocument(str(volume.ended), "it leads nowhere") from None
-        return []
-    listed = document.get("containers") if isinstance(document, dict) else None
-    if not isinstance(listed, list) or not all(isinstance(one, dict) for one in listed):
-        raise BadDocument(str(volume.ended), "it names no containers")
-    found = [_read(one) for one in listed]
-    if not all(map(_is_sound, found)):
-        raise BadDocument(str(volume.ended), "it names something that is no container")
-    return found
+def recorded(volume: VolumeLayout) -> tuple[list[Suspension], list[BadDocument]]:
+    """The containers in the record, in the order of their start, and what is wrong with a file of
+    it that can't be read."""
+    found: dict[str, Suspension] = {}
+    wrong = []
+    for path in reversed(volume.suspended_files):
+        try:
+            found |= {one.id: one for one in read(path)}
+        except BadDocument as error:
+            wrong.append(error)
+    return list(found.values()), wrong
 
 
-def note(volume: VolumeLayout, ended: list[Ended]) -> None:
-    """Add to those that are noted already and were not brought back."""
-    ids = {one.id for one in ended}
-    _write(volume, [one for one in noted(volume) if one.id not in ids] + ended)
+def record(volume: VolumeLayout, suspensions: list[Suspension]) -> None:
+    """Add containers to the record, durably; containers that an earlier verb left suspended stay in
+    it."""
+    ids = {one.id for one in suspensions}
+    kept = [one for one in read(volume.suspended) if one.id not in ids]
+    _write(volume.suspended, [*kept, *suspensions], volume)
 
 
 def forget(volume: VolumeLayout, ids: Collection[str]) -> None:
-    """These run again, or are gone."""
-    with suppress(OSError):  # else whoever comes next finds that they run
-        left = [one for one in noted(volume) if one.id not in ids]
-        if left:
-            _write(volume, left)
-        else:
-            os.unlink(volume.ended)
-            sync_directory(volume.own)
+    """Remove these containers from the record: they run again or no longer exist. A file that can't
+    be read stays."""
+    for path in volume.suspended_files:
+        with suppress(OSError, BadDocument):  # else the next process finds that they run
+            before = read(path)
+            left = [one for one in before if one.id not in ids]
+            if left != before or not left:
+                _write(path, left, volume)
 
 
-def bring_back(
-    containers: Containers, volume: VolumeLayout, tell: Callable[[str], None], patience: float
-) -> bool:
-    """Bring back what a dead verb has ended; the volume's lock is held. False if something does not
-    come back: it stays noted. One that another verb is at work on is waited for, `patience` seconds
-    long: until then it must be as that verb has left it. Raises ContainerBusy."""
-    back = set()
+def read(path: Path) -> list[Suspension]:
+    """The containers in one file of the record, none if it is not there; raises BadDocument."""
     try:
-        left = noted(volume)
-    except BadDocument as error:
-        tell(f"warning: {error}")
-        return False
-    for one in left:
-        with held(volume.pool.container_lock(one.id), "recovery", patience) as had:
-            if not had:
-                raise ContainerBusy(one.name)
-            reason = brought_back(containers, one, volume.name)
-        if reason:
-            tell(f"warning: {one.name}, which a verb had stopped, does not run: {reason}")
-        else:
-            tell(f"{one.name}, which a verb that died had stopped, runs again")
-        if reason in ("", GONE):
-            back.add(one.id)
-    forget(volume, back)
-    return len(back) == len(left)
+        document = read_json(path)
+    except FileNotFoundError:
+        if os.path.lexists(path):
+            raise BadDocument(str(path), "it is a symbolic link without a target") from None
+        return []
+    listed = document.get("containers") if isinstance(document, dict) else None
+    if not isinstance(listed, list) or not all(isinstance(one, dict) for one in listed):
+        raise BadDocument(str(path), "it names no containers")
+    found = [_suspension(one) for one in listed]
+    if not all(map(_is_valid, found)):
+        raise BadDocument(str(path), "it holds an entry that is no container")
+    return found
 
 
-def brought_back(containers: Containers, one: Ended, noted_in: str = "") -> str:
-    """As `Containers.bring_back`; that Docker can't be asked is a reason as well."""
-    try:
-        return containers.bring_back(one, noted_in)
-    except DvolError as error:
-        return str(error)
+def _write(path: Path, suspensions: list[Suspension], volume: VolumeLayout) -> None:
+    if suspensions:
+        replace_json(path, {"containers": [one._asdict() for one in suspensions]}, volume.staging)
+    else:
+        os.unlink(path)
+        sync_directory(volume.own)
 
 
-def _write(volume: VolumeLayout, ended: list[Ended]) -> None:
-    document = {"containers": [one._asdict() for one in ended]}
-    replace_json(volume.ended, document, volume.staging)
+def _suspension(document: dict[str, Any]) -> Suspension:
+    document = {"action": document.get("how", ""), **document}
+    return Suspension(*(str(document.get(field, "")) for field in Suspension._fields))
 
 
-def _read(facts: dict[str, Any]) -> Ended:
-    return Ended(*(str(facts.get(field, "")) for field in Ended._fields))
-
-
-def _is_sound(one: Ended) -> bool:
-    """Ids become parts of paths, and of what Docker is asked."""
-    known = one.how in (STOP, PAUSE, KILL) and one.was in ALIVE
+def _is_valid(one: Suspension) -> bool:
+    """Checked because ids become parts of paths, and of requests to Docker."""
+    known = one.action in (STOP, PAUSE, KILL) and one.was in ALIVE
     return known and bool(_ID.fullmatch(one.id)) and one.name.isprintable()

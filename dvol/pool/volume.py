@@ -1,277 +1,192 @@
-"""One volume's files, and the steps that change them.
+"""One volume's directory: its documents, its trees, and the steps that move them.
 
-Each step is prepared in the volume's staging and made durable there, then taken: a commit by
-one rename, everything else by a journal. Whoever calls holds the volume's lock, and makes
-durable what is prepared. Putting a tree back is `resets`; names, gates and containers are the
-pool's business.
+A verb prepares files in the volume's staging, makes them durable, and applies them: a commit by one
+rename, every other verb by a journal. The caller of every method that writes holds the volume's
+lock. What the verbs do is in the engine.
 """
 
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-from dvol.backends import Backend, Memory, Past, Step
-from dvol.errors import BadDocument, Corrupt, InTheWay, TreeMissing
-from dvol.fs.beneath import DIRECTORY
+from dvol import dates
+from dvol.backends import Backend, FreezeHints, TreeIndex
+from dvol.errors import BadDocument, Corrupt, PathOccupied, TreeMissing
 from dvol.fs.directories import is_directory
-from dvol.fs.durable import (
-    durably,
-    read_json,
-    replace_json,
-    sync_directory,
-    sync_filesystem,
-    write_json,
-)
-from dvol.history.history import ID, History, as_document
-from dvol.history.revisions import Line
+from dvol.fs.documents import read_json, replace_json, write_json
+from dvol.fs.durable import durably
+from dvol.history.commits import ID
+from dvol.history.history import History
 from dvol.journal.journal import Journal
-from dvol.journal.steps import putting
+from dvol.journal.steps import Move, Step, put_document, relative
 from dvol.layout import VolumeLayout
-from dvol.model import Commit
-from dvol.trash.entries import describe, new_entry
-
-_AHEAD = "ahead"  # in the staging of a commit
-_LITTLE = 0.03  # seconds of writing back that are no more worth another round
-_ROUNDS = 5
+from dvol.model import Commits, Volume
+from dvol.trash.notes import write_note
 
 
-class Quiet(NamedTuple):
-    """How quiet a tree is: whether every writer has `ended`; whether to trust no memory of it all
-    the same, and compare in `full`; and whether to `hurry`, since somebody waits."""
+class VolumeDir:
+    """The trees and documents of one volume. `choose` returns the backend; it is called when a tree
+    is first changed."""
 
-    ended: bool = False
-    full: bool = False
-    hurry: bool = False
-
-
-_ASSUMED = Quiet()
-
-
-class VolumeFiles:
-    """The trees and documents of one volume."""
-
-    def __init__(self, layout: VolumeLayout, backend: Backend) -> None:
+    def __init__(self, layout: VolumeLayout, choose: Callable[[], Backend]) -> None:
         self.layout = layout
-        self.backend = backend
+        self._choose = choose
+
+    @property
+    def backend(self) -> Backend:
+        return self._choose()
+
+    @property
+    def name(self) -> str:
+        return self.layout.name
 
     @property
     def history(self) -> History:
-        """As it stands now."""
+        """A new one for each use: it reads the documents as they are now."""
         return History(self.layout)
 
     @property
     def journal(self) -> Journal:
         layout = self.layout
-        return Journal(layout.journal, layout.pool.root, layout.staging, self.backend)
+        return Journal(layout.journal, layout.pool.root, layout.staging, self._choose)
 
-    def recover(self, discard: Callable[[Path], None] | None = None) -> None:
-        """Bring the volume to the state before or after a verb whose process died.
+    def recover(self, pool_journal: Journal, delete: Callable[[Path], None] | None = None) -> None:
+        """Bring the volume to the state before or after a verb whose process died: complete its
+        journal, and delete files that were only staged.
 
-        A commit's staging is named by its id. If no list has that id, the commit never came
-        to be, and its tree goes; while a list can't be read nothing is decided. `discard` is what
-        becomes of what goes; it is deleted if none is given.
+        The staging of a commit has the commit's id for its name. If no list has that id, the commit
+        was not published, and its tree is deleted. While a list can't be read, the files of commits
+        are kept; while the pool's journal can't be read, all staged files are. Files that the
+        pool's journal names stay, since a verb on several volumes is unfinished: the next verb
+        completes it. `delete` is called instead of the backend's `delete`.
         """
-        discard = discard or self.backend.delete
+        delete = delete or self.backend.delete
         self.journal.complete()
-        for name in self.journal.staged():
+        if staged := self.journal.staged():
             with suppress(Corrupt):
-                if ID.fullmatch(name) and not self.history.names(name):
-                    discard(self.layout.commit(name))
-                    discard(self.layout.commit(name + ".links"))
-                discard(self.layout.staging / name)
+                needed = pool_journal.components()
+                for name in sorted({*staged} - needed):
+                    self._delete_staged(name, delete)
+
+    def _delete_staged(self, name: str, delete: Callable[[Path], None]) -> None:
+        from dvol.trash.reachability import needed_by_lists  # late: only after a crash
+
+        with suppress(Corrupt):
+            if ID.fullmatch(name) and name not in needed_by_lists(self.history):
+                delete(self.layout.commit(name))
+                delete(self.layout.commit(name + ".links"))
+            delete(self.layout.staging / name)
+
+    # -- staging -------------------------------------------------------------------------------
 
     def durably(self, *staged: Path) -> AbstractContextManager[None]:
-        """What is staged within it is durable after it; all of it lies in `staged`, if that is
-        said."""
+        """All files that are staged within it are durable after it. If directories `staged` are
+        given, the files lie in these."""
         durable = self.backend.durable
         return nullcontext() if durable else durably(self.layout.root, *staged)
 
-    def write_back(self) -> None:
-        """Have written what others have, while that still holds up nobody."""
-        fd = os.open(self.layout.root, DIRECTORY)
-        try:
-            sync_filesystem(fd)
-        finally:
-            os.close(fd)
-
-    def write_back_the_rest(self) -> None:
-        """Again and again while much has become dirty meanwhile, within reason."""
-        for _ in range(_ROUNDS):
-            began = time.monotonic()
-            self.write_back()
-            if time.monotonic() - began < _LITTLE:
-                return
+    def staging_dir(self, name: str) -> Path:
+        """The directory of that name in the staging; it is made if there is none."""
+        staged = self.layout.staging / name
+        staged.mkdir(parents=True, exist_ok=True)
+        return staged
 
     def write(self, path: Path, document: Any) -> None:
         """Stage a document; to be called within `durably`."""
         write_json(path, document, durable=self.backend.durable)
 
-    def describe(self, entry: Path, **facts: Any) -> None:
+    def write_note(self, entry: Path, **facts: Any) -> None:
         """Stage the note of an entry of a trash; to be called within `durably`."""
-        describe(entry, durable=self.backend.durable, **facts)
+        write_note(entry, durable=self.backend.durable, **facts)
 
-    def require_space(self, branch: str, line: Line) -> None:
-        """Raise NoSpace if the next commit of a branch certainly does not fit."""
-        self.backend.require_space(self.layout.tree(branch), self.past(branch, line))
+    def require_free(self, branch: str) -> None:
+        """Raise PathOccupied if a file that is no branch has the path of a new branch's tree or
+        list."""
+        tree, listed = self.layout.tree(branch), self.layout.commit_list(branch)
+        for path, occupied in ((tree, os.path.lexists(tree)), (listed, listed.is_dir())):
+            if occupied or path.is_symlink():
+                raise PathOccupied(str(path))
 
-    def work_ahead(self, branch: str, line: Line, commit: Commit) -> None:
-        """Do what is possible of `freeze` while others may still write to the tree."""
-        past = self.past(branch, line)._replace(ahead=self._stage(commit.id) / _AHEAD)
-        self.backend.work_ahead(self.layout.tree(branch), past)
+    # -- steps ---------------------------------------------------------------------------------
 
-    def freeze(self, branch: str, line: Line, commit: Commit, quiet: Quiet) -> Memory | None:
-        """Stage the next commit of a branch; needs the tree to be quiet meanwhile.
+    def put_step(self, staged: Path, live: Path) -> Step:
+        """The step that moves a staged document into place, where there may be an old one."""
+        return put_document(self.layout.pool.root, staged, live)
 
-        The frozen tree is built where it will stay: no list names it yet.
-        """
-        staged = self._stage(commit.id)
-        self.layout.commits.mkdir(exist_ok=True)
-        past = self.past(branch, line, quiet)._replace(ahead=staged / _AHEAD)
-        return self.backend.freeze(self.layout.tree(branch), self.layout.commit(commit.id), past)
+    def move_step(self, source: Path, target: Path) -> Step:
+        return Move(self.relative(source), self.relative(target))
 
-    def stage_list(self, line: Line, commit: Commit) -> None:
-        """Stage the list that has the frozen commit, once nobody waits for that any more."""
-        staged = self.layout.staging / commit.id
-        self.write(staged / "line.json", as_document((*line, commit)))
+    def garbage_step(self, path: Path, name: str) -> Step:
+        """The step that moves a file or directory to the garbage, where it gets that name."""
+        garbage = self.layout.pool.garbage
+        garbage.mkdir(exist_ok=True)  # now: once the step is journalled nothing may be missing
+        return self.move_step(path, garbage / name)
 
-    def publish(self, branch: str, commit: Commit, memory: Memory | None) -> None:
-        """Make a staged commit real; what was staged is durable already."""
-        staged = self.layout.staging / commit.id
-        os.rename(staged / "line.json", self.layout.line(branch))
-        sync_directory(self.layout.branches)
-        # from here on the commit exists
-        with suppress(OSError):  # the next verb deletes it
-            self.remember(branch, memory, self.layout.commit(commit.id))
-            self.backend.delete(staged)
+    def steps_to_entry(self, entry: Path, ids: list[str]) -> list[Step]:
+        """Steps that move frozen trees to an entry of the trash."""
+        return [self.move_step(self.layout.commit(id), entry / "commits" / id) for id in ids]
 
-    def publishing(self, branch: str, commit: Commit) -> list[Step]:
-        """Steps that make a staged commit real, for one that is made with others."""
-        staged = self.layout.staging / commit.id
-        put = self.put(staged / "line.json", self.layout.line(branch))
-        return [*put, ["discard", self.at(staged)]]
+    def steps_from_entries(self, places: dict[str, Path]) -> list[Step]:
+        """Steps that move frozen trees from these paths back to the volume's commits."""
+        return [self.move_step(place, self.layout.commit(id)) for id, place in places.items()]
 
-    def past(self, branch: str, line: Line, quiet: Quiet = _ASSUMED) -> Past:
+    def relative(self, path: Path) -> str:
+        """A path as the steps of a journal have it: relative to the pool."""
+        return str(path.relative_to(self.layout.pool.root))
+
+    def relative_step(self, step: Step) -> Step:
+        """A backend's step, which has absolute paths, with paths relative to the pool."""
+        return relative(step, self.layout.pool.root)
+
+    # -- trees ---------------------------------------------------------------------------------
+
+    def frozen(self, commits: Commits) -> Path:
+        """The frozen tree of the last commit of a history. Raises TreeMissing."""
+        frozen = self.layout.commit(commits[-1].id)
+        if not is_directory(frozen):
+            raise TreeMissing(str(frozen))
+        return frozen
+
+    def hints(self, branch: str, commits: Commits, writers_stopped: bool = False) -> FreezeHints:
         """What is known of the live tree of a branch."""
-        likely = self.layout.commit(line[-1].id) if line else None
-        index = self.layout.index(branch)
-        return Past(index, likely, quiet.full, quiet.ended, hurry=quiet.hurry)
+        parent = self.layout.commit(commits[-1].id) if commits else None
+        return FreezeHints(self.layout.index(branch), parent, writers_stopped=writers_stopped)
 
-    def remember(self, branch: str, memory: Memory | None, base: Path) -> None:
-        """Keep what is known of a live tree. Only speed is lost where this fails, so nothing
-        here is synced: after a power cut it proves nothing anyway."""
-        if memory is None:
+    def save_index(self, branch: str, index: TreeIndex | None, base: Path) -> None:
+        """Save the index of a live tree, which says what equals the frozen tree `base`. A failure
+        costs only speed, and nothing is synced: an index is not valid after a power cut."""
+        if index is None:
             return
         path, staged = self.layout.index(branch), self.layout.staging / "index"
-        with suppress(OSError):  # or there was nothing worth saving
+        with suppress(OSError):  # also if `save` wrote no file
             path.parent.mkdir(exist_ok=True)
-            memory.save(staged, base)
+            index.save(staged, base)
             os.rename(staged, path)
 
-    def prepare_branch(self, name: str, line: Line) -> tuple[list[Step], Memory | None]:
-        """Stage a new branch whose tree equals the last commit of `line`.
+    # -- documents -----------------------------------------------------------------------------
 
-        Its list comes first, then its directory, by which alone a branch exists.
-        """
-        self.require_free(name)
-        staged = self._stage(f"branch-{name}")
-        memory = self.backend.restore(self.frozen(line), staged / "tree")
-        self.write(staged / "line.json", as_document(line))
-        self.write(staged / "current.json", {"current_branch": name})
-        return [
-            *self.put(staged / "line.json", self.layout.line(name)),
-            ["move", self.at(staged / "tree"), self.at(self.layout.tree(name))],
-            *self.put(staged / "current.json", self.layout.current),
-            ["discard", self.at(staged)],
-        ], memory
-
-    def prepare_branch_deletion(self, name: str) -> list[Step]:
-        """Describe a branch for the trash; the steps move it there."""
-        history = self.history
-        line, trash = history[name], self.layout.pool.trash
-        entry = new_entry(self.layout.staging, trash)
-        document = as_document(line)
-        volume = self.layout.name
-        self.describe(entry, verb="branch -d", volume=volume, branch=name, line=document)
-        steps = [["move", self.at(self.layout.tree(name)), self.at(entry / "tree")]]
-        if self.layout.line(name).exists():
-            steps.append(["move", self.at(self.layout.line(name)), self.at(entry / "line.json")])
-        if self.layout.undo(name).exists():
-            steps.append(["move", self.at(self.layout.undo(name)), self.at(entry / "undo")])
-        steps += self.drop(self.dropped(line, name, history), entry)
-        return [*steps, ["move", self.at(entry), self.at(trash / entry.name)]]
+    def facts(self, active: bool = False) -> Volume:
+        """The volume as `model.Volume`, from its documents as they are now."""
+        branch, commits = self.history.head()
+        head = commits[-1].id if commits else ""
+        return Volume(self.name, branch, head, len(commits), active)
 
     def point_at(self, branch: str) -> None:
         """Make a branch the current one: one rename."""
         replace_json(self.layout.current, {"current_branch": branch}, self.layout.staging)
 
     def created(self) -> str:
-        """When the volume was made, RFC 3339 with a zone.
+        """When the volume was made, RFC 3339 in UTC.
 
-        Volumes of the original do not say: their oldest sign of life is their list of branches.
+        A volume of the original dvol has no record of it: then it is the mtime of its `branches`.
         """
         try:
-            facts = read_json(self.layout.facts)
-            moment = datetime.fromisoformat(facts["created"]).astimezone(UTC)
+            moment = dates.parse(read_json(self.layout.about)["created"]).astimezone(UTC)
         except (FileNotFoundError, BadDocument, KeyError, TypeError, ValueError, OverflowError):
             moment = datetime.fromtimestamp(os.stat(self.layout.branches).st_mtime, UTC)
         return moment.isoformat(timespec="seconds")
-
-    def frozen(self, line: Line) -> Path:
-        """The frozen tree of the last commit of a history."""
-        frozen = self.layout.commit(line[-1].id)
-        if not is_directory(frozen):
-            raise TreeMissing(str(frozen))
-        return frozen
-
-    def require_free(self, branch: str) -> None:
-        """Raise InTheWay if something that is no branch stands where a new one would."""
-        tree, line = self.layout.tree(branch), self.layout.line(branch)
-        for path, is_in_the_way in ((tree, os.path.lexists(tree)), (line, line.is_dir())):
-            if is_in_the_way or path.is_symlink():
-                raise InTheWay(str(path))
-
-    def put(self, staged: Path, live: Path) -> list[Step]:
-        """Steps that replace a document by a staged one, or put it where none is."""
-        return putting(self.layout.pool.root, staged, live)
-
-    def dropped(self, commits: Line, branch: str, history: History) -> list[str]:
-        """Those that no other branch has."""
-        others = {one.id for name in history if name != branch for one in history[name]}
-        return [one.id for one in commits if one.id not in others]
-
-    def drop(self, commits: list[str], entry: Path) -> list[Step]:
-        """Steps that move frozen trees to an entry of the trash."""
-        return [
-            ["move", self.at(self.layout.commit(id)), self.at(entry / "commits" / id)]
-            for id in commits
-        ]
-
-    def take_back(self, places: dict[str, Path]) -> list[Step]:
-        """Steps that move frozen trees back to the commits from where they lie."""
-        return [
-            ["move", self.at(place), self.at(self.layout.commit(id))]
-            for id, place in places.items()
-        ]
-
-    def at(self, path: Path) -> str:
-        """As the steps of a journal name it."""
-        return str(path.relative_to(self.layout.pool.root))
-
-    def relative(self, step: Step) -> Step:
-        """A backend's step, whose texts are absolute paths, as the journal has it."""
-        root = f"{self.layout.pool.root}/"
-        return [
-            step[0],
-            *(one.removeprefix(root) if isinstance(one, str) else one for one in step[1:]),
-        ]
-
-    def _stage(self, name: str) -> Path:
-        staged = self.layout.staging / name
-        staged.mkdir(parents=True, exist_ok=True)
-        return staged

@@ -1,1 +1,3 @@
-"""TODO tree"""
+"""Operations on any directory tree by descriptor: walk, compare, copy metadata and content, delete,
+measure; not which tree it is, and why.
+"""

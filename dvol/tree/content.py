@@ -1,6 +1,6 @@
-"""What a file holds: copied so that blocks are shared where they can be, and compared.
+"""The content of files: copied so that blocks are shared where they can be, and compared.
 
-Sparse files stay sparse, and only what is not a hole is ever read.
+Sparse files stay sparse, and holes are never read.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ import os
 from collections.abc import Iterable, Iterator
 from itertools import chain
 
-from dvol.fs.durable import start_write_back
+from dvol.fs.syscalls import start_write_back
 
 _FICLONE = 0x40049409  # ioctl_ficlone(2)
 _CLONE_FROM = 16 * 1024  # bytes; below that a plain copy is quicker than sharing extents
-_WRITTEN_FROM = 128 * 1024  # bytes; the disk may begin while the next file is copied
+_WRITTEN_FROM = 128 * 1024  # bytes; the disk writes it while the next file is copied
 _AT_ONCE = 1 << 30  # bytes for one copy_file_range
 _CHUNK = 1 << 20  # bytes to compare at a time
 _CANNOT_CLONE = {
@@ -29,19 +29,19 @@ _CANNOT_CLONE = {
 
 
 class ContentCopier:
-    """Copies what open files hold. Whether blocks can be shared is found out once.
+    """Copies the content of open files. Whether blocks can be shared is found out once.
 
-    What is copied begins to be written at once, so that a later sync has less left, unless there
-    is `hurry`: a disk that has much to write holds up whoever wants more.
+    A copy begins to be written to the disk at once, so that a later sync has less left to do; not
+    if `urgent`, because a disk that has much to write delays all other requests.
     """
 
-    def __init__(self, hurry: bool = False) -> None:
+    def __init__(self, urgent: bool = False) -> None:
         self.clones = True
-        self.hurry = hurry
+        self.urgent = urgent
 
     def copy(self, source: int, target: int, status: os.stat_result, over: bool = False) -> None:
-        """Make the file `target` hold what `source` holds, which has `status`. It is empty, unless
-        this goes `over` an older copy."""
+        """Make the file `target` hold what `source` holds, which has `status`. It is empty, or, if
+        `over`, an older copy."""
         if over:
             os.ftruncate(target, status.st_size)
         if status.st_size >= _CLONE_FROM and self._clone(source, target):
@@ -53,7 +53,7 @@ class ContentCopier:
             _copy_range(source, target, start, end)
         if sparse:
             os.ftruncate(target, status.st_size)
-        if status.st_size >= _WRITTEN_FROM and not self.hurry:
+        if status.st_size >= _WRITTEN_FROM and not self.urgent:
             start_write_back(target)
 
     def _clone(self, source: int, target: int) -> bool:
@@ -69,7 +69,7 @@ class ContentCopier:
 
 
 def clone(source: int, target: int) -> None:
-    """Have the open `target` share all blocks of the open `source`; OSError where that can't be."""
+    """Let the open `target` share all blocks of the open `source`; OSError where that can't be."""
     fcntl.ioctl(target, _FICLONE, source)
 
 
@@ -94,7 +94,7 @@ def can_clone(directory: int) -> bool:
 
 
 def same_content(one: int, other: int, size: int) -> bool:
-    """Whether two open files of `size` bytes read the same; holes are the zeros they read as."""
+    """Whether two open files of `size` bytes have the same content; a hole reads as zeros."""
     ranges: Iterable[tuple[int, int]] = [(0, size)]
     if is_sparse(os.fstat(one)) or is_sparse(os.fstat(other)):
         ranges = chain(_extents(one, size), _extents(other, size))
@@ -114,7 +114,7 @@ def _same_range(one: int, other: int, start: int, end: int) -> bool:
 
 
 def _extents(file: int, size: int) -> Iterator[tuple[int, int]]:
-    """The ranges that hold data; the holes between them stay holes."""
+    """The ranges of a file that hold data, without its holes."""
     end = 0
     while end < size:
         try:
@@ -128,7 +128,8 @@ def _extents(file: int, size: int) -> Iterator[tuple[int, int]]:
 
 
 def _copy_range(source: int, target: int, start: int, end: int) -> None:
-    """In the kernel where it can; a file that ends early is found out by its signature."""
+    """Copied by the kernel where it can. A file that ends early has another signature, which shows
+    it."""
     while start < end:
         count = min(end - start, _AT_ONCE)
         try:

@@ -1,8 +1,8 @@
-"""Deleting a tree whose content somebody else chose.
+"""Deleting a tree whose content was chosen by other programs.
 
-By directory descriptor, never following a symlink, never leaving the file system, with no
-limit on depth. Nothing that lies elsewhere is ever deleted, whatever the tree contains. On btrfs
-a subvolume is deleted whole, and is not walked.
+By directory descriptor, never following a symlink, never leaving the file system, with no limit on
+depth. Nothing outside the tree is ever deleted, whatever the tree contains. On btrfs a subvolume is
+deleted whole, and is not walked.
 """
 
 from __future__ import annotations
@@ -17,13 +17,14 @@ from pathlib import Path
 
 from dvol.fs import btrfs
 from dvol.fs.beneath import DIRECTORY
+from dvol.fs.directories import opened_directory
 from dvol.fs.mountinfo import mounted_in
 
 
 def delete_tree(path: Path) -> None:
-    """Delete a directory with all it holds, or a file; nothing there is no error.
+    """Delete a directory with all that it holds, or a file; a missing path is no error.
 
-    Raises OSError EBUSY at a mount point: what is mounted inside is not ours.
+    Raises OSError EBUSY at a mount point: what is mounted there does not belong to the tree.
     """
     try:
         status = os.lstat(path)
@@ -32,14 +33,14 @@ def delete_tree(path: Path) -> None:
     if not stat.S_ISDIR(status.st_mode):
         os.unlink(path)
         return
-    with _naming(path), btrfs.opened(path.parent, follow=True) as parent:
-        if not (_is_odd(status) and _deleted_in(parent, path.name, status)):
+    with _naming(path), opened_directory(path.parent, follow=True) as parent:
+        if not (_may_be_subvolume(status) and _delete_subvolume(parent, path.name, status)):
             _delete_directory(path.name, parent)
 
 
 @contextmanager
 def _naming(tree: Path) -> Iterator[None]:
-    """What is deleted beneath an open directory has no path: name the tree that it is in."""
+    """Name the tree in an OSError: an entry that is deleted by descriptor has no path."""
     try:
         yield
     except OSError as error:
@@ -50,17 +51,17 @@ def _naming(tree: Path) -> Iterator[None]:
 
 def _delete_directory(name: str, parent: int) -> None:
     _make_passable(name, parent)
-    with btrfs.opened(name, parent) as fd:
-        if _mount(fd) != _mount(parent):
+    with opened_directory(name, parent) as fd:
+        if _mount_id(fd) != _mount_id(parent):
             raise OSError(errno.EBUSY, "something is mounted here", name)
         _empty(fd)
     os.rmdir(name, dir_fd=parent)
 
 
 def _empty(root: int) -> None:
-    """Delete all below `root`. Each directory is moved up to `root` before it is entered: so
-    depth costs neither stack nor descriptors, and a mount point gives itself away, because it
-    can't be renamed, even where the same file system is mounted."""
+    """Delete everything below `root`. Each directory is moved up to `root` before it is entered. So
+    depth costs neither stack nor descriptors, and a mount point is noticed, because it can't be
+    renamed, even where the same file system is mounted."""
     device = os.fstat(root).st_dev
     free = map(".deleting-{}".format, count(1))
     waiting = _clear(root, root, free)
@@ -75,18 +76,19 @@ def _empty(root: int) -> None:
 
 
 def _clear(directory: int, root: int, free: Iterator[str]) -> list[str]:
-    """Unlink the files of a directory, move its directories up; returns their new names."""
+    """Unlink the files of a directory, move its directories up to `root`; returns their new
+    names."""
     moved = []
     for name in os.listdir(directory):
         status = os.stat(name, dir_fd=directory, follow_symlinks=False)
         if not stat.S_ISDIR(status.st_mode):
             os.unlink(name, dir_fd=directory)
-        elif not (_is_odd(status) and _deleted_in(directory, name, status)):
-            moved.append(_moved_up(name, directory, root, free))
+        elif not (_may_be_subvolume(status) and _delete_subvolume(directory, name, status)):
+            moved.append(_move_up(name, directory, root, free))
     return moved
 
 
-def _moved_up(name: str, directory: int, root: int, free: Iterator[str]) -> str:
+def _move_up(name: str, directory: int, root: int, free: Iterator[str]) -> str:
     new = next(one for one in free if not _exists(one, root))
     os.rename(name, new, src_dir_fd=directory, dst_dir_fd=root)
     return new
@@ -101,14 +103,14 @@ def _open_directory(name: str, root: int, device: int) -> int:
     return fd
 
 
-def _mount(fd: int) -> str:
-    """The number of the mount that a descriptor was opened on."""
-    facts = Path(f"/proc/self/fdinfo/{fd}").read_text()
-    return facts.partition("mnt_id:")[2].split()[0]
+def _mount_id(fd: int) -> str:
+    """The id of the mount that a descriptor was opened on (proc_pid_fdinfo(5))."""
+    fields = Path(f"/proc/self/fdinfo/{fd}").read_text()
+    return fields.partition("mnt_id:")[2].split()[0]
 
 
 def _make_passable(directory: str | Path, parent: int | None) -> None:
-    """Without root, the owner may have to give himself the right to delete first."""
+    """A user other than root may first need the write permission of a directory that he owns."""
     if os.geteuid() != 0:
         os.chmod(directory, 0o700, dir_fd=parent)
 
@@ -124,31 +126,33 @@ def _exists(name: str, directory: int) -> bool:
 # -- btrfs -------------------------------------------------------------------------------------
 
 
-def _is_odd(status: os.stat_result) -> bool:
-    """Whether a directory may be a subvolume or a placeholder; elsewhere these inodes are rare."""
+def _may_be_subvolume(status: os.stat_result) -> bool:
+    """Whether the inode of a directory is that of a subvolume or a placeholder; on other file
+    systems these inodes are rare."""
     return status.st_ino in (btrfs.ROOT, btrfs.PLACEHOLDER)
 
 
-def _deleted_in(directory: int, name: str, status: os.stat_result) -> bool:
+def _delete_subvolume(directory: int, name: str, status: os.stat_result) -> bool:
     """Delete a subvolume with those in it, or the placeholder of one; False if it is neither.
 
     Neither could be moved up: a read-only subvolume stays in its directory (EROFS), and a
     placeholder in its place (ENOTEMPTY, btrfs_rename in fs/btrfs/inode.c).
     """
     if status.st_ino == btrfs.PLACEHOLDER:
-        return _removed(name, directory)
+        return _remove_placeholder(name, directory)
     if not _is_subvolume(name, directory):
         return False
     _refuse_mounts(name, directory)
-    if not _destroyed(name, directory):
-        with btrfs.opened(name, directory) as top:
-            _flatten(top)
+    if not _destroy_childless(name, directory):
+        with opened_directory(name, directory) as top:
+            _delete_inner_subvolumes(top)
         btrfs.destroy(directory, name)
     return True
 
 
-def _removed(name: str, directory: int) -> bool:
-    """Elsewhere it may be a directory with something in it, or a mount point."""
+def _remove_placeholder(name: str, directory: int) -> bool:
+    """False if it is none: on other file systems it may be a directory that is not empty, or a
+    mount point."""
     try:
         os.rmdir(name, dir_fd=directory)
         return True
@@ -158,45 +162,46 @@ def _removed(name: str, directory: int) -> bool:
 
 def _is_subvolume(name: str, directory: int) -> bool:
     try:
-        with btrfs.opened(name, directory) as fd:
+        with opened_directory(name, directory) as fd:
             return btrfs.is_subvolume(fd)
-    except PermissionError:  # not root, so nobody who could delete one
+    except PermissionError:  # without root it could not be deleted either
         return False
 
 
 def _refuse_mounts(name: str, directory: int) -> None:
-    """The kernel would detach what is mounted on a subvolume or in it."""
+    """The kernel would detach what is mounted on a subvolume or in it (`btrfs.destroy`)."""
     point = mounted_in(f"{os.readlink(f'/proc/self/fd/{directory}')}/{name}")
     if point is not None:
         raise OSError(errno.EBUSY, "something is mounted here", point)
 
 
-def _flatten(top: int) -> None:
-    """Delete the subvolumes in an open one. One that holds others is moved up first, as
+def _delete_inner_subvolumes(top: int) -> None:
+    """Delete all subvolumes in an open one. A subvolume that holds others is moved up first, as
     directories are in `_empty`, so that depth costs nothing."""
     free = map(".deleting-{}".format, count(1))
-    waiting = _clear_of_subvolumes(top, top, free)
+    waiting = _clear_subvolumes(top, top, free)
     while waiting:
         name = waiting.pop()
-        with btrfs.opened(name, top) as inner:
-            waiting += _clear_of_subvolumes(inner, top, free)
+        with opened_directory(name, top) as inner:
+            waiting += _clear_subvolumes(inner, top, free)
         btrfs.destroy(top, name)
 
 
-def _clear_of_subvolumes(subvolume: int, top: int, free: Iterator[str]) -> list[str]:
-    """Delete the subvolumes directly in a subvolume, move up to `top` those that hold others."""
+def _clear_subvolumes(subvolume: int, top: int, free: Iterator[str]) -> list[str]:
+    """Delete the subvolumes directly in a subvolume, move up to `top` those that hold others;
+    returns the new names of the latter."""
     moved = []
     btrfs.set_readonly(subvolume, False)
     for child in btrfs.children(subvolume):
         with btrfs.home_of(child, subvolume) as home:
-            if not _destroyed(child.name, home):
-                with btrfs.opened(child.name, home) as fd:
+            if not _destroy_childless(child.name, home):
+                with opened_directory(child.name, home) as fd:
                     btrfs.set_readonly(fd, False)
-                moved.append(_moved_up(child.name, home, top, free))
+                moved.append(_move_up(child.name, home, top, free))
     return moved
 
 
-def _destroyed(name: str, directory: int) -> bool:
+def _destroy_childless(name: str, directory: int) -> bool:
     """Delete a subvolume; False if it holds others."""
     try:
         btrfs.destroy(directory, name)

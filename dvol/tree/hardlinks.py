@@ -1,7 +1,7 @@
-"""Hard links inside a tree: names of one file stay names of one file, and nothing else joins.
+"""Hard links inside a tree: the names of one file stay names of one file, and no others join them.
 
-Commits share inodes with each other, so a frozen file's own count of links says nothing about
-the tree that it is in; there the names are counted.
+Commits share inodes with each other, so st_nlink of a frozen file says nothing about the tree that
+it is in; there the names are counted.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from dvol.tree.walk import directories
 Inode = tuple[int, int]
 
 
-class Groups:
-    """The files with several names that were placed in a target tree so far.
+class HardLinks:
+    """The files with several names that have been placed in a target tree so far.
 
     `links` is a directory, made when needed, which keeps one name for each such file, so that the
-    next name can be linked from there, whatever path the first is at.
+    next name can be linked from there, wherever the first one is.
     """
 
     def __init__(self, links: Path) -> None:
@@ -28,8 +28,9 @@ class Groups:
         self._left: dict[Inode, int] = {}
 
     def link(self, inode: Inode, name: str, target: int) -> bool:
-        """Give a file that was placed before a further name; False for the first. The last one
-        takes the kept name itself, so that a group as large as the link limit fits."""
+        """Give a file that was placed before a further name; False if it was not placed yet. The
+        last name is the kept one, renamed, so that a file with as many names as the file system
+        allows fits."""
         left = self._left.get(inode)
         if left is None:
             return False
@@ -41,7 +42,8 @@ class Groups:
         return True
 
     def placed(self, inode: Inode, names: int, name: str, target: int) -> None:
-        """The first of `names` names is there now."""
+        """Keep a file with `names` names for `link`; its first one is `name` in the open
+        `target`."""
         if not self._left:
             self.links.mkdir(mode=0o700, exist_ok=True)
         os.link(name, self._kept(inode), src_dir_fd=target, follow_symlinks=False)
@@ -51,8 +53,8 @@ class Groups:
         return self.links / f"{inode[0]}-{inode[1]}"
 
 
-def names_of_files(tree: int) -> dict[int, int]:
-    """How many names each file of a frozen tree has in it, for those with more than one.
+def count_names(tree: int) -> dict[int, int]:
+    """How many names each file of a frozen tree has in it, by inode, for files with more than one.
 
     Reads the directories only; their entries hold the inodes.
     """
@@ -61,7 +63,8 @@ def names_of_files(tree: int) -> dict[int, int]:
 
 
 def fits(status: os.stat_result, names: int, directory: int) -> bool:
-    """Whether a frozen file can have as many names more, and one that is kept aside."""
+    """Whether a frozen file can have `names` names more, and the one that `HardLinks` keeps, on the
+    file system of the open `directory`."""
     try:
         limit = os.fpathconf(directory, "PC_LINK_MAX")
     except OSError as error:

@@ -1,8 +1,8 @@
 """The index: under which signature each file of a live tree was last known equal to a frozen one.
 
-It only ever saves work. An index that is missing, torn, of another boot, device or format, or
-whose frozen tree is gone, vouches for nothing; then contents are compared. When a signature may
-be vouched for is decided in `clean`.
+It only ever saves work. An index that is missing, torn, of another boot, device or format, or whose
+frozen tree no longer exists, proves nothing; then contents are compared. When a signature may enter
+an index is decided in `change_detection`.
 
 On disk: a line of JSON, then the paths of the directories, the names of their files, and the
 signatures, each joined without a loop, since there may be 200,000 of them.
@@ -12,36 +12,42 @@ from __future__ import annotations
 
 import json
 import os
-import time
 import zlib
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from dvol.errors import BadDocument
-from dvol.fs.durable import filesystem, read_file
-from dvol.tree.change_detection import SIGNATURE, SLACK, Moment, live_signature, still_proves
+from dvol.fs.clock import offset
+from dvol.fs.documents import read_file
+from dvol.fs.syscalls import filesystem
+from dvol.tree.change_detection import (
+    SIGNATURE,
+    Epoch,
+    is_not_racy,
+    live_signature,
+    signature,
+    still_proves,
+)
+from dvol.tree.write_back import WriteBack
 
 FORMAT = 1
 TESTED = frozenset({"ext4", "xfs", "btrfs"})  # elsewhere mmap may not touch ctime (tmpfs, FUSE)
-_COARSE = 5  # CLOCK_REALTIME_COARSE, by which file systems stamp; Python has no name for it
-_PATIENCE = 0.1  # seconds
-_STEP = 0.0002  # seconds; a tick is 4 ms or 1
-
 Directory = dict[str, bytes]  # name -> signature
 
 
 class Index:
-    """Signatures by directory (its path in the tree, "" for the root) and name."""
+    """Signatures by directory (its path in the tree, "" for the root) and file name."""
 
     def __init__(
-        self, moment: Moment | None = None, directories: dict[str, Directory] | None = None
+        self, epoch: Epoch | None = None, directories: dict[str, Directory] | None = None
     ) -> None:
-        self.moment = moment  # None where nothing can be vouched for
+        self.epoch = epoch  # None on a file system where a signature proves nothing
         self.directories = {} if directories is None else directories
 
     def save(self, path: Path, base: Path) -> None:
-        """Write it to a new file; see `Memory`."""
-        if self.moment is None:
+        """Write the index to a new file, which need not be durable; nothing if it has no `epoch`.
+        `base` is the frozen tree that the live one equals."""
+        if self.epoch is None:
             return
         used = {name: files for name, files in self.directories.items() if files}
         paths = b"\0".join(map(os.fsencode, used))
@@ -52,7 +58,7 @@ class Index:
             "format": FORMAT,
             "base": os.path.relpath(base, path.parent.resolve()),
             "inode": os.lstat(base).st_ino,
-            **self.moment._asdict(),
+            **self.epoch._asdict(),
             "directories": len(used),
             "paths": len(paths),
             "names": len(names),
@@ -61,23 +67,49 @@ class Index:
         path.write_bytes(json.dumps(header).encode() + b"\n" + body)
 
 
-class Known(NamedTuple):
-    """An index that was read, and the frozen tree that it vouches by; None if it proves nothing."""
+class IndexWriter:
+    """Enters files of the open live `tree` in an index, once they were found equal to frozen ones.
+
+    `writers_stopped` says that every process that could write to the tree has ended.
+    """
+
+    def __init__(self, tree: int, index: Index, writers_stopped: bool) -> None:
+        self.index = index
+        self._write_back = WriteBack(tree, index.epoch is not None)
+        self._writers_stopped = writers_stopped
+        self.device = os.fstat(tree).st_dev
+
+    def before_reading(self, file: int) -> int:
+        """Write the open `file` back; returns when that began, as `WriteBack.of` does."""
+        return self._write_back.of(file)
+
+    def entry(
+        self, before: os.stat_result, after: os.stat_result, began: int, frozen: int
+    ) -> bytes | None:
+        """The signature of a file that equals the frozen file of inode `frozen`; None where it
+        would prove nothing. `before` and `after` were taken around the reading."""
+        clean = is_not_racy(before, after, began, self._writers_stopped)
+        return signature(after, frozen) if clean and after.st_dev == self.device else None
+
+
+class LoadedIndex(NamedTuple):
+    """An index as read from disk. `base` is the frozen tree that its files equal; None if the index
+    proves nothing."""
 
     directories: dict[str, Directory]
     base: Path | None
 
     def is_clean(self, directory: str, name: str, status: os.stat_result) -> bool:
-        """Whether a file has the signature under which it was known."""
+        """Whether a file has the signature that the index holds for it."""
         old = self.directories.get(directory, {}).get(name)
         return old is not None and old.startswith(live_signature(status))
 
 
-NOTHING = Known({}, None)
+NOTHING = LoadedIndex({}, None)
 
 
-def load(path: Path, now: Moment | None) -> Known:
-    """What the index at `path` proves `now`."""
+def load(path: Path, now: Epoch | None) -> LoadedIndex:
+    """What the index at `path` proves `now`: NOTHING also if it is missing or torn."""
     try:
         data = read_file(path)
         end = data.index(b"\n")
@@ -85,58 +117,32 @@ def load(path: Path, now: Moment | None) -> Known:
         base = path.parent / _inside(header["base"])
         if now is None or not _proves(header, base, now):
             return NOTHING
-        return Known(_parsed(header, data[end + 1 :]), base)
+        return LoadedIndex(_parsed(header, data[end + 1 :]), base)
     except (OSError, ValueError, KeyError, TypeError, RecursionError, BadDocument):
         return NOTHING
 
 
-def moment(tree: int) -> Moment | None:
-    """Here and now, on the file system of the open `tree`; None where stats prove nothing."""
+def epoch(tree: int) -> Epoch | None:
+    """The epoch of this moment, on the file system of the open `tree`; None where a status proves
+    nothing."""
     if filesystem(tree) not in TESTED:
         return None
     boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    return Moment(boot, os.fstat(tree).st_dev, _offset())
-
-
-def now() -> int:
-    """By the clock that file systems stamp with, in ns."""
-    return time.clock_gettime_ns(_COARSE)
-
-
-def wait_until_after(stamp: int) -> bool:
-    """Wait until a new change would get a later stamp; False if the clock does not get there."""
-    deadline = time.monotonic() + _PATIENCE
-    while now() <= stamp:
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(_STEP)
-    return True
-
-
-def _offset() -> int:
-    """How far the clock of the wall is ahead of the time since boot, in ns; read again if
-    something came between the two, since too low an offset would hide a clock set back."""
-    for _ in range(100):
-        began = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
-        wall = time.time_ns()
-        ended = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
-        if ended - began < SLACK:
-            break
-    return wall - began
+    return Epoch(boot, os.fstat(tree).st_dev, offset())
 
 
 def _inside(base: str) -> str:
-    """ValueError unless it stays in the volume, of which `.dvol/index` is the path's parent."""
+    """A path relative to the volume's `.dvol/index`; ValueError if it leads out of the volume."""
     parts = str(base).split("/")
     if (parts[:2] != ["..", ".."] and parts[:1] != [".."]) or ".." in parts[2:] or "" in parts:
         raise ValueError(base)
     return base
 
 
-def _proves(header: dict[str, Any], base: Path, now: Moment) -> bool:
-    """The inode makes sure that the frozen tree is the same one, so that no inode in it can
-    have been given to another file since."""
-    then = Moment(header["boot"], header["device"], header["offset"])
+def _proves(header: dict[str, Any], base: Path, now: Epoch) -> bool:
+    """The inode shows that the frozen tree is still the same one, so that no inode in it can have
+    been given to another file since."""
+    then = Epoch(header["boot"], header["device"], header["offset"])
     known = header["format"] == FORMAT and still_proves(then, now)
     return known and os.lstat(base).st_ino == header["inode"]
 

@@ -1,7 +1,7 @@
 """One entry of a tree, with everything that belongs to it but its content.
 
-Owner, mode, times in nanoseconds and extended attributes (ACLs and file capabilities are such),
-copied and compared; symlinks, FIFOs, sockets and device nodes, which have nothing else.
+Owner, mode, times in nanoseconds and extended attributes (ACLs and file capabilities among them)
+are copied and compared; so are symlinks, FIFOs, sockets and device nodes, which have nothing else.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def opened(name: str, directory: int) -> Iterator[int]:
 
 def open_file(name: str, directory: int) -> int:
     """Open a regular file for reading, and nothing else: OSError ESTALE if another kind of entry
-    stands there by now. It is looked at first, because opening a device may do something."""
+    has taken its place. The kind is looked at first, because opening a device may do something."""
     handle = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
     try:
         if not stat.S_ISREG(os.fstat(handle).st_mode):
@@ -54,7 +54,7 @@ def copy_attributes(source: int, target: int) -> None:
 def copy_special(
     name: str, status: os.stat_result, source: int, new_name: str, target: int
 ) -> None:
-    """Symlinks, FIFOs, sockets, devices: made, never opened."""
+    """Make a symlink, FIFO, socket or device node equal to another one; neither is ever opened."""
     if stat.S_ISLNK(status.st_mode):
         os.symlink(os.readlink(name, dir_fd=source), new_name, dir_fd=target)
     else:
@@ -70,13 +70,14 @@ def copy_special(
 
 
 def same_status(one: os.stat_result, other: os.stat_result) -> bool:
-    """Whether two entries may be the same, by all that their status says."""
+    """Whether two entries may be equal, by mode, owner, mtime, device number and (no directory's)
+    size."""
     size = not stat.S_ISDIR(one.st_mode) and one.st_size != other.st_size
     return not size and _visible(one) == _visible(other)
 
 
 def same_special(name: str, one: int, other: int) -> bool:
-    """Whether two entries that are no files, with the same status, are the same."""
+    """Whether two entries with the same status, neither files nor directories, are equal."""
     return _target(name, one) == _target(name, other) and same_xattrs(
         _by_descriptor(one, name), _by_descriptor(other, name)
     )
@@ -107,12 +108,12 @@ def _target(name: str, directory: int) -> str:
 
 
 def _by_descriptor(directory: int, name: str) -> str:
-    """No *at() calls for extended attributes before Linux 6.13."""
+    """A path, since extended attributes have no *at() calls before Linux 6.13."""
     return f"/proc/self/fd/{directory}/{name}"
 
 
 def _copy_xattrs(source: int | str, target: int | str) -> None:
-    """Also remove what only the target has: ACLs that it inherited from where it was made."""
+    """Also remove what only the target has: ACLs inherited from the directory it was made in."""
     values = _values(source)
     for name in set(_xattrs(target)) - set(values):
         if not name.startswith("security."):  # the kernel's own labels
@@ -122,7 +123,8 @@ def _copy_xattrs(source: int | str, target: int | str) -> None:
 
 
 def _remove_xattr(target: int | str, name: str) -> None:
-    """XFS lists an ACL that says no more than the mode, and then has none to remove."""
+    """ENODATA is no error: XFS lists an ACL that says no more than the mode, but has none to
+    remove."""
     try:
         os.removexattr(target, name, follow_symlinks=isinstance(target, int))
     except OSError as error:
@@ -131,7 +133,7 @@ def _remove_xattr(target: int | str, name: str) -> None:
 
 
 def _values(path: int | str) -> dict[str, bytes]:
-    """A descriptor allows no other value of `follow_symlinks`."""
+    """Names and values. Python does not allow `follow_symlinks=False` for a descriptor."""
     follow = isinstance(path, int)
     return {name: os.getxattr(path, name, follow_symlinks=follow) for name in sorted(_xattrs(path))}
 

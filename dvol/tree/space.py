@@ -1,7 +1,7 @@
 """Whether there is room for a copy, asked before anything is changed.
 
-Where files can be cloned a copy takes next to none. Elsewhere a tree can't be larger than all
-that its file system holds, so where as much is free nothing has to be looked at.
+Where files can be cloned a copy takes next to no space. Elsewhere a tree can't be larger than all
+that its file system holds, so where as much is free no tree is measured.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ Visit = Callable[[str, str, os.stat_result], int]  # directory, name, status -> 
 
 
 def require(directory: int, label: Path | str, needed: Callable[[], int]) -> None:
-    """Raise NoSpace if the bytes `needed` do not fit beside the open `directory`."""
+    """Raise NoSpace, which names `label`, if the bytes `needed` do not fit on the file system of
+    the open `directory`. `needed` is called only where space may be short."""
     left = os.fstatvfs(directory)
     free = left.f_bavail * left.f_frsize
     used = (left.f_blocks - left.f_bfree) * left.f_frsize
@@ -35,7 +36,8 @@ def require(directory: int, label: Path | str, needed: Callable[[], int]) -> Non
 def total(tree: int, visit: Visit) -> int:
     """The sum of what `visit` says about each entry of the open `tree`, directories too.
 
-    Of what goes away meanwhile nothing is counted: whoever copies it will see that.
+    An entry that is deleted meanwhile is not counted: a copy of the tree will fail on it, or not
+    see it.
     """
     found = 0
     for path, inner, files in directories(tree, tolerant=True):
@@ -46,5 +48,5 @@ def total(tree: int, visit: Visit) -> int:
 
 
 def size(status: os.stat_result) -> int:
-    """Bytes that a copy of an entry takes, about."""
+    """About how many bytes a copy of an entry takes."""
     return status.st_blocks * 512 if stat.S_ISREG(status.st_mode) else 4096

@@ -14,7 +14,7 @@ def answers() -> None:
 
 
 if __name__ == "__main__":
-    await_ready(answers, patience=60)  # seconds: at its first start it makes its files
+    await_ready(answers, timeout=60)  # seconds: at its first start it makes its files
     with psycopg.connect(ADDRESS) as connection:
         connection.execute("CREATE TABLE customers (id int PRIMARY KEY, name text NOT NULL)")
         connection.execute(

@@ -160,8 +160,8 @@ class Crew:
         )
         time.sleep(part * self.took.get(verb, 0.2))
 
-    def _wait(self, ready: Callable[[], bool], patience: float, must: bool = False) -> None:
-        deadline = time.monotonic() + patience
+    def _wait(self, ready: Callable[[], bool], timeout: float, must: bool = False) -> None:
+        deadline = time.monotonic() + timeout
         while not ready() and not self.failures:
             if time.monotonic() > deadline:
                 assert not must, [(hand.name, hand.pending) for hand in self.hands]

@@ -16,7 +16,7 @@ FILES = tuple(f"file{n}" for n in range(12))
 STAMP = "stamp"
 Tree = dict[str, Blocks]
 Changed = dict[str, tuple[Blocks, list[int]]]  # see `Agent.write`
-Line = list[tuple[str, Tree]]  # ids, and the tree that each holds
+History = list[tuple[str, Tree]]  # ids, and the tree that each holds
 UNKNOWN = ""  # the id of a commit that nobody has told yet
 
 
@@ -25,17 +25,17 @@ class Discarded:
     """A state that a reset has set aside; a `gc` may have deleted it since."""
 
     tree: Tree
-    line: Line
+    line: History
     sure: bool = True
 
 
 @dataclass
 class Branch:
     tree: Tree = field(default_factory=dict)
-    line: Line = field(default_factory=list)
+    line: History = field(default_factory=list)
     undo: list[Discarded] = field(default_factory=list)
 
-    def put(self, tree: Tree, line: Line) -> None:
+    def put(self, tree: Tree, line: History) -> None:
         """What reset and undo do: nothing at all where nothing differs."""
         if (self.tree, self.line) != (tree, line):
             self.undo = [*self.undo, Discarded(self.tree, self.line)][-KEPT:]

@@ -69,7 +69,7 @@ def await_sound(stranger: Stranger, number: int) -> None:
         assert time.monotonic() < deadline, told
         assert found.stdout, told
         for line in found.stdout.splitlines():
-            assert "was left by a dead verb" in line or "is busy" in line, told
+            assert "was left by a command that died" in line or "is busy" in line, told
         time.sleep(0.5)
 
 

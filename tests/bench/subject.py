@@ -64,7 +64,7 @@ class Dvol(Tool):
     def tidy(self) -> None:
         for tree in (self.pool / VOLUME / "branches").glob("turn-*[0-9]"):
             run(self.command("branch", "-d", tree.name, VOLUME))
-        for room in ("trash", "doomed"):
+        for room in ("trash", "garbage"):
             for entry in (self.pool / ".dvol" / room).glob("*"):
                 _delete(entry, self.filesystem.kind)
 
@@ -74,15 +74,15 @@ class InProcess(Dvol):
 
     name = "dvol in process"
     kinds = ("btrfs",)  # where a process's start is most of the time
-    how = {"commit": "`Pool.commit`", "reset": "`Pool.reset`"}
+    how = {"commit": "`LocalEngine.commit`", "reset": "`LocalEngine.reset`"}
     branch = switch = None  # type: ignore[assignment]
 
     def start(self) -> None:
         from dvol.containers import NoContainers
-        from dvol.engine.local import Pool
+        from dvol.engine.local import LocalEngine
 
         super().start()
-        self.engine = Pool(self.pool, NoContainers(certain=True))
+        self.engine = LocalEngine(self.pool, NoContainers(certain=True))
 
     def can(self, verb: str, change: str) -> bool:
         return verb in self.how

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from dvol import __version__
 from dvol.errors import NoActiveVolume
+from dvol.model import VERSION
 from tests.cli.conftest import Dvol, on_disk, run
 from tests.contract.places import Keeper, environment
 
@@ -53,7 +53,7 @@ def test_switch_says_where_one_is(dvol: Dvol, volume: Keeper) -> None:
 def test_rm_by_force_says_what_it_deletes(dvol: Dvol, volume: Keeper, force: str) -> None:
     done = dvol("rm", force, "v")
     assert (done.code, done.out) == (0, "Deleting volume 'v'\n")
-    assert done.err == "'dvol restore' can bring it back\n"
+    assert done.err == "'dvol restore' can undelete it\n"
     with pytest.raises(Exception, match="Active volume v does not exist"):
         volume.engine.active()
 
@@ -130,7 +130,7 @@ def test_branch_lists_branches_by_name_and_marks_the_current_one(
 def test_branch_d_says_what_it_deletes(dvol: Dvol, volume: Keeper, option: list[str]) -> None:
     done = dvol("branch", *option)
     assert (done.code, done.out) == (0, "Deleting branch 'side'\n")
-    assert done.err == "'dvol restore' can bring it back\n"
+    assert done.err == "'dvol restore' can undelete it\n"
     assert [branch.name for branch in volume.engine.branches("v")] == ["master"]
 
 
@@ -158,7 +158,7 @@ def test_checkout_b_makes_a_branch(dvol: Dvol, volume: Keeper, option: str) -> N
 
 
 def test_version_is_printed(dvol: Dvol, volume: Keeper) -> None:
-    assert __version__ in dvol("version").well()
+    assert VERSION in dvol("version").well()
 
 
 @pytest.mark.parametrize(

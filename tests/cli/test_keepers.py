@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from dvol.engine.local import Pool
+from dvol.engine.local import LocalEngine
 from tests.cli.conftest import on_disk, run
 from tests.contract.locking import lock, locked
 from tests.contract.places import Keeper, Server, environment, eventually
@@ -22,14 +22,14 @@ COMMIT = ["commit", "-m", "x", "v"]
 @pytest.fixture
 def pool(tmp_path: Path) -> Path:
     """A pool with a volume `here`."""
-    Pool(tmp_path / "pool").init("here")
+    LocalEngine(tmp_path / "pool").init("here")
     return tmp_path / "pool"
 
 
 @pytest.fixture
 def url(server: Server) -> str:
     """A server that keeps a volume `there`."""
-    pool = Pool(server.pool)
+    pool = LocalEngine(server.pool)
     for volume in pool.volumes():
         pool.rm(volume.name)
     pool.init("there")
@@ -87,7 +87,7 @@ def by_default(
 @pytest.fixture
 def library(tmp_path: Path) -> Path:
     """A /var/lib whose default pool has a volume `default`."""
-    Pool(tmp_path / "dvol" / "volumes").init("default")
+    LocalEngine(tmp_path / "dvol" / "volumes").init("default")
     return tmp_path
 
 

@@ -128,10 +128,11 @@ def test_a_commit_that_is_not_there_is_named(project: Project) -> None:
 
 @on_disk
 def test_a_service_that_does_not_come_back_is_told_in_one_line(project: Project) -> None:
-    words = "'v', ready=('127.0.0.1', 1), patience=0.1"  # where nobody listens
+    words = "'v', ready=('127.0.0.1', 1), timeout=0.1"  # where nobody listens
     project.make(words, test_it="def test(shop): pass")
     said = project.run(errors=1)
-    assert "after the reset of v it was not ready within 0.1 s: ConnectionRefused" in said
+    late = "the service was not ready within 0.1 s: ConnectionRefused"
+    assert f"after the reset of v {late}" in said
     assert "Traceback" not in said
 
 
@@ -165,7 +166,7 @@ def together(project: Project) -> Project:
         for name in ("v", "w"):
             (project.keeper.tree(name) / "file").write_text(content)
         if content == "both":
-            engine.commit_together(["v", "w"], "", "both", ANN)
+            engine.commit_group(["v", "w"], "", "both", ANN)
     engine.commit("v", "v alone", ANN)
     project.make("'v', 'w', to='both'", test_it="def test(shop): pass")
     return project
@@ -201,7 +202,7 @@ def test_what_a_failed_test_has_left_is_kept(project: Project, option: bool) -> 
     before = project.keeper.engine.log("v")
     project.make("'v'" if option else "'v', keep_failed=True", test_it=FAILS)
     told = project.run(*["--dvol-keep"][: int(option)], failed=1)
-    assert "what it left is on branch 'failed-test_fails'" in told
+    assert "the volume as the test left it is on branch 'failed-test_fails'" in told
     assert project.failed() == ["failed-test_fails"]
     assert project.content(branch="failed-test_fails") == "ruin"
     assert project.content() == "2"

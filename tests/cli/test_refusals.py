@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from dvol import __version__
+from dvol.model import VERSION
 from tests.cli.conftest import Dvol, on_disk, run
 from tests.contract.places import Keeper
 
@@ -334,7 +334,7 @@ def test_no_server_is_exit_code_9(tmp_path: Path, argv: list[str]) -> None:
 
 def test_without_a_server_the_commands_own_version_is_printed_all_the_same(tmp_path: Path) -> None:
     done = run("--host", f"unix://{tmp_path}/control.sock", "version")
-    assert (done.code, __version__ in done.out) == (9, True)
+    assert (done.code, VERSION in done.out) == (9, True)
 
 
 @pytest.mark.parametrize("url", ["tcp://127.0.0.1:1", "http://x", "unix://", "x" * 200, "a\nb"])

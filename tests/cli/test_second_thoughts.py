@@ -32,7 +32,7 @@ def test_undo_brings_back_and_says_where_head_is(
 ) -> None:
     two, one = (commit.id[:7] for commit in volume.engine.log("v"))
     dvol("reset", "--hard", "HEAD^").said()
-    back = "with what the last reset or undo discarded"
+    back = "with the state before the last reset or undo"
     assert dvol("undo", *argv).said() == f"HEAD is now at {two} 2, {back}"
     assert content(volume) == "not committed"
     newer = "; newer commits set aside: 1 (to redo, 'dvol undo' again)"
@@ -175,15 +175,15 @@ def test_fsck_prints_a_line_for_each_thing_and_its_exit_code(dvol: Dvol, volume:
     done = dvol("fsck")
     assert (done.code, done.err) == (8, "dvol: found 3 broken\n")
     assert done.out.splitlines() == [
-        "the pool: stray is nothing of dvol's",
-        "v: .dvol/staging/left was left by a dead verb",
-        "v: stray is nothing of dvol's",
+        "the pool: stray is no file of dvol's",
+        "v: .dvol/staging/left was left by a command that died",
+        "v: stray is no file of dvol's",
     ]
     for path in ("stray", "v/stray"):
         (volume.pool / path).unlink()
     done = dvol("fsck", "--repair", "v")
     assert (done.code, done.err) == (0, "dvol: found 1 repaired\n")
-    assert done.out == "v: .dvol/staging/left was left by a dead verb (repaired)\n"
+    assert done.out == "v: .dvol/staging/left was left by a command that died (repaired)\n"
     assert dvol("fsck").said() == "nothing wrong was found"
 
 

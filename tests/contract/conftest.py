@@ -13,8 +13,8 @@ import pytest
 
 from dvol.backends import Backend, choose
 from dvol.engine import Engine
-from dvol.engine.local import Pool
-from dvol.engine.remote import Client
+from dvol.engine.local import LocalEngine
+from dvol.engine.remote import RemoteEngine
 from dvol.tree.delete import delete_tree
 from tests.contract.places import Keeper, Server, emptied, serving
 from tests.contract.verbs import ANN, commit, state
@@ -151,9 +151,9 @@ def keep(request: pytest.FixtureRequest, short_dir: Path) -> Iterator[Keep]:
 
 
 def on_disk(pool: Path) -> Keeper:
-    return Keeper("disk", Pool(pool), pool, ["--pool", str(pool)])
+    return Keeper("disk", LocalEngine(pool), pool, ["--pool", str(pool)])
 
 
 def over(server: Server) -> Keeper:
     url = f"unix://{server.control}"
-    return Keeper("socket", Client(url), server.pool, ["--host", url])
+    return Keeper("socket", RemoteEngine(url), server.pool, ["--host", url])

@@ -139,7 +139,7 @@ def temporary_names(tree: Path) -> None:
         ".deleting-1",
         ".dvol",
         "tree.links",
-        "line.json",
+        "commits.json",
         "entry.json",
         "tree",
         "staging",

@@ -14,13 +14,13 @@ from dvol.engine import Engine
 from dvol.tree.delete import delete_tree
 
 SOURCE = Path(__file__).parents[2]
-PATIENCE = 30.0  # seconds that a server may take to listen
+TIMEOUT = 30.0  # seconds that a server may take to listen
 
 
 def emptied(pool: Path) -> Path:
     """The pool with nothing in it. A verb whose client went away in the test before may still
     be at work in it: try again until that has ended."""
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + TIMEOUT
     while left := list(pool.iterdir()):
         try:
             for path in left:
@@ -111,7 +111,7 @@ class Server:
         """Ask it to end; the exit code."""
         assert self.process is not None
         self.process.terminate()
-        return self.process.wait(PATIENCE)
+        return self.process.wait(TIMEOUT)
 
     def kill(self) -> None:
         if self.process is not None:
@@ -135,10 +135,10 @@ def environment(**variables: str) -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": path, **variables}
 
 
-def eventually(condition, explain=lambda: "", patience: float = PATIENCE) -> None:
-    """Wait until `condition()` is true; fail when `patience` is at its end."""
-    deadline = time.monotonic() + patience
+def eventually(condition, explain=lambda: "", timeout: float = TIMEOUT) -> None:
+    """Wait until `condition()` is true; fail after `timeout` seconds."""
+    deadline = time.monotonic() + timeout
     while not condition():
         if time.monotonic() > deadline:
-            raise AssertionError(f"did not happen within {patience} s: {explain()}")
+            raise AssertionError(f"did not happen within {timeout} s: {explain()}")
         time.sleep(0.005)

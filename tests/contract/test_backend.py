@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from dvol.backends import Backend
-from dvol.engine.local import Pool
+from dvol.engine.local import LocalEngine
 from dvol.errors import BackendFailed, DvolError
 from tests.contract.backends import UNKNOWN
 from tests.contract.contents import (
@@ -44,7 +44,7 @@ def tree(place: Path, backend: Backend) -> Path:
 
 def move_of(backend: Backend, move: str) -> Callable[[Path, Path], object]:
     """Freeze or restore, as what takes two paths."""
-    return partial(backend.freeze, past=UNKNOWN) if move == "freeze" else backend.restore
+    return partial(backend.freeze, hints=UNKNOWN) if move == "freeze" else backend.thaw
 
 
 def round_trip(backend: Backend, tree: Path, accessed: bool = False) -> Path:
@@ -53,7 +53,7 @@ def round_trip(backend: Backend, tree: Path, accessed: bool = False) -> Path:
     frozen, restored = tree.with_name("frozen"), tree.with_name("restored")
     backend.freeze(tree, frozen, UNKNOWN)
     assert described(frozen, accessed) == before
-    backend.restore(frozen, restored)
+    backend.thaw(frozen, restored)
     assert described(restored, accessed) == before
     assert described(tree) == described(frozen)
     return frozen
@@ -75,12 +75,12 @@ def test_any_tree_is_deleted_whole(
     backend: Backend, tree: Path, content: Callable[[Path], None]
 ) -> None:
     content(tree)
-    beside = described(tree.with_name("outside")) if content is links_to_outside else None
+    parent_dir = described(tree.with_name("outside")) if content is links_to_outside else None
     backend.delete(tree)
     assert not os.path.lexists(tree)
-    if beside:
+    if parent_dir:
         assert [one.content for one in described(tree.with_name("outside")).values()] == [
-            one.content for one in beside.values()
+            one.content for one in parent_dir.values()
         ]
 
 
@@ -244,7 +244,7 @@ def test_a_deep_tree_is_restored_by_a_process_that_froze_none(backend: Backend, 
     with descriptors(1024):
         backend.freeze(tree, tree.with_name("frozen"), UNKNOWN)
     with descriptors(1024):
-        backend.restore(tree.with_name("frozen"), tree.with_name("restored"))
+        backend.thaw(tree.with_name("frozen"), tree.with_name("restored"))
     assert described(tree.with_name("restored")) == described(tree)
 
 
@@ -288,7 +288,7 @@ def test_commit_and_reset_bring_a_tree_back_as_it_was(
     place: Path, content: Callable[[Path], None]
 ) -> None:
     """The whole way through the engine, after the tree was emptied."""
-    pool = Pool(place / "volumes")
+    pool = LocalEngine(place / "volumes")
     pool.init("v")
     tree = place / "volumes" / "v" / "branches" / "master"
     content(tree)

@@ -12,12 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from dvol.backends import Backend, Past, Replacement, choose
+from dvol.backends import Backend, FreezeHints, StagedReset, choose
 from dvol.backends.btrfs import Btrfs
 from dvol.backends.copy.copy import Copy
 from dvol.errors import DiskFailed, NestedSubvolumes
 from dvol.fs import btrfs
-from dvol.fs.durable import exchange
+from dvol.fs.directories import opened_directory
+from dvol.fs.syscalls import exchange
+from dvol.journal.steps import Exchange
 from tests.contract.backends import UNKNOWN, is_readonly, is_subvolume, make_readonly
 from tests.contract.contents import ROOTS, attributes, hard_links, many, odd_names, times
 from tests.contract.places import eventually
@@ -61,10 +63,11 @@ def plain(tree: Path) -> Path:
     return commit
 
 
-def take(replacement: Replacement) -> None:
+def take(replacement: StagedReset) -> None:
     """The steps, as a journal would."""
-    for kind, staged, live, new, old in replacement.steps:
-        assert kind == "exchange"
+    for step in replacement.steps:
+        assert isinstance(step, Exchange)
+        staged, live, new, old = step
         assert (Btrfs().identity(Path(staged)), Btrfs().identity(Path(live))) == (new, old)
         exchange(Path(staged), Path(live))
         assert (Btrfs().identity(Path(staged)), Btrfs().identity(Path(live))) == (old, new)
@@ -87,7 +90,7 @@ def test_without_the_right_to_ask_for_subvolumes_trees_are_copied(place: Path) -
 
 
 def test_trees_and_commits_are_subvolumes(backend: Btrfs, tree: Path, frozen: Path) -> None:
-    backend.restore(frozen, tree.with_name("restored"))
+    backend.thaw(frozen, tree.with_name("restored"))
     assert is_subvolume(tree)
     assert is_subvolume(frozen)
     assert is_subvolume(tree.with_name("restored"))
@@ -135,7 +138,7 @@ def test_nested_subvolumes_are_refused_by_name(backend: Btrfs, tree: Path, deep:
 def test_of_many_nested_subvolumes_a_few_are_named(backend: Btrfs, tree: Path) -> None:
     for number in range(40):
         btrfs.create(tree / f"{number:02}{'x' * 200}")
-    with btrfs.opened(tree) as fd:
+    with opened_directory(tree) as fd:
         assert {path[:2] for path in btrfs.nested(fd)} == {f"{n:02}" for n in range(40)}
     with pytest.raises(NestedSubvolumes) as error:
         backend.freeze(tree, tree.with_name("frozen"), UNKNOWN)
@@ -147,7 +150,7 @@ def test_nested_subvolumes_are_found_by_odd_names_and_beyond_long_paths(
     backend: Btrfs, tree: Path
 ) -> None:
     path = dig(tree, 40)
-    with btrfs.opened(tree) as fd:
+    with opened_directory(tree) as fd:
         assert list(btrfs.nested(fd)) == [f"{path}/{os.fsdecode(ODD)}"]
     with pytest.raises(NestedSubvolumes) as error:
         backend.freeze(tree, tree.with_name("frozen"), UNKNOWN)
@@ -218,7 +221,7 @@ def consistent_records(tree: Path) -> list[int]:
 def test_a_plain_commit_is_restored_as_a_subvolume(backend: Btrfs, tree: Path) -> None:
     commit = plain(tree)
     before = described(commit)
-    backend.restore(commit, tree.with_name("restored"))
+    backend.thaw(commit, tree.with_name("restored"))
     assert is_subvolume(tree.with_name("restored"))
     assert described(tree.with_name("restored")) == before
     assert described(commit) == before
@@ -233,7 +236,7 @@ def test_a_plain_commit_is_restored_faithfully(
     (commit / ".links-1").mkdir()
     hard_links(commit / ".links-1")
     content(commit)
-    backend.restore(commit, tree.with_name("restored"))
+    backend.thaw(commit, tree.with_name("restored"))
     assert described(tree.with_name("restored")) == described(commit)
 
 
@@ -247,9 +250,9 @@ def test_a_plain_tree_is_frozen_though_nothing_can_be_linked_from_a_snapshot(
     backend: Btrfs, tree: Path
 ) -> None:
     live, commit = plain(tree), tree.with_name("commit")
-    backend.restore(live, tree.with_name("filled"))
+    backend.thaw(live, tree.with_name("filled"))
     backend.freeze(tree.with_name("filled"), commit, UNKNOWN)
-    past = Past(UNKNOWN.memory, likely=commit)
+    past = FreezeHints(UNKNOWN.index_file, parent=commit)
     backend.require_space(live, past)
     backend.freeze(live, tree.with_name("frozen"), past)
     assert described(tree.with_name("frozen")) == described(commit) == described(live)
@@ -269,15 +272,15 @@ def test_a_tree_is_replaced_and_what_was_discarded_is_built_again(
     backend.freeze(live, frozen, UNKNOWN)
     if plain_commit and not plain_tree:
         backend.delete(live)
-        backend.restore(frozen, live)
+        backend.thaw(frozen, live)
     times(live)
     discarded, committed = described(live), described(frozen)
     entry.mkdir()
-    replacement = backend.replace(frozen, live, entry, UNKNOWN)
+    replacement = backend.stage_reset(frozen, live, entry, UNKNOWN)
     assert described(live) == discarded
     take(replacement)
     assert described(live) == committed
-    backend.rebuild(entry, replacement.changes, frozen, place / "rebuilt")
+    backend.reconstruct(entry, replacement.changes, frozen, place / "rebuilt")
     assert described(place / "rebuilt") == discarded == described(entry / "tree")
     assert is_readonly(place / "rebuilt")
 
@@ -288,7 +291,7 @@ def test_a_tree_may_hold_subvolumes_when_it_is_replaced(
     btrfs.create(tree / "inner")
     (tree / "inner" / "file").write_text("kept")
     (place / "entry").mkdir()
-    take(backend.replace(frozen, tree, place / "entry", UNKNOWN))
+    take(backend.stage_reset(frozen, tree, place / "entry", UNKNOWN))
     assert os.listdir(tree) == ["file"]
     assert (place / "entry" / "tree" / "inner" / "file").read_text() == "kept"
 
@@ -305,20 +308,20 @@ def live(request: pytest.FixtureRequest, backend: Btrfs, tree: Path, frozen: Pat
     """A tree that equals the frozen one: that was made of it, or it of that."""
     if request.param == "committed":
         return tree
-    backend.restore(frozen, tree.with_name("restored"))
+    backend.thaw(frozen, tree.with_name("restored"))
     return tree.with_name("restored")
 
 
 def test_a_replacement_by_what_is_there_already_is_empty(
     backend: Btrfs, live: Path, frozen: Path, entry: Path, place: Path
 ) -> None:
-    replacement = backend.replace(frozen, live, entry, UNKNOWN)
+    replacement = backend.stage_reset(frozen, live, entry, UNKNOWN)
     assert replacement.steps == []
     assert os.listdir(entry) == []
-    backend.rebuild(entry, replacement.changes, frozen, place / "rebuilt")
+    backend.reconstruct(entry, replacement.changes, frozen, place / "rebuilt")
     assert described(place / "rebuilt") == described(live)
     assert is_readonly(place / "rebuilt")
-    assert backend.replace(frozen, live, entry, UNKNOWN._replace(full=True)).steps
+    assert backend.stage_reset(frozen, live, entry, UNKNOWN._replace(full=True)).steps
 
 
 def overwrite(path: Path) -> None:
@@ -356,7 +359,7 @@ def test_any_change_makes_a_replacement(
 ) -> None:
     before = described(frozen)
     CHANGES[change](live / "file")
-    take(backend.replace(frozen, live, entry, UNKNOWN))
+    take(backend.stage_reset(frozen, live, entry, UNKNOWN))
     assert described(live) == before
 
 
@@ -364,7 +367,7 @@ def test_a_tree_that_somebody_made_read_only_is_replaced(
     backend: Btrfs, tree: Path, frozen: Path, entry: Path
 ) -> None:
     make_readonly(tree)
-    assert backend.replace(frozen, tree, entry, UNKNOWN).steps
+    assert backend.stage_reset(frozen, tree, entry, UNKNOWN).steps
 
 
 def test_trees_that_changed_together_are_not_the_same(
@@ -373,11 +376,11 @@ def test_trees_that_changed_together_are_not_the_same(
     """Their last change is of one transaction."""
     one, other = (place / name for name in ("one", "other"))
     for live in (one, other):
-        backend.restore(frozen, live)
+        backend.thaw(frozen, live)
     for mode, live in enumerate((one, other)):
         (live / "file").chmod(mode)
     backend.freeze(one, place / "committed", UNKNOWN)
-    take(backend.replace(place / "committed", other, entry, UNKNOWN))
+    take(backend.stage_reset(place / "committed", other, entry, UNKNOWN))
     assert described(other) == described(one)
 
 
@@ -396,7 +399,7 @@ def test_what_is_written_while_a_commit_is_made_is_not_overlooked(
             ended.set()
             writer.join()
         entry.mkdir()
-        if not backend.replace(frozen, tree, entry, UNKNOWN).steps:
+        if not backend.stage_reset(frozen, tree, entry, UNKNOWN).steps:
             assert described(frozen) == described(tree)
 
 
@@ -456,7 +459,7 @@ def test_commits_and_directories_that_hold_trees_are_deleted(
         (entry / home).mkdir(parents=True)
         (entry / home / "plain" / "directory").mkdir(parents=True)
         backend.freeze(tree, entry / home / str(number), UNKNOWN)
-        backend.restore(frozen, entry / home / ".deleting-1")
+        backend.thaw(frozen, entry / home / ".deleting-1")
         btrfs.create(entry / home / ".deleting-1" / "inner")
     backend.delete(entry)
     backend.delete(frozen)
@@ -585,7 +588,7 @@ def older(backend: Btrfs, place: Path) -> Path:
     backend.create(place / "all" / "tree")
     (place / "all" / "tree" / "file").write_text("x")
     backend.freeze(place / "all" / "tree", place / "all" / "frozen", UNKNOWN)
-    with btrfs.opened(place / "all") as fd:
+    with opened_directory(place / "all") as fd:
         btrfs.snapshot(fd, place / "older", readonly=False)
     return place / "older"
 
@@ -593,7 +596,7 @@ def older(backend: Btrfs, place: Path) -> Path:
 def test_a_tree_that_is_not_in_the_snapshot_is_no_empty_tree(backend: Btrfs, older: Path) -> None:
     assert os.listdir(older / "frozen") == []
     with pytest.raises(DiskFailed, match="not in this snapshot"):
-        backend.restore(older / "frozen", older / "restored")
+        backend.thaw(older / "frozen", older / "restored")
     with pytest.raises(DiskFailed, match="not in this snapshot"):
         backend.freeze(older / "tree", older / "again", UNKNOWN)
     assert sorted(os.listdir(older)) == ["frozen", "tree"]
@@ -613,7 +616,7 @@ def test_a_placeholder_within_a_directory_is_deleted(backend: Btrfs, place: Path
     backend.create(place / "all")
     (place / "all" / "directory").mkdir()
     btrfs.create(place / "all" / "directory" / "inner")
-    with btrfs.opened(place / "all") as fd:
+    with opened_directory(place / "all") as fd:
         btrfs.snapshot(fd, place / "older", readonly=False)
     backend.delete(place / "older" / "directory")
     assert os.listdir(place / "older") == []
@@ -624,8 +627,8 @@ def test_no_descriptor_is_left_open(backend: Btrfs, tree: Path, frozen: Path) ->
     btrfs.create(tree / "inner")
     with pytest.raises(NestedSubvolumes):
         backend.freeze(tree, tree.with_name("again"), UNKNOWN)
-    backend.restore(frozen, tree.with_name("restored"))
-    backend.restore(plain(tree), tree.with_name("filled"))
+    backend.thaw(frozen, tree.with_name("restored"))
+    backend.thaw(plain(tree), tree.with_name("filled"))
     backend.move(frozen, tree / "moved")
     for name in ("tree", "restored", "filled", "plain"):
         backend.delete(tree.with_name(name))

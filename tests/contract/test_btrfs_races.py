@@ -71,7 +71,7 @@ def test_what_a_power_cut_leaves_in_the_log_is_not_overlooked(own: Disk, of_the_
     backend.freeze(tree, frozen, UNKNOWN)
     live = tree if of_the_tree else own.root / "restored"
     if not of_the_tree:
-        backend.restore(frozen, live)
+        backend.thaw(frozen, live)
     (own.root / "entry").mkdir()
     os.sync()
     with (live / "file").open("r+b", buffering=0) as file:
@@ -79,6 +79,6 @@ def test_what_a_power_cut_leaves_in_the_log_is_not_overlooked(own: Disk, of_the_
         os.fsync(file.fileno())
     copy = own.copied()
     with own.unmounted(), own.attached(copy) as root:
-        found = backend.replace(root / "frozen", root / live.name, root / "entry", UNKNOWN)
+        found = backend.stage_reset(root / "frozen", root / live.name, root / "entry", UNKNOWN)
         assert found.steps
         assert (root / live.name / "file").read_text() == "Committed"  # which would be a change

@@ -13,16 +13,17 @@ import pytest
 
 from dvol.containers import NoContainers
 from dvol.containers.docker import Docker
-from dvol.engine.local import Pool
+from dvol.engine.local import LocalEngine
+from dvol.engine.recovery import Recovery
 from dvol.errors import (
     AmbiguousRevision,
-    CannotEnd,
+    CannotSuspend,
     ContainerBusy,
-    NoInstantForSeveral,
-    TakenByDocker,
+    LiveNeedsOneVolume,
+    NameUsedByDocker,
 )
-from dvol.fs.locks import held
-from dvol.model import AS_USUAL, Wishes
+from dvol.fs.locks import exclusive
+from dvol.model import DEFAULTS, ContainerOptions
 from tests.contract.places import eventually
 from tests.protocol.standin import FIRST, Container, Engine, container, standing_in
 
@@ -36,7 +37,7 @@ def docker(short_dir: Path) -> Iterator[Engine]:
         yield engine
 
 
-Open = Callable[..., Pool]
+Open = Callable[..., LocalEngine]
 
 
 @pytest.fixture
@@ -48,28 +49,28 @@ def told() -> list[str]:
 def open_pool(docker: Engine, tmp_path: Path, told: list[str]) -> Open:
     """A pool in this process with a volume `v`, and Docker beside it."""
 
-    def opened(wishes: Wishes = AS_USUAL) -> Pool:
+    def opened(options: ContainerOptions = DEFAULTS) -> LocalEngine:
         asked = Docker(f"unix://{docker.server_address}")
-        return Pool(tmp_path / "pool", asked, told.append, wishes=wishes)
+        return LocalEngine(tmp_path / "pool", asked, told.append, options=options)
 
     opened().init("v")
     opened().init("w")
     return opened
 
 
-def noted(pool: Pool, volume: str = "v") -> list[str]:
+def noted(pool: LocalEngine, volume: str = "v") -> list[str]:
     """Who is noted as ended."""
-    path = pool.root / volume / ".dvol/ended.json"
+    path = pool.root / volume / ".dvol/suspended.json"
     if not path.exists():
         return []
     return [one["name"] for one in json.loads(path.read_text())["containers"]]
 
 
-def note(pool: Pool, one: Container, volume: str = "v", **facts: str) -> None:
+def note(pool: LocalEngine, one: Container, volume: str = "v", **facts: str) -> None:
     """As a verb leaves it that died."""
-    usual = {"id": one["Id"], "name": one["Names"][0], "how": "stop", "was": "running"}
+    usual = {"id": one["Id"], "name": one["Names"][0], "action": "stop", "was": "running"}
     document = {"containers": [usual | {"started": FIRST} | facts]}
-    (pool.root / volume / ".dvol/ended.json").write_text(json.dumps(document))
+    (pool.root / volume / ".dvol/suspended.json").write_text(json.dumps(document))
 
 
 def test_what_a_verb_ends_it_starts_again(open_pool: Open, docker: Engine) -> None:
@@ -92,7 +93,9 @@ def test_a_stop_that_docker_refuses_ends_the_verb_and_nobody_is_left_behind(
     docker.containers[0]["Labels"].pop("com.docker.compose.depends_on")
     docker.refuses = {"stop web", "restart web"}
     pool = open_pool()
-    with pytest.raises(CannotEnd, match=r"cannot stop the container /web \(it cannot be done\)"):
+    with pytest.raises(
+        CannotSuspend, match=r"cannot stop the container /web \(it cannot be done\)"
+    ):
         pool.commit("v", "x", ANN)
     assert "stop db" not in docker.done
     assert pool.log("v") == []
@@ -106,10 +109,10 @@ def test_one_that_ends_by_itself_meanwhile_is_no_failure(open_pool: Open, docker
     assert docker.done == ["stop db", "start db"]
 
 
-@pytest.mark.parametrize("patience", [10**10, 10**400])
-def test_a_time_to_stop_has_an_end(open_pool: Open, docker: Engine, patience: int) -> None:
+@pytest.mark.parametrize("timeout", [10**10, 10**400])
+def test_a_time_to_stop_has_an_end(open_pool: Open, docker: Engine, timeout: int) -> None:
     docker.containers = [container("db", "v")]
-    open_pool(Wishes(patience=patience)).commit("v", "x", ANN)
+    open_pool(ContainerOptions(timeout=timeout)).commit("v", "x", ANN)
     assert docker.done == ["stop db", "start db"]
 
 
@@ -121,7 +124,7 @@ def test_a_time_to_stop_has_an_end(open_pool: Open, docker: Engine, patience: in
         {"id": "a\0b"},
         {"id": "\ud800"},
         {"id": "db"},
-        {"how": "rm"},
+        {"action": "rm"},
         {"was": ""},
         {"name": "a\nb"},
         {"name": "\x1b[31m"},
@@ -134,11 +137,27 @@ def test_a_note_of_what_is_no_container_is_corrupt(
     """Nothing is done with it, not even a lock made; fsck mends it."""
     pool = open_pool()
     note(pool, container("db", "v"), **facts)
-    assert not pool.bring_back()
+    assert not Recovery(pool.access).resume(pool.containers)
     assert docker.done == []
     assert [one.state for one in pool.fsck("v")] == ["broken"]
     pool.fsck("v", repair=True)
-    assert pool.bring_back()
+    assert Recovery(pool.access).resume(pool.containers)
+
+
+def test_a_note_of_format_1_and_one_of_today_both_count(open_pool: Open, docker: Engine) -> None:
+    """As a server of format 1 leaves it that died after another had begun."""
+    docker.containers = [container("old", "v", "exited"), container("new", "v", "exited")]
+    pool = open_pool()
+    note(pool, docker.containers[0])
+    own = pool.root / "v/.dvol"
+    old = json.loads((own / "suspended.json").read_text())
+    old["containers"][0]["how"] = old["containers"][0].pop("action")
+    (own / "ended.json").write_text(json.dumps(old))
+    note(pool, docker.containers[1])
+    assert Recovery(pool.access).resume(pool.containers)
+    assert docker.done == ["start old", "start new"]
+    assert not (own / "ended.json").exists()
+    assert not (own / "suspended.json").exists()
 
 
 @pytest.mark.parametrize("make", ["symlink_to", "mkdir"])
@@ -146,10 +165,12 @@ def test_something_else_in_the_place_of_the_note_is_mended(
     open_pool: Open, docker: Engine, make: str
 ) -> None:
     pool = open_pool()
-    getattr(pool.root / "v/.dvol/ended.json", make)(*(["nowhere"] if make == "symlink_to" else []))
-    assert not pool.bring_back()
+    getattr(pool.root / "v/.dvol/suspended.json", make)(
+        *(["nowhere"] if make == "symlink_to" else [])
+    )
+    assert not Recovery(pool.access).resume(pool.containers)
     assert [one.state for one in pool.fsck("v", repair=True)] == ["repaired"]
-    assert pool.bring_back()
+    assert Recovery(pool.access).resume(pool.containers)
 
 
 def test_a_note_of_a_container_without_the_volume_starts_nobody(
@@ -158,7 +179,7 @@ def test_a_note_of_a_container_without_the_volume_starts_nobody(
     docker.containers = [container("foreign", "other", "exited")]
     pool = open_pool()
     note(pool, docker.containers[0])
-    assert pool.bring_back()
+    assert Recovery(pool.access).resume(pool.containers)
     assert (docker.done, noted(pool)) == ([], [])
 
 
@@ -169,7 +190,7 @@ def test_who_does_not_ask_docker_forgets_nobody(
     """It is left to the next one who does."""
     docker.containers = [container("db", "v", "exited")]
     note(open_pool(), docker.containers[0])
-    Pool(open_pool().root, NoContainers(certain)).commit("v", "x", ANN)
+    LocalEngine(open_pool().root, NoContainers(certain)).commit("v", "x", ANN)
     assert (docker.done, noted(open_pool())) == ([], ["/db"])
     open_pool().commit("v", "x", ANN)
     assert docker.done[0] == "start db"
@@ -179,7 +200,7 @@ def test_what_is_ill_is_waited_for_once(
     open_pool: Open, docker: Engine, told: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also for two that need it; and not at all if it was ill before."""
-    monkeypatch.setattr("dvol.containers.docker._HEALTH_PATIENCE", 0.2)
+    monkeypatch.setattr("dvol.containers.docker._HEALTH_TIMEOUT", 0.2)
     own = {"com.docker.compose.project": "p"}
     needs = {"com.docker.compose.depends_on": "db:service_healthy:false"}
     db = container("db", "v") | {"Labels": own | {"com.docker.compose.service": "db"}}
@@ -192,7 +213,7 @@ def test_what_is_ill_is_waited_for_once(
     assert sum("its health check has not passed" in line for line in told) == 1
     docker.done.clear()
     db["Health"] = "unhealthy"
-    open_pool(Wishes(wait=False)).commit("v", "x", ANN)
+    open_pool(ContainerOptions(wait=False)).commit("v", "x", ANN)
     assert docker.done.count("exec db") == 0
 
 
@@ -203,7 +224,7 @@ def test_a_health_check_without_a_command_is_none(open_pool: Open, docker: Engin
 
 
 @pytest.mark.parametrize(
-    ("state", "since", "how", "was", "wanted"),
+    ("state", "since", "action", "was", "wanted"),
     [
         ("exited", FIRST, "stop", "running", ["start db"]),
         ("exited", FIRST, "kill", "running", ["start db"]),
@@ -219,13 +240,19 @@ def test_a_health_check_without_a_command_is_none(open_pool: Open, docker: Engin
     ],
 )
 def test_after_a_death_each_is_made_what_it_was(
-    open_pool: Open, docker: Engine, state: str, since: str, how: str, was: str, wanted: list[str]
+    open_pool: Open,
+    docker: Engine,
+    state: str,
+    since: str,
+    action: str,
+    was: str,
+    wanted: list[str],
 ) -> None:
     one = container("db", "v", state) | {"StartedAt": since}
     docker.containers = [one]
     pool = open_pool()
-    note(pool, one, how=how, was=was)
-    assert pool.bring_back()
+    note(pool, one, action=action, was=was)
+    assert Recovery(pool.access).resume(pool.containers)
     assert docker.done == wanted
     assert noted(pool) == []
 
@@ -233,7 +260,7 @@ def test_after_a_death_each_is_made_what_it_was(
 def test_one_that_is_gone_is_forgotten(open_pool: Open, docker: Engine) -> None:
     pool = open_pool()
     note(pool, container("db", "v"))
-    assert pool.bring_back()
+    assert Recovery(pool.access).resume(pool.containers)
     assert (docker.done, noted(pool)) == ([], [])
 
 
@@ -245,11 +272,11 @@ def test_one_that_does_not_start_stays_noted_and_is_tried_once_each_time(
     docker.refuses = {"start db"}
     pool = open_pool()
     note(pool, docker.containers[0])
-    assert not pool.bring_back()
+    assert not Recovery(pool.access).resume(pool.containers)
     assert (docker.done, noted(pool)) == (["start db"], ["/db"])
     assert any("it cannot be done" in line for line in told)
     docker.refuses = set()
-    assert pool.bring_back()
+    assert Recovery(pool.access).resume(pool.containers)
     assert noted(pool) == []
 
 
@@ -261,11 +288,11 @@ def test_one_that_another_verb_is_at_work_on_is_left_until_that_has_ended(
     both["Mounts"].append({**both["Mounts"][0], "Name": "w"})
     docker.containers = [both]
     pool = open_pool()
-    note(pool, both, how="pause")
-    with held(pool._files.layout.container_lock(both["Id"]), "commit", 0.0):
-        assert not pool.bring_back()
+    note(pool, both, action="pause")
+    with exclusive(pool.access.pool.layout.container_lock(both["Id"]), "commit", 0.0):
+        assert not Recovery(pool.access).resume(pool.containers)
         assert (docker.done, noted(pool)) == ([], ["/db"])
-    assert pool.bring_back()
+    assert Recovery(pool.access).resume(pool.containers)
     assert docker.done == ["unpause db"]
 
 
@@ -273,10 +300,12 @@ def test_one_that_another_verb_has_stopped_is_waited_for(
     open_pool: Open, docker: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It does not run, and will be started through this volume's gate."""
-    monkeypatch.setattr("dvol.engine.quiesce.OTHERS_PATIENCE", 0.1)
+    monkeypatch.setattr("dvol.engine.quiesce.OTHERS_TIMEOUT", 0.1)
     docker.containers = [container("db", "v", "exited")]
     pool = open_pool()
-    with held(pool._files.layout.container_lock(docker.containers[0]["Id"]), "commit", 0.0):
+    with exclusive(
+        pool.access.pool.layout.container_lock(docker.containers[0]["Id"]), "commit", 0.0
+    ):
         with pytest.raises(ContainerBusy, match="/db"):
             pool.commit("v", "x", ANN)
     pool.commit("v", "x", ANN)
@@ -289,7 +318,7 @@ def test_a_dependent_is_started_once_what_it_needs_is_well(open_pool: Open, dock
     web = container("web", "v") | {"Labels": own | needs | {"com.docker.compose.service": "web"}}
     db["Healthcheck"] = {"Test": ["CMD", "true"]}
     docker.containers = [web, db]
-    open_pool(Wishes(wait=False)).commit("v", "x", ANN)
+    open_pool(ContainerOptions(wait=False)).commit("v", "x", ANN)
     assert docker.done == ["stop web", "stop db", "start db", "exec db", "start web"]
 
 
@@ -304,9 +333,9 @@ def test_one_that_ends_right_after_its_start_is_told(
 
 def test_a_corrupt_note_is_found_and_mended_by_fsck(open_pool: Open, docker: Engine) -> None:
     pool = open_pool()
-    (pool.root / "v/.dvol/ended.json").write_text("{")
+    (pool.root / "v/.dvol/suspended.json").write_text("{")
     [finding] = pool.fsck("v")
-    assert "ended.json is corrupt" in finding.problem
+    assert "suspended.json is corrupt" in finding.problem
     assert "docker ps -a" in finding.problem
     assert [one.state for one in pool.fsck("v", repair=True)] == ["repaired"]
     assert pool.fsck("v") == []
@@ -315,11 +344,11 @@ def test_a_corrupt_note_is_found_and_mended_by_fsck(open_pool: Open, docker: Eng
 def test_several_volumes_have_no_instant_in_common(open_pool: Open, docker: Engine) -> None:
     """Said by the command it is refused; a setting means each volume alone."""
     docker.containers = [container("db", "v")]
-    with pytest.raises(NoInstantForSeveral):
-        open_pool(Wishes(mode="live")).commit_together(["v", "w"], "", "x", ANN)
+    with pytest.raises(LiveNeedsOneVolume):
+        open_pool(ContainerOptions(mode="live")).commit_group(["v", "w"], "", "x", ANN)
     pool = open_pool()
     pool.config("", "commit.mode", "live")
-    pool.commit_together(["v", "w"], "", "x", ANN)
+    pool.commit_group(["v", "w"], "", "x", ANN)
     assert docker.done == ["pause db", "unpause db"]
 
 
@@ -329,10 +358,10 @@ def test_the_beginning_of_an_id_that_two_volumes_have_is_ambiguous(open_pool: Op
         pool.commit(volume, "x", ANN)
         rename(pool, volume, id.ljust(40, "0"))
     with pytest.raises(AmbiguousRevision, match="abcd0"):
-        pool.reset_together(["v", "w"], "", "abcd")
+        pool.reset_group(["v", "w"], "", "abcd")
 
 
-def rename(pool: Pool, volume: str, id: str) -> None:
+def rename(pool: LocalEngine, volume: str, id: str) -> None:
     """Give the only commit of a volume that id."""
     place = pool.root / volume
     [commit] = json.loads((place / "branches/master.json").read_text())
@@ -364,8 +393,8 @@ def test_a_name_that_docker_has_given_to_a_volume_of_its_own_is_refused(
     server names are one's own."""
     docker.local = ["shop_db"]
     own = open_pool()
-    served = Pool(own.root, Docker(f"unix://{docker.server_address}", plugin=True))
-    with pytest.raises(TakenByDocker, match="shop_db"):
+    served = LocalEngine(own.root, Docker(f"unix://{docker.server_address}", plugin=True))
+    with pytest.raises(NameUsedByDocker, match="shop_db"):
         served.init("shop_db")
     assert "shop_db" not in [one.name for one in served.volumes()]
     served.init("shop_cache")
@@ -374,9 +403,9 @@ def test_a_name_that_docker_has_given_to_a_volume_of_its_own_is_refused(
 
 def test_whose_plugin_is_disabled_is_not_ended(docker: Engine, open_pool: Open) -> None:
     docker.containers, docker.enabled = [container("db", "v")], False
-    with pytest.raises(CannotEnd, match="enable the plugin dvol:latest first"):
+    with pytest.raises(CannotSuspend, match="enable the plugin dvol:latest first"):
         open_pool().commit("v", "x", ANN)
     assert docker.done == []
     assert open_pool().log("v") == []
-    open_pool(Wishes(mode="pause")).commit("v", "x", ANN)
+    open_pool(ContainerOptions(mode="pause")).commit("v", "x", ANN)
     assert docker.done == ["pause db", "unpause db"]

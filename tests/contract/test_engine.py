@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from dvol.engine import Engine
+from dvol.engine import PROTOCOL, Engine
 from dvol.errors import (
     ActiveVolumeGone,
     AmbiguousRevision,
@@ -197,7 +197,7 @@ def trashed(keeper: Keeper) -> list[str]:
 
 def test_version_says_who_answers_for_which_pool(engine: Engine, keeper: Keeper) -> None:
     version = engine.version()
-    assert version.protocol == 1
+    assert version.protocol == PROTOCOL
     assert Path(version.pool).samefile(keeper.pool)
 
 
@@ -210,6 +210,26 @@ def test_a_commit_says_who_what_and_when(engine: Engine) -> None:
     assert re.fullmatch("[0-9a-f]{40}", made.id)
     assert (made.message, made.author, made.date) == ("a message\n\nof three lines", ANN, date)
     assert [made] == engine.log("v")
+
+
+def test_a_commit_records_its_parent(engine: Engine, keeper: Keeper) -> None:
+    first, second = commit(engine), commit(engine)
+    engine.branch("v", "side")
+    third = commit(engine)
+    assert (first.parent, second.parent, third.parent) == ("", first.id, second.id)
+    assert engine.log("v") == [third, second, first]
+    listed = json.loads((keeper.pool / "v/branches/side.json").read_text())
+    assert [one.get("parent", "") for one in listed] == ["", first.id, second.id]
+
+
+def test_a_commit_of_before_has_the_one_before_it_in_its_list_for_a_parent(
+    engine: Engine, keeper: Keeper
+) -> None:
+    first, second = commit(engine), commit(engine)
+    path = keeper.pool / "v/branches/master.json"
+    old = [{"id": one.id, "message": "x"} for one in (first, second)]
+    path.write_text(json.dumps(old))
+    assert [one.parent for one in engine.log("v")] == [first.id, ""]
 
 
 def test_a_commit_without_a_date_is_of_now(engine: Engine) -> None:

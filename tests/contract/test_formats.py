@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from dvol.engine.local import Pool
+from dvol.engine.docker_volumes import DockerVolumes
+from dvol.engine.local import LocalEngine
 from dvol.errors import BadDocument, NewerFormat, NoActiveVolume, NotAPool, PoolNotFound
 from dvol.model import Branch
+from dvol.pool.format import FORMAT
 from tests.contract.conftest import Keep, anywhere
 from tests.contract.original import ONE, THREE, TWO, go_pool, python_pool, write
 from tests.contract.trees import described
@@ -48,7 +50,7 @@ def test_reading_it_changes_nothing(original: Path) -> None:
     """On disk; a server marks its pool when it starts."""
     pool = original / "volumes"
     before = described(pool)
-    engine = Pool(pool)
+    engine = LocalEngine(pool)
     engine.volumes(), engine.log("foo"), engine.branches("bar"), engine.get("bar"), engine.active()
     engine.discarded(), engine.gc(now=True, dry_run=True)
     assert before == described(pool)
@@ -140,9 +142,9 @@ def test_a_branch_whose_name_is_refused_today_stays_readable(
 def test_its_first_change_closes_it_to_others_and_marks_it(original: Path) -> None:
     pool = original / "volumes"
     pool.chmod(0o755)
-    Pool(pool).commit("foo", "x", ANN)
+    LocalEngine(pool).commit("foo", "x", ANN)
     assert mode(pool) == 0o700
-    assert json.loads((pool / ".dvol" / "pool.json").read_text())["format"] == 1
+    assert json.loads((pool / ".dvol" / "pool.json").read_text())["format"] == FORMAT
 
 
 def test_a_pool_without_an_active_volume_has_none(keep: Keep, original: Path) -> None:
@@ -157,10 +159,10 @@ def test_a_pool_without_an_active_volume_has_none(keep: Keep, original: Path) ->
 
 CHANGING = {
     "init": lambda pool: pool.init("w"),
-    "create": lambda pool: pool.door.create("w"),
+    "create": lambda pool: DockerVolumes(pool.access).create("w"),
     "switch": lambda pool: pool.switch("v"),
     "rm": lambda pool: pool.rm("v"),
-    "remove": lambda pool: pool.door.remove("v"),
+    "remove": lambda pool: DockerVolumes(pool.access).remove("v"),
     "commit": lambda pool: pool.commit("v", "x", ANN),
     "reset": lambda pool: pool.reset("v"),
     "undo": lambda pool: pool.undo("v"),
@@ -178,45 +180,45 @@ READING = {
     "log": lambda pool: pool.log("v"),
     "branches": lambda pool: pool.branches("v"),
     "discarded": lambda pool: pool.discarded(),
-    "mount": lambda pool: pool.door.mount("v"),
-    "tree": lambda pool: pool.door.tree("v"),
+    "mount": lambda pool: DockerVolumes(pool.access).mount("v"),
+    "tree": lambda pool: DockerVolumes(pool.access).tree("v"),
 }
 ALL = CHANGING | READING
 
 
 @pytest.fixture
-def pool(place: Path) -> Pool:
-    pool = Pool(place / "volumes")
+def pool(place: Path) -> LocalEngine:
+    pool = LocalEngine(place / "volumes")
     pool.init("v")
     pool.commit("v", "x", ANN)
     return pool
 
 
 @pytest.mark.parametrize("verb", ALL.values(), ids=ALL)
-def test_a_newer_pool_is_refused_and_left_alone(pool: Pool, verb) -> None:
+def test_a_newer_pool_is_refused_and_left_alone(pool: LocalEngine, verb) -> None:
     write(pool.root / ".dvol" / "pool.json", {"format": 999, "id": "x"})
     before = described(pool.root)
     with pytest.raises(NewerFormat, match="format 999"):
-        verb(Pool(pool.root))
+        verb(LocalEngine(pool.root))
     assert before == described(pool.root)
 
 
 @pytest.mark.parametrize("broken", ["", "{", "[]", "{}", '{"format": "x"}', '{"format": null}'])
-def test_a_pool_of_unknown_format_is_corrupt(pool: Pool, broken: str) -> None:
+def test_a_pool_of_unknown_format_is_corrupt(pool: LocalEngine, broken: str) -> None:
     (pool.root / ".dvol" / "pool.json").write_text(broken)
     before = described(pool.root)
     for verb in ALL.values():
         with pytest.raises(BadDocument, match=r"pool\.json"):
-            verb(Pool(pool.root))
+            verb(LocalEngine(pool.root))
     assert before == described(pool.root)
 
 
-def test_a_marked_pool_keeps_its_id(pool: Pool) -> None:
+def test_a_marked_pool_keeps_its_id(pool: LocalEngine) -> None:
     before = (pool.root / ".dvol" / "pool.json").read_text()
     assert len(json.loads(before)["id"]) >= 16
     for verb in CHANGING.values():
         try:
-            verb(Pool(pool.root))
+            verb(LocalEngine(pool.root))
         except Exception:  # whether the verb is refused is not asked here
             continue
     assert before == (pool.root / ".dvol" / "pool.json").read_text()
@@ -225,19 +227,19 @@ def test_a_marked_pool_keeps_its_id(pool: Pool) -> None:
 @pytest.mark.parametrize("verb", (READING | {"commit": CHANGING["commit"]}).values())
 def test_where_there_is_no_pool_none_is_made_in_passing(place: Path, verb) -> None:
     with pytest.raises(PoolNotFound, match="there is no pool at"):
-        verb(Pool(place / "nowhere"))
+        verb(LocalEngine(place / "nowhere"))
     assert os.listdir(place) == []
 
 
 def test_the_first_volume_makes_the_pool_and_the_directories_above(place: Path) -> None:
-    Pool(place / "a" / "b").init("v")
+    LocalEngine(place / "a" / "b").init("v")
     assert mode(place / "a" / "b") == 0o700
 
 
 def test_an_empty_directory_becomes_a_pool(place: Path) -> None:
     (place / "lost+found").mkdir()
-    Pool(place).init("v")
-    assert [one.name for one in Pool(place).volumes()] == ["v"]
+    LocalEngine(place).init("v")
+    assert [one.name for one in LocalEngine(place).volumes()] == ["v"]
 
 
 def test_a_directory_of_other_things_is_not_taken_over(place: Path) -> None:
@@ -246,11 +248,11 @@ def test_a_directory_of_other_things_is_not_taken_over(place: Path) -> None:
     (place / "thesis" / "chapter-1").touch()
     before = described(place)
     with pytest.raises(NotAPool):
-        Pool(place).init("v")
+        LocalEngine(place).init("v")
     assert before == described(place)
 
 
-def test_a_pool_may_be_given_by_a_symlink(pool: Pool, place: Path) -> None:
+def test_a_pool_may_be_given_by_a_symlink(pool: LocalEngine, place: Path) -> None:
     (place / "link").symlink_to(pool.root)
-    Pool(place / "link").init("w")
+    LocalEngine(place / "link").init("w")
     assert [one.name for one in pool.volumes()] == ["v", "w"]

@@ -10,12 +10,12 @@ import pytest
 
 from dvol.containers import NoContainers
 from dvol.engine import Engine
-from dvol.engine.local import Pool
+from dvol.engine.local import LocalEngine
 from dvol.errors import InvalidName, NotFound, VolumeBusy, VolumeNotFound
 from dvol.fsck import index as index_checks
 from dvol.model import Finding
 from dvol.tree.delete import delete_tree
-from dvol.tree.index import load, moment
+from dvol.tree.index import epoch, load
 from tests.contract.changes import CHANGES, many_kinds
 from tests.contract.conftest import Keep, anywhere, indexed
 from tests.contract.locking import lock, locked
@@ -104,7 +104,7 @@ def test_a_pool_of_the_original_is_found_sound(keep: Keep, place: Path, original
 @pytest.mark.parametrize("keeper", ["disk"], indirect=True)
 def test_looking_does_not_mark_a_pool_of_the_original(keeper: Keeper, place: Path) -> None:
     python_pool(place)
-    Pool(place / "volumes").fsck()
+    LocalEngine(place / "volumes").fsck()
     assert set(os.listdir(place / "volumes" / ".dvol")) <= {"locks"}
 
 
@@ -121,7 +121,7 @@ def test_a_branch_without_a_list_is_a_branch_without_commits(engine: Engine, tre
 def test_a_current_branch_that_is_not_there_is_found(engine: Engine, keeper: Keeper) -> None:
     document = json.dumps({"current_branch": "nope"})
     (keeper.pool / "v" / "current_branch.json").write_text(document)
-    assert ("v", "the current branch 'nope' is not there") in problems(engine)
+    assert ("v", "the current branch 'nope' does not exist") in problems(engine)
 
 
 @anywhere
@@ -217,7 +217,7 @@ def test_a_commit_that_what_was_discarded_needs_is_no_orphan(
     engine.reset("v")
     (entry,) = set_aside(keeper)
     note = json.loads((entry / "entry.json").read_text())
-    (entry / "entry.json").write_text(json.dumps({**note, "line": []}))
+    (entry / "entry.json").write_text(json.dumps({**note, "commits": []}))
     (keeper.pool / "v" / "branches" / "master.json").write_text("[]")
     assert engine.fsck(repair=True) == []
     (entry / "entry.json").write_text(json.dumps({**note, "base": f"v/commits/{ID}"}))
@@ -249,7 +249,7 @@ def test_what_is_no_commit_is_found_and_left(engine: Engine, keeper: Keeper, nam
     commit(engine)
     (keeper.pool / "v" / "commits" / name).mkdir()
     (keeper.pool / "v" / "commits" / name / "precious").touch()
-    assert only(engine).problem == f"commits/{name} is nothing of dvol's"
+    assert only(engine).problem == f"commits/{name} is no file of dvol's"
     assert engine.fsck(repair=True)[0].state == "broken"
     assert (keeper.pool / "v" / "commits" / name / "precious").exists()
 
@@ -263,10 +263,10 @@ def test_what_a_dead_commit_left_is_found_and_deleted(
     commit(engine)
     own = keeper.pool / "v"
     (own / "commits" / f"{ID}.links").mkdir()
-    assert repaired(engine) == [f"commits/{ID}.links was left by a dead commit"]
+    assert repaired(engine) == [f"commits/{ID}.links was left by a commit that died"]
     for path in (own / "commits" / ID, own / "commits" / f"{ID}.links", own / ".dvol/staging" / ID):
         path.mkdir(parents=True)
-    assert only(engine).problem == f".dvol/staging/{ID} was left by a dead verb"
+    assert only(engine).problem == f".dvol/staging/{ID} was left by a command that died"
     assert len(repaired(engine)) == 1
     assert ID not in commits_on_disk(keeper)
     assert os.listdir(own / ".dvol" / "staging") == []
@@ -287,7 +287,10 @@ def test_what_was_staged_stays_while_a_list_is_unreadable(engine: Engine, keeper
 def test_what_was_staged_for_the_pool_is_found_and_deleted(engine: Engine, keeper: Keeper) -> None:
     (keeper.pool / ".dvol" / "staging" / "volume" / "root").mkdir(parents=True)
     found = only(engine)
-    assert (found.volume, found.problem) == ("", ".dvol/staging/volume was left by a dead verb")
+    assert (found.volume, found.problem) == (
+        "",
+        ".dvol/staging/volume was left by a command that died",
+    )
     assert len(repaired(engine)) == 1
 
 
@@ -311,11 +314,11 @@ def vouching(engine: Engine, keeper: Keeper, tree: Path) -> Path:
     many_kinds(tree)
     commit(engine)
     CHANGES["changed"](tree)
-    Pool(keeper.pool, NoContainers(certain=True)).reset("v")
+    LocalEngine(keeper.pool, NoContainers(certain=True)).reset("v")
     index = keeper.pool / "v" / ".dvol" / "index" / "master"
     fd = os.open(tree, os.O_RDONLY)
     try:
-        known = load(index, moment(fd))
+        known = load(index, epoch(fd))
     finally:
         os.close(fd)
     assert "file" in known.directories[""]
@@ -349,7 +352,7 @@ def test_a_file_that_is_written_to_while_it_is_looked_at_is_not_vouched_for(
         return same(name, here, there)
 
     monkeypatch.setattr(index_checks, "_same", late)
-    assert Pool(keeper.pool).fsck() == []
+    assert LocalEngine(keeper.pool).fsck() == []
 
 
 @indexed
@@ -416,7 +419,7 @@ def test_a_state_that_cannot_come_back_is_found(
     }[lost]
     delete_tree(gone)
     (text,) = [text for _, text in problems(engine)]
-    assert text.startswith(f".dvol/undo/master/{entry.name} can't be brought back: ")
+    assert text.startswith(f".dvol/undo/master/{entry.name} can't be restored: ")
     assert engine.fsck(repair=True)[0].state == "broken"
 
 
@@ -425,7 +428,7 @@ def test_what_nobody_can_tell_in_the_trash_is_found(engine: Engine, keeper: Keep
     engine.rm("v")
     path = path_of(keeper, entry_of(engine, "rm"))
     (path / "entry.json").unlink()
-    assert only(engine).problem == f"nobody can tell what .dvol/trash/{path.name} was"
+    assert only(engine).problem == f".dvol/trash/{path.name} has no entry.json that can be read"
 
 
 # -- strangers -----------------------------------------------------------------------------------
@@ -450,14 +453,14 @@ def test_what_is_nothing_of_dvols_is_found_and_left(
     (keeper.pool / where).write_text("mine")
     volume, _, inside = where.rpartition("v/") if where.startswith("v/") else ("", "", where)
     found = only(engine)
-    assert (found.problem, found.state) == (f"{inside} is nothing of dvol's", "broken")
+    assert (found.problem, found.state) == (f"{inside} is no file of dvol's", "broken")
     assert found.volume == ("v" if where.startswith("v/") else volume)
     assert engine.fsck(repair=True) == [found]
     assert (keeper.pool / where).read_text() == "mine"
 
 
 @anywhere
-@pytest.mark.parametrize("name", ["volumes/v", "gates/v", "sweep"])
+@pytest.mark.parametrize("name", ["volumes/v", "gates/v", "garbage"])
 def test_what_is_no_lock_file_is_found(engine: Engine, keeper: Keeper, name: str) -> None:
     commit(engine)
     engine.gc(now=True)
@@ -519,4 +522,4 @@ def test_a_busy_volume_is_told(engine: Engine, keeper: Keeper) -> None:
 @pytest.mark.parametrize("keeper", ["disk"], indirect=True)
 def test_a_busy_volume_that_is_named_is_waited_for(engine: Engine, keeper: Keeper) -> None:
     with locked(lock(keeper.pool)), pytest.raises(VolumeBusy):
-        Pool(keeper.pool, patience=0.1).fsck("v")
+        LocalEngine(keeper.pool, timeout=0.1).fsck("v")

@@ -11,16 +11,18 @@ from pathlib import Path
 
 import pytest
 
-from dvol.backends import Past
+from dvol.backends import FreezeHints
 from dvol.backends.copy.copy import Copy
-from dvol.engine.local import Pool
+from dvol.engine.docker_volumes import DockerVolumes
+from dvol.engine.local import LocalEngine
+from dvol.engine.recovery import Recovery
 from dvol.errors import (
     BadDocument,
     Corrupt,
     DvolError,
     EntryNotFound,
-    InTheWay,
     NotAPool,
+    PathOccupied,
     TreeChanged,
 )
 from tests.contract.trees import described
@@ -30,15 +32,15 @@ ANONYMOUS = "0123456789abcdef" * 4
 
 
 @pytest.fixture
-def pool(tmp_path: Path) -> Pool:
+def pool(tmp_path: Path) -> LocalEngine:
     """A pool with a volume `v` of one commit."""
-    pool = Pool(tmp_path / "volumes")
+    pool = LocalEngine(tmp_path / "volumes")
     pool.init("v")
     pool.commit("v", "one", AUTHOR)
     return pool
 
 
-def still_well(pool: Pool) -> bool:
+def still_well(pool: LocalEngine) -> bool:
     """Whether reading and changing go on."""
     assert [commit.message for commit in pool.log("v")] == ["one"]
     pool.commit("v", "two", AUTHOR)
@@ -57,33 +59,33 @@ def make_link(path: Path) -> None:
 
 @pytest.mark.parametrize("make", [make_file, make_link])
 @pytest.mark.parametrize("verb", ["init", "create"])
-def test_a_volume_is_not_made_over_something_else(pool: Pool, make, verb: str) -> None:
+def test_a_volume_is_not_made_over_something_else(pool: LocalEngine, make, verb: str) -> None:
     make(pool.root / "foo")
-    with pytest.raises(InTheWay, match="volumes/foo is in the way"):
-        (pool.init if verb == "init" else pool.door.create)("foo")
+    with pytest.raises(PathOccupied, match="volumes/foo is in the way"):
+        (pool.init if verb == "init" else DockerVolumes(pool.access).create)("foo")
     assert os.path.lexists(pool.root / "foo")
     assert still_well(pool)
 
 
 @pytest.mark.parametrize("make", [make_file, make_link])
-def test_a_branch_is_not_made_over_something_else(pool: Pool, make) -> None:
+def test_a_branch_is_not_made_over_something_else(pool: LocalEngine, make) -> None:
     make(pool.root / "v/branches/feat")
-    with pytest.raises(InTheWay):
+    with pytest.raises(PathOccupied):
         pool.branch("v", "feat")
     assert still_well(pool)
 
 
-def test_a_branch_is_not_made_over_a_directory_in_the_place_of_its_list(pool: Pool) -> None:
+def test_a_branch_is_not_made_over_a_directory_in_the_place_of_its_list(pool: LocalEngine) -> None:
     (pool.root / "v/branches/feat.json").mkdir()
-    with pytest.raises(InTheWay):
+    with pytest.raises(PathOccupied):
         pool.branch("v", "feat")
     assert still_well(pool)
 
 
-def test_a_directory_in_the_place_of_the_active_volume_harms_no_volume(pool: Pool) -> None:
+def test_a_directory_in_the_place_of_the_active_volume_harms_no_volume(pool: LocalEngine) -> None:
     (pool.root / "current_volume.json").unlink()
     (pool.root / "current_volume.json").mkdir()
-    with pytest.raises(InTheWay):
+    with pytest.raises(PathOccupied):
         pool.init("w")
     assert [commit.message for commit in pool.log("v")] == ["one"]
 
@@ -98,7 +100,7 @@ def test_a_directory_in_the_place_of_the_active_volume_harms_no_volume(pool: Poo
     ],
 )
 def test_what_is_mounted_in_the_pool_makes_nothing_unusable(
-    pool: Pool, place: str, verb: Callable[[Pool], object]
+    pool: LocalEngine, place: str, verb: Callable[[LocalEngine], object]
 ) -> None:
     tree = pool.root / place
     command = ["mount", "-t", "tmpfs", "none", str(tree)]
@@ -118,7 +120,7 @@ def test_what_is_mounted_in_the_pool_makes_nothing_unusable(
     "link",
     [
         ".dvol/staging",
-        ".dvol/doomed",
+        ".dvol/garbage",
         ".dvol/trash",
         ".dvol/locks",
         "v/.dvol",
@@ -129,7 +131,7 @@ def test_what_is_mounted_in_the_pool_makes_nothing_unusable(
         "v/commits",
     ],
 )
-def test_no_link_leads_out_of_the_pool(pool: Pool, tmp_path: Path, link: str) -> None:
+def test_no_link_leads_out_of_the_pool(pool: LocalEngine, tmp_path: Path, link: str) -> None:
     outside = tmp_path / "outside"
     (outside / "staging").mkdir(parents=True)
     (outside / "precious").write_text("precious")
@@ -144,7 +146,7 @@ def test_no_link_leads_out_of_the_pool(pool: Pool, tmp_path: Path, link: str) ->
         lambda: pool.switch("v"),
         lambda: pool.branch("v", "side"),
         lambda: pool.rm("v"),
-        pool.door.sweep,
+        Recovery(pool.access).collect_garbage,
     ]
     for verb in verbs:
         try:
@@ -155,7 +157,7 @@ def test_no_link_leads_out_of_the_pool(pool: Pool, tmp_path: Path, link: str) ->
     assert sorted(os.listdir(outside)) == ["precious", "staging"]
 
 
-def test_a_lock_behind_a_link_overwrites_nothing(pool: Pool, tmp_path: Path) -> None:
+def test_a_lock_behind_a_link_overwrites_nothing(pool: LocalEngine, tmp_path: Path) -> None:
     (tmp_path / "precious").write_text("precious")
     lock = pool.root / ".dvol/locks/volumes/v"
     lock.unlink()
@@ -173,7 +175,7 @@ def test_other_peoples_directories_are_not_taken_over(tmp_path: Path, files: lis
         (tmp_path / "home" / file).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "home" / file).write_text("mine")
     mode = (tmp_path / "home").stat().st_mode
-    pool = Pool(tmp_path / "home")
+    pool = LocalEngine(tmp_path / "home")
     with pytest.raises(NotAPool):
         pool.init("foo")
     with pytest.raises(DvolError):
@@ -182,7 +184,7 @@ def test_other_peoples_directories_are_not_taken_over(tmp_path: Path, files: lis
     assert not (tmp_path / "home/.dvol").exists()
 
 
-def test_recovery_keeps_a_commit_whose_branch_has_lost_its_tree(pool: Pool) -> None:
+def test_recovery_keeps_a_commit_whose_branch_has_lost_its_tree(pool: LocalEngine) -> None:
     pool.branch("v", "side")
     two = pool.commit("v", "two", AUTHOR)
     pool.checkout("v", "master")
@@ -193,26 +195,26 @@ def test_recovery_keeps_a_commit_whose_branch_has_lost_its_tree(pool: Pool) -> N
 
 
 @pytest.mark.parametrize("lost", ["branches/master.json", "branches/master"])
-def test_an_anonymous_volume_with_commits_is_never_deleted(pool: Pool, lost: str) -> None:
-    pool.door.create(ANONYMOUS)
+def test_an_anonymous_volume_with_commits_is_never_deleted(pool: LocalEngine, lost: str) -> None:
+    DockerVolumes(pool.access).create(ANONYMOUS)
     pool.commit(ANONYMOUS, "one", AUTHOR)
     (pool.root / ANONYMOUS / lost).rename(pool.root / "aside")
-    pool.door.remove(ANONYMOUS)
-    assert os.listdir(pool.root / ".dvol/doomed") == []
+    DockerVolumes(pool.access).remove(ANONYMOUS)
+    assert os.listdir(pool.root / ".dvol/garbage") == []
     assert len(list(pool.root.glob(".dvol/trash/*/volume/commits/*"))) == 1
 
 
-def test_a_fifo_in_the_place_of_a_document_hangs_nobody(pool: Pool) -> None:
+def test_a_fifo_in_the_place_of_a_document_hangs_nobody(pool: LocalEngine) -> None:
     os.unlink(pool.root / "v/branches/master.json")
     os.mkfifo(pool.root / "v/branches/master.json")
     with pytest.raises(BadDocument, match="it is no file"):
         pool.log("v")
 
 
-def test_a_date_that_is_none_does_not_reach_docker(pool: Pool) -> None:
+def test_a_date_that_is_none_does_not_reach_docker(pool: LocalEngine) -> None:
     for document in ('{"created": 5}', '{"created": "yesterday"}', "{", "[]"):
         (pool.root / "v/.dvol/volume.json").write_text(document)
-        assert pool.door.created("v").endswith("+00:00")
+        assert DockerVolumes(pool.access).created("v").endswith("+00:00")
 
 
 MOVER = """
@@ -241,7 +243,7 @@ def test_a_copy_never_loses_a_file_that_is_moved_meanwhile(tmp_path: Path) -> No
         for number in range(40):
             copy = tmp_path / f"copy{number}"
             try:
-                Copy().freeze(tree, copy, Past(tmp_path / "none"))
+                Copy().freeze(tree, copy, FreezeHints(tmp_path / "none"))
             except TreeChanged:
                 continue
             assert len(list(copy.glob("*/wanderer"))) == 1
@@ -257,7 +259,7 @@ NOTES = {
     "plants": [["removed", "../../../../../../outside/planted", "1"]],
     "dates": [["times", "../../../../../../outside", 1, 1]],
     "reads": [["removed", "x", "../../../../../../../outside/precious"]],
-    "dresses": [["dressed", "", "../../../../../../../outside"]],
+    "dresses": [["attributes", "", "../../../../../../../outside"]],
     "a number": [5],
     "no path": [["added"]],
     "another kind": [["emptied", "x"]],
@@ -267,7 +269,7 @@ NOTES = {
 
 
 @pytest.mark.parametrize("changes", NOTES.values(), ids=NOTES)
-def test_no_note_leads_out_of_the_pool(pool: Pool, tmp_path: Path, changes: object) -> None:
+def test_no_note_leads_out_of_the_pool(pool: LocalEngine, tmp_path: Path, changes: object) -> None:
     outside = pool.root.parent / "outside"
     outside.mkdir()
     (outside / "precious").write_text("precious")
@@ -289,10 +291,10 @@ def test_no_note_leads_out_of_the_pool(pool: Pool, tmp_path: Path, changes: obje
 
 
 @pytest.mark.parametrize("base", ["/etc", "../../../outside", "../../x/../../../outside", 5, ""])
-def test_no_index_leads_out_of_the_pool(pool: Pool, base: object) -> None:
-    from dvol.tree.index import NOTHING, Index, Moment, load
+def test_no_index_leads_out_of_the_pool(pool: LocalEngine, base: object) -> None:
+    from dvol.tree.index import NOTHING, Epoch, Index, load
 
-    path, here = pool.root / "v/.dvol/index/made-up", Moment("boot", 1, 0)
+    path, here = pool.root / "v/.dvol/index/made-up", Epoch("boot", 1, 0)
     path.parent.mkdir(exist_ok=True)
     Index(here, {"": {}}).save(path, next((pool.root / "v/commits").iterdir()))
     head, _, rest = path.read_bytes().partition(b"\n")
@@ -302,13 +304,13 @@ def test_no_index_leads_out_of_the_pool(pool: Pool, base: object) -> None:
 
 
 @pytest.mark.parametrize("created", ["0001-01-01T00:00:00+23:59", 5, "x"])
-def test_a_date_that_makes_no_sense_is_not_believed(pool: Pool, created: object) -> None:
+def test_a_date_that_makes_no_sense_is_not_believed(pool: LocalEngine, created: object) -> None:
     facts = pool.root / "v/.dvol/volume.json"
     facts.write_text(json.dumps({**json.loads(facts.read_text()), "created": created}))
-    assert pool.door.created("v").startswith("20")
+    assert DockerVolumes(pool.access).created("v").startswith("20")
 
 
-def test_a_journal_of_impossible_times_is_corrupt(pool: Pool) -> None:
+def test_a_journal_of_impossible_times_is_corrupt(pool: LocalEngine) -> None:
     step = ["times", "v/branches/master", 10**30, 1, 1, 1]
     document = {"format": 1, "verb": "reset", "steps": [step]}
     (pool.root / "v/.dvol/journal.json").write_text(json.dumps(document))
@@ -317,14 +319,14 @@ def test_a_journal_of_impossible_times_is_corrupt(pool: Pool) -> None:
 
 
 def test_an_entry_that_is_another_by_now_is_not_restored(
-    pool: Pool, monkeypatch: pytest.MonkeyPatch
+    pool: LocalEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Numbers are given again once none is taken: the lock may come after a gc and a reset."""
-    tree, other = pool.root / "v/branches/master", Pool(pool.root)
+    tree, other = pool.root / "v/branches/master", LocalEngine(pool.root)
     (tree / "x").write_text("first")
     pool.reset("v")
     (wanted,) = pool.discarded()
-    changing = pool._files.changing
+    changing = pool.access.changing
 
     def late(*arguments, **options):
         other.gc(now=True)
@@ -332,7 +334,7 @@ def test_an_entry_that_is_another_by_now_is_not_restored(
         other.reset("v")
         return changing(*arguments, **options)
 
-    monkeypatch.setattr(pool._files, "changing", late)
+    monkeypatch.setattr(pool.access, "changing", late)
     with pytest.raises(EntryNotFound):
         pool.restore(wanted.entry, "old")
     assert [branch.name for branch in pool.branches("v")] == ["master"]

@@ -226,7 +226,7 @@ def test_what_is_being_deleted_leads_nowhere(place: Path, outside: Path) -> None
     assert_nothing_came_in(place / "volumes", outside)
     volume.pool.rm("v")
     volume.pool.gc(now=True)
-    assert os.listdir(volume.pool.root / ".dvol/doomed") == []
+    assert os.listdir(volume.pool.root / ".dvol/garbage") == []
 
 
 @DISKS
@@ -288,7 +288,7 @@ def assert_survives(volume: Volume, change: Callable[[Path], object]) -> None:
     volume.assert_apart()
     volume.pool.rm("v")
     volume.pool.gc(now=True)
-    assert os.listdir(volume.pool.root / ".dvol/doomed") == []
+    assert os.listdir(volume.pool.root / ".dvol/garbage") == []
 
 
 def dig(tree: Path, name: str, depth: int) -> int:
@@ -359,7 +359,7 @@ def assert_many_survive(volume: Volume) -> None:
     assert set(os.listdir(volume.tree)) == names
     volume.pool.rm("v")
     volume.pool.gc(now=True)
-    assert os.listdir(volume.pool.root / ".dvol/doomed") == []
+    assert os.listdir(volume.pool.root / ".dvol/garbage") == []
 
 
 def long_names(tree: Path) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from dvol.engine.local import Pool
+from dvol.engine.local import LocalEngine
 from dvol.errors import VolumeBusy
 from tests.contract.locking import lock, locked
 from tests.contract.places import Keeper
@@ -46,7 +46,7 @@ def test_a_verb_at_work_on_one_volume_hinders_no_other(two_volumes: Keeper) -> N
 def test_changing_gives_up_when_patience_ends_and_says_who_is_at_work(
     two_volumes: Keeper, verb
 ) -> None:
-    impatient = Pool(two_volumes.pool, patience=0.0)
+    impatient = LocalEngine(two_volumes.pool, timeout=0.0)
     with locked(lock(two_volumes.pool)), pytest.raises(VolumeBusy, match="v is busy") as refusal:
         verb(impatient)
     assert refusal.value.exit_code == 5
@@ -61,10 +61,10 @@ def test_changing_waits_for_the_verb_at_work_and_says_so(two_volumes: Keeper, ve
     held = locked(lock(two_volumes.pool))
     held.__enter__()
 
-    def tell(text: str) -> None:
+    def on_progress(text: str) -> None:
         if not said:
             held.__exit__(None, None, None)
         said.append(text)
 
-    verb(Pool(two_volumes.pool, tell=tell))
+    verb(LocalEngine(two_volumes.pool, on_progress=on_progress))
     assert "waiting" in said[0]

@@ -11,7 +11,8 @@ import pytest
 
 from dvol.containers import NoContainers
 from dvol.containers.container import Container
-from dvol.engine.local import Pool
+from dvol.engine.docker_volumes import DockerVolumes
+from dvol.engine.local import LocalEngine
 from dvol.errors import PoolBusy, VolumeBusy, VolumeNotFound
 from dvol.fs.locks import shared
 from dvol.layout import PoolLayout
@@ -22,7 +23,7 @@ from tests.contract.unchanged import on
 from tests.contract.verbs import ANN
 
 pytestmark = on("dir")
-Verb = Callable[[Pool], object]
+Verb = Callable[[LocalEngine], object]
 
 
 @pytest.fixture
@@ -39,7 +40,7 @@ def lock_of_pool(keeper: Keeper) -> Path:
 
 OF_THE_POOL: dict[str, Verb] = {
     "init": lambda pool: pool.init("new"),
-    "create": lambda pool: pool.door.create("new"),
+    "create": lambda pool: DockerVolumes(pool.access).create("new"),
     "switch": lambda pool: pool.switch("w"),
     "rm": lambda pool: pool.rm("w"),
     "restore": lambda pool: pool.restore(pool.discarded()[0].entry, "again"),
@@ -52,7 +53,7 @@ def test_changing_the_list_of_volumes_waits_for_the_pool(two_volumes: Keeper, ve
     two_volumes.engine.rm("x")
     before = sorted(os.listdir(two_volumes.pool))
     with locked(lock_of_pool(two_volumes)), pytest.raises(PoolBusy):
-        verb(Pool(two_volumes.pool, patience=0.0))
+        verb(LocalEngine(two_volumes.pool, timeout=0.0))
     assert sorted(os.listdir(two_volumes.pool)) == before
 
 
@@ -84,12 +85,12 @@ def test_a_volume_that_went_while_one_waited_is_not_found_and_leaves_no_ghost(
     holding = locked(lock(two_volumes.pool))
     holding.__enter__()
 
-    def tell(_: str) -> None:
+    def on_progress(_: str) -> None:
         (two_volumes.pool / "v").rename(two_volumes.pool.parent / "gone")
         holding.__exit__(None, None, None)
 
     with pytest.raises(VolumeNotFound):
-        Pool(two_volumes.pool, tell=tell).commit("v", "x", ANN)
+        LocalEngine(two_volumes.pool, on_progress=on_progress).commit("v", "x", ANN)
     assert not (two_volumes.pool / "v").exists()
 
 
@@ -155,14 +156,14 @@ def test_who_uses_a_volume_is_asked_once_its_gate_is_closed(
 ) -> None:
     """A container that passed the gate before is seen then."""
     asked = Asked(gate(two_volumes))
-    verb(Pool(two_volumes.pool, asked))
+    verb(LocalEngine(two_volumes.pool, asked))
     assert asked.open[-1] is False
 
 
 def test_where_the_gate_cannot_be_closed_nothing_happens(
     two_volumes: Keeper, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("dvol.engine.quiesce.MOUNT_PATIENCE", 0.2)
+    monkeypatch.setattr("dvol.engine.gate.MOUNT_TIMEOUT", 0.2)
     with shared(gate(two_volumes), 0.0), pytest.raises(VolumeBusy, match="being started"):
         two_volumes.engine.commit("v", "x", ANN)
     assert len(two_volumes.engine.log("v")) == 1

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from dvol.engine.local import Pool
-from dvol.errors import DvolError, InTheWay
+from dvol.engine.local import LocalEngine
+from dvol.errors import DvolError, PathOccupied
 from tests.contract.beneath_files import disk
 from tests.contract.trees import described
 from tests.contract.unchanged import Volume, made, on
@@ -46,7 +46,7 @@ def test_a_reset_stops_at_what_is_mounted_in_the_tree(
     source = other / "f" if name == "f" else other
     before = described(other)
     with bound(source, volume.tree / name):
-        with pytest.raises(InTheWay, match=rf"mounted at .+/{name} is"):
+        with pytest.raises(PathOccupied, match=rf"mounted at .+/{name} is"):
             volume.reset()
         assert described(other) == before
     assert not list(volume.root.glob(".dvol/lost*"))
@@ -57,7 +57,7 @@ def test_the_attributes_of_what_is_mounted_in_the_tree_stay(volume: Volume, othe
     """An empty directory, which a reset would give owner, mode and times of the commit's."""
     before = described(other / "inner")
     with bound(other / "inner", volume.tree / "d"):
-        with pytest.raises(InTheWay, match=r"mounted at .+/d is"):
+        with pytest.raises(PathOccupied, match=r"mounted at .+/d is"):
             volume.reset()
         assert described(other / "inner") == before
 
@@ -79,7 +79,7 @@ def test_a_reset_that_was_taken_back_does_not_happen_after_a_power_cut(kind: str
                 volume.reset()
             copy = own.copied()
         with own.unmounted(), own.attached(copy) as root:
-            assert len(Pool(root / "volumes").log("v")) == 1
+            assert len(LocalEngine(root / "volumes").log("v")) == 1
             tree = root / "volumes/v/branches/master"
             assert (tree / "f").read_text() == "changed"
             assert (tree / "extra").exists()

@@ -11,17 +11,17 @@ import pytest
 
 from dvol.backends import choose
 from dvol.engine import Engine
-from dvol.engine.local import Pool
+from dvol.engine.local import LocalEngine
 from dvol.errors import (
     AmbiguousEntry,
     BranchExists,
     CommitsGone,
     EntryNotFound,
-    HalfwayDiscarded,
-    InTheWay,
     InvalidRequest,
     NameRequired,
     NoSpace,
+    PathOccupied,
+    UnfinishedRemoval,
     VolumeExists,
     VolumeGone,
 )
@@ -49,7 +49,7 @@ MIB = 1 << 20
 
 
 def swept(keeper: Keeper) -> bool:
-    return os.listdir(keeper.pool / ".dvol" / "doomed") == []
+    return os.listdir(keeper.pool / ".dvol" / "garbage") == []
 
 
 # -- the list ----------------------------------------------------------------------------------
@@ -186,7 +186,7 @@ def test_a_volume_is_not_brought_back_over_another(engine: Engine, tree: Path) -
 def test_a_volume_is_not_brought_back_over_a_file(engine: Engine, keeper: Keeper) -> None:
     engine.rm("v")
     (keeper.pool / "v").write_text("mine")
-    with pytest.raises(InTheWay):
+    with pytest.raises(PathOccupied):
         engine.restore(entry_of(engine, "rm"))
     assert (keeper.pool / "v").read_text() == "mine"
 
@@ -213,7 +213,7 @@ def test_a_volume_in_the_midst_of_a_verb_returns_under_its_own_name_only(
     journal = path_of(keeper, entry) / "volume" / ".dvol" / "journal.json"
     steps = [["discard", "v/branches/master"]]
     journal.write_text(json.dumps({"format": 1, "verb": "x", "steps": steps}))
-    with pytest.raises(HalfwayDiscarded, match="'v'") as refusal:
+    with pytest.raises(UnfinishedRemoval, match="'v'") as refusal:
         engine.restore(entry, "w")
     assert refusal.value.exit_code == 4
     engine.volumes()
@@ -324,7 +324,7 @@ def test_a_branch_is_not_brought_back_over_something_else(
     side.delete_branch("v", "side")
     path = keeper.pool / "v" / where
     path.symlink_to("/nowhere/in/particular")
-    with pytest.raises(InTheWay):
+    with pytest.raises(PathOccupied):
         side.restore(entry_of(side, "branch -d"))
     assert path.is_symlink()
 
@@ -429,7 +429,7 @@ def test_a_state_of_an_older_build_with_its_whole_tree_in_the_trash_comes_back(
     state(old / "tree", "whole")
     note = {"format": 1, "date": "2026-01-01T00:00:00+00:00", "verb": "reset", "volume": "v"}
     line = [{"id": one.id, "message": "1"}]
-    (old / "entry.json").write_text(json.dumps({**note, "branch": "master", "line": line}))
+    (old / "entry.json").write_text(json.dumps({**note, "branch": "master", "commits": line}))
     assert engine.discarded()[0].entry == "0123456789ab"
     assert Restored("v", "old") == engine.restore("0123456789ab", "old")
     assert content(keeper.tree("v", "old")) == "whole"
@@ -538,7 +538,7 @@ def test_a_frozen_tree_that_a_kept_state_is_against_is_not_deleted(
     engine.reset("v", "HEAD^")
     aged(keeper, engine.discarded()[0].entry)
     note = path_of(keeper, kept) / "entry.json"
-    note.write_text(json.dumps({**json.loads(note.read_text()), "line": []}))
+    note.write_text(json.dumps({**json.loads(note.read_text()), "commits": []}))
     assert engine.gc() == []
     engine.restore(kept, "old")
     assert content(keeper.tree("v", "old")) == "set aside"
@@ -574,7 +574,7 @@ def test_a_busy_volume_is_left_for_the_next_time(discarded: Engine, keeper: Keep
 
 def test_a_gc_that_died_is_taken_up_by_the_next(discarded: Engine, keeper: Keeper) -> None:
     entry = path_of(keeper, entry_of(discarded, "rm"))
-    entry.rename(keeper.pool / ".dvol" / "doomed" / "half")
+    entry.rename(keeper.pool / ".dvol" / "garbage" / "half")
     discarded.gc()
     eventually(lambda: swept(keeper))
     assert verbs(discarded) == {"reset", "branch -d"}
@@ -641,7 +641,7 @@ def test_without_space_a_verb_is_refused_before_it_changes_anything() -> None:
             root = undo.enter_context(mounted("tmpfs", 24 * MIB))
         except Unavailable as reason:
             pytest.skip(str(reason))
-        pool = Pool(root / "volumes")
+        pool = LocalEngine(root / "volumes")
         pool.init("v")
         tree = root / "volumes" / "v" / "branches" / "master"
         (tree / "large").write_bytes(os.urandom(7 * MIB))

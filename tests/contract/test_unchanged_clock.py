@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from dvol.backends import Past, Replacement
+from dvol.backends import FreezeHints, StagedReset
 from dvol.backends.copy.copy import Copy
-from dvol.tree.index import load, moment, now
+from dvol.fs.clock import now
+from dvol.journal.steps import Exchange, Move
+from dvol.tree.index import epoch, load
 from tests.contract.contents import linked_groups
 from tests.contract.unchanged import BELIEVED, FLIGHT, Volume, made, on, overwritten, same_times
 
@@ -23,9 +25,9 @@ def volume(place: Path) -> Volume:
     return made(place)
 
 
-def past(place: Path, ended: bool = True) -> Past:
+def past(place: Path, ended: bool = True) -> FreezeHints:
     """Nothing is known."""
-    return Past(place / "no-index", ended=ended)
+    return FreezeHints(place / "no-index", writers_stopped=ended)
 
 
 def newest(tree: Path) -> int:
@@ -38,7 +40,7 @@ def test_the_clock_is_past_what_a_restored_tree_is_known_by(place: Path) -> None
     (place / "tree/f").write_text("x")
     Copy().freeze(place / "tree", place / "frozen", past(place))
     for number in range(OFTEN):
-        memory = Copy().restore(place / "frozen", place / f"{number}")
+        memory = Copy().thaw(place / "frozen", place / f"{number}")
         assert now() > newest(place / f"{number}")
         assert memory.directories[""]
 
@@ -55,9 +57,9 @@ def test_the_walk_begins_a_tick_after_that_by_which_changes_are_told(volume: Vol
 def born(path: Path) -> int:
     """In ns; stat(2) does not tell."""
     said = subprocess.run(["stat", "-c", "%.9W", path], capture_output=True, text=True, check=True)
-    moment = int(said.stdout.replace(".", ""))
-    assert moment > 0
-    return moment
+    epoch = int(said.stdout.replace(".", ""))
+    assert epoch > 0
+    return epoch
 
 
 @on("ext4")
@@ -78,7 +80,7 @@ def vouched(volume: Volume) -> int:
     """How many entries the index vouches for."""
     fd = os.open(volume.tree, os.O_RDONLY)
     try:
-        known = load(volume.index, moment(fd))
+        known = load(volume.index, epoch(fd))
     finally:
         os.close(fd)
     return sum(map(len, known.directories.values()))
@@ -101,23 +103,24 @@ def test_the_clock_is_past_what_a_replacement_is_known_by(place: Path, name: str
             (tree / "d").rmdir()
         entry = place / f"{number}"
         entry.mkdir()
-        replacement = Copy().replace(place / "frozen", tree, entry, past(place))
+        replacement = Copy().stage_reset(place / "frozen", tree, entry, past(place))
         late.append(name != "f" and now() <= newest(entry))
         moved(replacement)
-        memory = replacement.remember()
+        memory = replacement.tree_index()
         late.append(now() <= newest(tree))
         assert memory.directories[os.path.dirname(name)]
     assert not any(late), late
 
 
-def moved(replacement: Replacement) -> None:
+def moved(replacement: StagedReset) -> None:
     """Its steps are taken, as far as they put something in place."""
-    for kind, staged, live, *_ in replacement.steps:
-        if kind in ("move", "exchange"):
+    for step in replacement.steps:
+        staged, live, *_ = step
+        if isinstance(step, Move | Exchange):
             os.rename(staged, live)
 
 
-def replaced(place: Path, ended: bool = True) -> Replacement:
+def replaced(place: Path, ended: bool = True) -> StagedReset:
     """Of one file, which is in its place already, as if nobody had looked since."""
     tree, entry = place / "tree", place / "entry"
     tree.mkdir()
@@ -125,13 +128,13 @@ def replaced(place: Path, ended: bool = True) -> Replacement:
     (tree / "f").write_text("old")
     Copy().freeze(tree, place / "frozen", past(place))
     (tree / "f").write_text("changed")
-    replacement = Copy().replace(place / "frozen", tree, entry, past(place, ended))
+    replacement = Copy().stage_reset(place / "frozen", tree, entry, past(place, ended))
     moved(replacement)
     return replacement
 
 
-def remembers(replacement: Replacement) -> bool:
-    return "f" in replacement.remember().directories.get("", {})
+def remembers(replacement: StagedReset) -> bool:
+    return "f" in replacement.tree_index().directories.get("", {})
 
 
 @BELIEVED

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from dvol.errors import InTheWay
+from dvol.errors import PathOccupied
 from tests.contract.beneath_files import Disk, disk
 from tests.contract.unchanged import Volume, made
 from tests.lab.filesystems import bound
@@ -57,7 +57,7 @@ def test_a_commit_believes_no_file_of_another_device(own: Disk, volume: Volume) 
 
 @pytest.mark.usefixtures("mounted_late")
 def test_a_reset_believes_no_file_of_another_device(own: Disk, volume: Volume) -> None:
-    with standing_in(own, volume, OLD, NEW), pytest.raises(InTheWay):
+    with standing_in(own, volume, OLD, NEW), pytest.raises(PathOccupied):
         volume.reset()
 
 

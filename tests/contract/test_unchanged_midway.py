@@ -97,7 +97,7 @@ def test_stores_while_their_file_is_read_are_in_the_next_commit(
         for _ in range(10):
             writer.store()
             with committing(volume) as commit:
-                writer.tell(f"run {0.01 + random.random() / 50}")
+                writer.send(f"run {0.01 + random.random() / 50}")
                 error = commit.exception()
                 assert error is None or isinstance(error, TreeChanged)
             last = int(writer.answer())

@@ -56,7 +56,7 @@ def test_a_store_before_during_or_after_a_commit_is_in_it_or_in_the_next(
     with writing("mmap", ended.tree / "f", place) as writer:
         for _ in range(60):
             first = writer.newest()
-            writer.tell(f"run {random.choice((0, 0.001, 0.005, 0.02, 0.06))}")
+            writer.send(f"run {random.choice((0, 0.001, 0.005, 0.02, 0.06))}")
             time.sleep(random.choice((0, 0, 0.003, 0.03)))
             during = committed(ended)
             assert first <= during <= writer.newest()
@@ -189,7 +189,7 @@ def test_a_direct_write_that_lands_after_the_commit_is_in_the_next(
     with writing("flight", path, place) as writer:
         with throttled(writer.process, path.stat().st_dev, BLOCK * 2 // 3):
             before = path.stat().st_ctime_ns
-            writer.tell("7")
+            writer.send("7")
             time.sleep(0.3)
             assert path.stat().st_ctime_ns > before
             assert committed(unknown) == 0

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from dvol.engine import Engine
-from dvol.engine.local import Pool
+from dvol.engine.local import LocalEngine
 from dvol.engine.reset import KEPT
-from dvol.errors import CommitsGone, InTheWay, NothingToUndo, VolumeNotFound
+from dvol.errors import CommitsGone, NothingToUndo, PathOccupied, VolumeNotFound
 from dvol.tree.delete import delete_tree
 from tests.contract.changes import CHANGES, DAY, Change, everything, many_kinds, rewritten
 from tests.contract.conftest import anywhere
@@ -337,7 +337,7 @@ def test_the_last_ten_of_a_branch_are_kept(engine: Engine, keeper: Keeper, tree:
         engine.reset("v")
     kept = set_aside(keeper)
     assert len(kept) == KEPT
-    eventually(lambda: os.listdir(keeper.pool / ".dvol" / "doomed") == [])
+    eventually(lambda: os.listdir(keeper.pool / ".dvol" / "garbage") == [])
     assert kept[-1].name == f"{KEPT + 3:08d}"
     engine.undo("v")
     assert content(tree) == f"number {KEPT + 2}"
@@ -350,7 +350,7 @@ def test_the_last_ten_of_a_branch_are_kept(engine: Engine, keeper: Keeper, tree:
 def test_a_reset_before_each_test_does_not_fill_the_disk() -> None:
     """What is set aside takes room of its own on ext4; the newest is always there."""
     with mounted("ext4", 256 << 20) as root:
-        pool = Pool(root / "volumes")
+        pool = LocalEngine(root / "volumes")
         pool.init("v")
         file = root / "volumes/v/branches/master/table"
         file.write_bytes(os.urandom(20 << 20))
@@ -550,7 +550,7 @@ def test_what_is_mounted_in_a_tree_is_not_carried_off(
     commit(engine, "1")
     (tree / "new/inner").mkdir(parents=True)
     with bound(tmp_path, tree / point):
-        with pytest.raises(InTheWay, match=f"mounted at .*{point}"):
+        with pytest.raises(PathOccupied, match=f"mounted at .*{point}"):
             engine.reset("v")
         assert os.path.ismount(tree / point) or os.listdir(tree / point) == os.listdir(tmp_path)
     engine.reset("v")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from dvol.containers import NoContainers
-from dvol.engine.local import Pool
+from dvol.engine.local import LocalEngine
 from tests.contract.trees import inodes
 
 ANN = "Ann <ann@example.org>"
@@ -33,7 +33,7 @@ ALL = on("dir", "ext4", "xfs", "tmpfs")
 class Volume:
     """The volume `v` of a pool."""
 
-    pool: Pool
+    pool: LocalEngine
 
     @property
     def root(self) -> Path:
@@ -77,7 +77,7 @@ class Volume:
 
 def made(place: Path, ended: bool = True) -> Volume:
     """A new volume in `place`."""
-    pool = Pool(place / "volumes", NoContainers(certain=ended))
+    pool = LocalEngine(place / "volumes", NoContainers(certain=ended))
     pool.init("v")
     return Volume(pool)
 

@@ -19,7 +19,7 @@ class Writer:
     process: subprocess.Popen
     last: Path
 
-    def tell(self, line: str) -> None:
+    def send(self, line: str) -> None:
         self.process.stdin.write(line + "\n")
         self.process.stdin.flush()
 
@@ -28,7 +28,7 @@ class Writer:
 
     def store(self) -> int:
         """One store through the mapping; what the file holds now."""
-        self.tell("one")
+        self.send("one")
         return int(self.answer())
 
     def newest(self) -> int:
@@ -37,16 +37,16 @@ class Writer:
 
 
 @contextmanager
-def writing(kind: str, path: Path, beside: Path) -> Iterator[Writer]:
+def writing(kind: str, path: Path, parent_dir: Path) -> Iterator[Writer]:
     """A writer of the file at `path`, which is linked into `beside` to find it there."""
-    link = beside / "written"
+    link = parent_dir / "written"
     link.symlink_to(path)
-    (beside / "written.last").write_bytes(bytes(BLOCK))
+    (parent_dir / "written.last").write_bytes(bytes(BLOCK))
     process = subprocess.Popen(
         [sys.executable, "-m", "tests.contract.writer", kind, str(link)],
         env=environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
-    writer = Writer(process, beside / "written.last")
+    writer = Writer(process, parent_dir / "written.last")
     try:
         assert writer.answer() == "ready"
         yield writer

@@ -7,7 +7,8 @@ succeeds, the next commits equal the live trees, and no files are left over.
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from dvol.engine.local import Pool
+from dvol.engine.local import LocalEngine
+from dvol.engine.recovery import Recovery
 from dvol.errors import Conflict, NotFound
 from tests.crash.calls import Call
 from tests.crash.history import ANN
@@ -87,16 +88,16 @@ class Check:
                 self.compare(now, self.expected.before, "instead of old")
         return new
 
-    def same(self, one: State, other: State, settled: bool = False) -> bool:
-        return self.durable(one, settled) == self.durable(other, settled)
+    def same(self, one: State, other: State, recovered: bool = False) -> bool:
+        return self.durable(one, recovered) == self.durable(other, recovered)
 
-    def durable(self, whole: State, settled: bool) -> State:
+    def durable(self, whole: State, recovered: bool) -> State:
         """The part of a state that cannot have been lost."""
-        return cut(whole, settled) if self.cut else whole
+        return cut(whole, recovered) if self.cut else whole
 
     def compare(self, now: State, wanted: State, where: str) -> None:
-        settled = self.verb.settles
-        found = differences(self.durable(now, settled), self.durable(wanted, settled), where)
+        recovered = self.verb.settles
+        found = differences(self.durable(now, recovered), self.durable(wanted, recovered), where)
         self.wrong += found[:4]
 
     def check_nothing_lost(self) -> None:
@@ -132,12 +133,12 @@ class Check:
 
     def check_next_commits(self) -> None:
         """The next commits equal the live trees, and no files are left over."""
-        pool = Pool(self.root)
+        pool = LocalEngine(self.root)
         for volume in [one.name for one in pool.volumes()]:
             pool.commit(volume, "next", ANN)
             self.wrong += commit_differences(self.root, volume)[:2]
         pool.init("next")
-        pool.door.sweep()
+        Recovery(pool.access).collect_garbage()
         self.wrong += [f"left over: {path}" for path in leftovers(self.root)[:4]]
 
 

@@ -8,27 +8,27 @@ from pathlib import Path
 from tests.crash.check import Expected, check
 from tests.crash.history import wiped
 from tests.crash.killing import at
-from tests.crash.tracer import Ended
+from tests.crash.tracer import Suspension
 from tests.crash.verbs import VERBS
 
 ERRORS = {"ENOSPC": errno.ENOSPC, "EIO": errno.EIO}
 
 
-def failed(root: Path, name: str, number: int, error: int) -> Ended:
+def failed(root: Path, name: str, number: int, error: int) -> Suspension:
     """Build a pool anew and run the verb, whose call of that number fails with `error`."""
     wiped(root)
     VERBS[name].build(root)
     return VERBS[name].perform(root, at(number, -error))
 
 
-def check_answer(root: Path, name: str, expected: Expected, ended: Ended) -> list[str]:
+def check_answer(root: Path, name: str, expected: Expected, ended: Suspension) -> list[str]:
     """What is wrong with the answer of the verb, and with the pool."""
     done = ended.code == 0
     wrong = [] if done else refusal(name, ended)
     return wrong + check(root, name, expected, done)
 
 
-def refusal(name: str, ended: Ended) -> list[str]:
+def refusal(name: str, ended: Suspension) -> list[str]:
     """What is wrong with a verb's refusal: it has its exit code and is one line."""
     lines = ended.said.splitlines()
     if ended.code in VERBS[name].refused and len(lines) == 1 and lines[0].startswith("dvol: "):
@@ -36,7 +36,7 @@ def refusal(name: str, ended: Ended) -> list[str]:
     return [f"exit code {ended.code}, and said: {ended.said!r}"]
 
 
-def performed(root: Path, name: str) -> Ended:
+def performed(root: Path, name: str) -> Suspension:
     """Run the verb undisturbed."""
     return VERBS[name].perform(root)
 

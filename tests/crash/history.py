@@ -12,7 +12,7 @@ import zlib
 from contextlib import suppress
 from pathlib import Path
 
-from dvol.engine.local import Pool
+from dvol.engine.local import LocalEngine
 from dvol.tree.delete import delete_tree
 
 ANN = "Ann <ann@example.org>"
@@ -26,7 +26,7 @@ UNSYNCED = ("written", "mapped")
 
 def build(root: Path) -> None:
     """Make the pool at `root`; all of it is durable but the loose files."""
-    pool = Pool(root)
+    pool = LocalEngine(root)
     for volume in ("other", "v"):
         _two_commits(pool, volume)
     master = root / "v" / "branches" / "master"
@@ -47,28 +47,28 @@ def build(root: Path) -> None:
 def build_and_reset(root: Path) -> None:
     """The same, after a reset that can be undone."""
     build(root)
-    Pool(root).reset("v", "HEAD^")
+    LocalEngine(root).reset("v", "HEAD^")
     _sync(root)
 
 
 def build_and_remove(root: Path) -> None:
     """The same, after a volume was removed, which can be restored."""
     build(root)
-    Pool(root).rm("other")
+    LocalEngine(root).rm("other")
     _sync(root)
 
 
 def build_and_delete(root: Path) -> None:
     """The same, after a branch was deleted."""
     build(root)
-    Pool(root).delete_branch("v", "side")
+    LocalEngine(root).delete_branch("v", "side")
     _sync(root)
 
 
 def build_together(root: Path) -> None:
     """The same, after both volumes were committed as one, and changed since."""
     build(root)
-    Pool(root).commit_together(["other", "v"], "", "4", ANN)
+    LocalEngine(root).commit_group(["other", "v"], "", "4", ANN)
     trees = [root / volume / "branches" / "master" for volume in ("other", "v")]
     for tree in trees:
         _put(tree / "file", "after the fourth")
@@ -84,7 +84,7 @@ def build_and_forget(root: Path) -> None:
     build(root)
     lines = root / "v" / "branches" / "master.json"
     before = lines.read_bytes()
-    Pool(root).commit("v", "forgotten", ANN)
+    LocalEngine(root).commit("v", "forgotten", ANN)
     lines.write_bytes(before)
     _sync(root)
 
@@ -98,7 +98,7 @@ def wiped(root: Path) -> None:
     delete_tree(root)
 
 
-def _two_commits(pool: Pool, volume: str) -> None:
+def _two_commits(pool: LocalEngine, volume: str) -> None:
     pool.init(volume)
     tree = pool.root / volume / "branches" / "master"
     _begin(tree)
@@ -110,7 +110,7 @@ def _two_commits(pool: Pool, volume: str) -> None:
     _commit(pool, volume, tree, "2")
 
 
-def _commit(pool: Pool, volume: str, tree: Path, message: str) -> None:
+def _commit(pool: LocalEngine, volume: str, tree: Path, message: str) -> None:
     _set_times(tree)
     pool.commit(volume, message, ANN)
 
@@ -227,7 +227,7 @@ def _set_time(path: Path, content: bytes) -> None:
 
 
 def _sync(root: Path) -> None:
-    from dvol.fs.durable import libc_call
+    from dvol.fs.syscalls import libc_call
 
     fd = os.open(root, os.O_RDONLY)
     try:

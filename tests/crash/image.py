@@ -16,7 +16,7 @@ from pathlib import Path
 from tests.crash.calls import Call
 from tests.crash.check import Check, Expected
 from tests.crash.history import wiped
-from tests.crash.tracer import Decision, Ended
+from tests.crash.tracer import Decision, Suspension
 from tests.crash.verbs import VERBS
 from tests.lab import filesystems
 
@@ -99,7 +99,7 @@ def calls_of(root: Path, name: str) -> list[Call]:
 
 def run_with_images(
     root: Path, name: str, images: Images, skipped: frozenset[str] = frozenset()
-) -> tuple[Ended, Images]:
+) -> tuple[Suspension, Images]:
     """Run the verb, and take an image before each of its calls and at its end.
 
     `skipped`: the calls that do nothing, as if the author of the verb had left them out.

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from dvol.engine.local import Pool
+from dvol.engine.local import LocalEngine
 from dvol.errors import NotFound
 from tests.contract.trees import Entry, described
 from tests.crash.history import LOOSE, UNSYNCED
@@ -15,7 +15,7 @@ State = dict
 LOOSE_PATH = f"/{LOOSE}/".encode()
 UNSYNCED_PATHS = {LOOSE_PATH + name.encode() for name in UNSYNCED}
 # What dvol keeps beside the volumes and in each. Files for the time of a verb are leftovers.
-OWN = {"pool.json", "locks", "staging", "trash", "doomed"}
+OWN = {"pool.json", "locks", "staging", "trash", "garbage"}
 FACTS = {"active", "discarded"}  # the entries of a state beside the volumes
 VOLUME = {"branches", "commits", "current_branch.json", ".dvol"}
 
@@ -23,7 +23,7 @@ VOLUME = {"branches", "commits", "current_branch.json", ".dvol"}
 def state_of(root: Path) -> State:
     """The active volume, the discarded entries, and for each volume its branches, with the
     messages, authors and frozen content of their commits, and the entries of their trees."""
-    pool = Pool(root)
+    pool = LocalEngine(root)
     try:
         volumes = pool.volumes()
         active = pool.active()
@@ -34,14 +34,14 @@ def state_of(root: Path) -> State:
     return facts | {one.name: _volume(pool, one.name) for one in volumes}
 
 
-def cut(whole: State, settled: bool = False) -> State:
+def cut(whole: State, recovered: bool = False) -> State:
     """The state without the files that a power cut may change: those that were written in a live
     tree and never synced. Where the tree of the verb is `settled`, all of its files stay."""
     return {
         name: volume
         if name in FACTS
         else {
-            branch: _cut(seen, settled and name == "v" and seen["current"])
+            branch: _cut(seen, recovered and name == "v" and seen["current"])
             for branch, seen in volume.items()
         }
         for name, volume in whole.items()
@@ -62,7 +62,7 @@ def kept(root: Path) -> set[str]:
     """The content of every file of a user, in trees and commits, except of those that a power cut
     may change. Each must still be in some file, whatever happened."""
     found = set()
-    for volume in Pool(root).volumes() if root.exists() else ():
+    for volume in LocalEngine(root).volumes() if root.exists() else ():
         trees = [*(root / volume.name / "branches").iterdir()]
         for tree in (one for one in trees if one.is_dir()):
             found |= {one.content for one in _synced(described(tree)).values()}
@@ -78,7 +78,7 @@ def everything(root: Path) -> set[str]:
 
 def commit_differences(root: Path, volume: str) -> list[str]:
     """How the last commit of a volume differs from its live tree: right after it, in nothing."""
-    pool = Pool(root)
+    pool = LocalEngine(root)
     current = next(one for one in pool.branches(volume) if one.current)
     frozen = _tree(root / volume / "commits" / current.head)
     live = _tree(root / volume / "branches" / current.name)
@@ -100,7 +100,7 @@ def differences(found: object, wanted: object, where: str = "") -> list[str]:
 def leftovers(root: Path) -> list[str]:
     """The files in the pool that are not part of its layout, and that no list names."""
     own = root / ".dvol"
-    found = [*own.glob("staging/*"), *own.glob("doomed/*"), *root.rglob("journal.json")]
+    found = [*own.glob("staging/*"), *own.glob("garbage/*"), *root.rglob("journal.json")]
     found += [path for path in own.glob("trash/*") if not (path / "entry.json").is_file()]
     found += [path for path in own.iterdir() if path.name not in OWN]
     for volume in (path for path in root.iterdir() if path.is_dir() and path != own):
@@ -119,7 +119,7 @@ def _leftovers(volume: Path) -> Iterator[Path]:
         yield from (path for path in volume.glob("commits/*") if path.name not in named)
 
 
-def _volume(pool: Pool, name: str) -> dict:
+def _volume(pool: LocalEngine, name: str) -> dict:
     root = pool.root / name
     return {
         branch.name: {
@@ -151,8 +151,8 @@ def _timeless(path: bytes, entry: Entry) -> Entry:
     return entry
 
 
-def _cut(branch: dict, settled: bool) -> dict:
-    return branch if settled else {**branch, "tree": _synced(branch["tree"])}
+def _cut(branch: dict, recovered: bool) -> dict:
+    return branch if recovered else {**branch, "tree": _synced(branch["tree"])}
 
 
 def _without_loose(branch: dict) -> dict:

@@ -14,7 +14,7 @@ from tests.crash.conftest import DISKS, Filesystem
 from tests.crash.cut_disk import cut_disk
 from tests.crash.faults import performed
 from tests.crash.killing import at
-from tests.crash.tracer import KILL, Ended, traced
+from tests.crash.tracer import KILL, Suspension, traced
 from tests.crash.worker import Worker
 
 
@@ -89,7 +89,7 @@ def test_a_call_is_killed_failed_or_left_out_before_it_is_made(
     assert sorted(os.listdir(made)) == ["first", "second"]
 
 
-def two_directories(place: Path, decision: object) -> Ended:
+def two_directories(place: Path, decision: object) -> Suspension:
     """A process that makes two, of which the first is decided about."""
     shutil.rmtree(place, ignore_errors=True)
     place.mkdir()

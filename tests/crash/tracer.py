@@ -47,7 +47,7 @@ class Registers(ctypes.Structure):
 
 
 @dataclass
-class Ended:
+class Suspension:
     """How a traced process ended, what it said on stderr, and the calls it came to."""
 
     code: int
@@ -63,7 +63,7 @@ def let_it_be(call: Call) -> None:
     """Decide that every call is made as it is."""
 
 
-def traced(run: Callable[[], int], place: str, decide: Decide = let_it_be) -> Ended:
+def traced(run: Callable[[], int], place: str, decide: Decide = let_it_be) -> Suspension:
     """Fork, `run()` there, and decide about each call that changes the disk below `place`."""
     said = os.memfd_create("said")
     leader = os.fork()
@@ -73,7 +73,7 @@ def traced(run: Callable[[], int], place: str, decide: Decide = let_it_be) -> En
     code = trace.to_the_end()
     text = os.pread(said, 1 << 20, 0).decode(errors="replace")
     os.close(said)
-    return Ended(code, text, trace.calls)
+    return Suspension(code, text, trace.calls)
 
 
 def _perform(run: Callable[[], int], said: int) -> None:

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dvol.cli.main import main
-from dvol.engine.local import Pool
+from dvol.engine.local import LocalEngine
 from dvol.errors import BackendFailed, Corrupt
 from dvol.fs import durable
 from tests.crash import history
 from tests.crash.calls import Call
 from tests.crash.history import ANN
-from tests.crash.tracer import Decide, Decision, Ended, let_it_be, traced
+from tests.crash.tracer import Decide, Decision, Suspension, let_it_be, traced
 
 DISK_FAILED, BROKEN = BackendFailed.exit_code, Corrupt.exit_code
 
@@ -47,7 +47,7 @@ class Verb:
         words = shlex.split(self.words.format(*ids, entry=entry))
         return ["--pool", str(root), "--disable-docker-integration", *words]
 
-    def perform(self, root: Path, decide: Decide = let_it_be) -> Ended:
+    def perform(self, root: Path, decide: Decide = let_it_be) -> Suspension:
         """Run it in a process of its own; see `traced`."""
         argv = self.argv(root)
 
@@ -66,17 +66,17 @@ def _ids(root: Path) -> list[str]:
     """The ids of the commits whose messages are numbers, in the place of that number."""
     if not (root / "v").exists():
         return [""] * 9
-    pool = Pool(root)
+    pool = LocalEngine(root)
     found = {one.message: one.id for branch in pool.branches("v") for one in _log(pool, branch)}
     return [found.get(str(number), "") for number in range(9)]
 
 
 def _last_discarded(root: Path) -> str:
-    found = Pool(root).discarded()
+    found = LocalEngine(root).discarded()
     return found[0].entry if found else "no-entry"
 
 
-def _log(pool: Pool, branch) -> list:
+def _log(pool: LocalEngine, branch) -> list:
     return pool.log("v", branch.name) if branch.head else []
 
 

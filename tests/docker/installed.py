@@ -15,7 +15,7 @@ from tests.lab import images
 from tests.lab.engine import Engine
 
 SOURCE = Path(__file__).parents[2]
-PATIENCE = 60.0  # seconds that anything may take to come about
+TIMEOUT = 60.0  # seconds that anything may take to come about
 
 
 @dataclass
@@ -116,7 +116,7 @@ def run(
 
 def wait_for(what: Callable[[], bool], told: str) -> None:
     """Poll until `what` holds."""
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + TIMEOUT
     while not what():
         assert time.monotonic() < deadline, f"never came about: {told}"
         time.sleep(0.1)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.docker.installed import PATIENCE, Installed, server_pid, wait_for
+from tests.docker.installed import TIMEOUT, Installed, server_pid, wait_for
 from tests.lab import leftovers
 
 WRITING = "trap 'exit 0' TERM; while :; do date +%s%N >> /data/log; sleep 0.01; done"
@@ -62,7 +62,7 @@ def all_is_well(installed: Installed, before: int) -> None:
     wait_for(lambda: answers(installed), "the server answers again")
     for name in installed.engine.docker("ps", "-a", "--format", "{{.Names}}").stdout.split():
         wait_for(lambda name=name: runs_freely(installed, name), f"{name} runs again")
-    noted = installed.pool / "shop_db/.dvol/ended.json"
+    noted = installed.pool / "shop_db/.dvol/suspended.json"
     wait_for(lambda: not noted.exists(), "nothing is noted as stopped")
     installed.dvol("fsck", "--repair", check=False)  # what was only staged, until a next verb
     assert installed.dvol("fsck", check=False).returncode == 0
@@ -102,7 +102,7 @@ def test_one_that_was_still_stopping_when_the_server_died_runs_again(
     await_docker(installed)
     server = server_pid(installed)
     begun = begin(installed, VERBS["commit"])
-    noted = installed.pool / volume / ".dvol/ended.json"
+    noted = installed.pool / volume / ".dvol/suspended.json"
     wait_for(noted.exists, "it is noted")
     time.sleep(0.3)
     os.kill(server, signal.SIGKILL)
@@ -166,7 +166,7 @@ def test_a_daemon_that_is_late_in_unmounting_starts_the_plugin_again(
     installed.engine.docker("plugin", "enable", installed.driver)
     mark = len(installed.engine.logs())
     leftovers.unmount(propagated_mount(installed))
-    wait_for(lambda: "INFO ended" in installed.engine.logs()[mark:], "it has ended itself")
+    wait_for(lambda: "INFO stopped" in installed.engine.logs()[mark:], "it has ended itself")
     wait_for(lambda: answers(installed), "another one answers")
     assert_all_seen(installed, volume, mark)
 
@@ -184,7 +184,7 @@ def propagated_mount(installed: Installed) -> Path:
 
 def unmount_soon(place: Path) -> None:
     """As soon as something is mounted there."""
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + TIMEOUT
     while not leftovers.mounts(place):
         assert time.monotonic() < deadline
     leftovers.unmount(place)

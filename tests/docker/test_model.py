@@ -16,7 +16,7 @@ import pytest
 from tests.docker.installed import Installed, server_pid, wait_for
 
 KEPT = 10  # discarded states of a branch
-Line = list[tuple[str, str]]  # ids, and the content each holds
+History = list[tuple[str, str]]  # ids, and the content each holds
 
 
 @dataclass
@@ -24,8 +24,8 @@ class Branch:
     """What a branch holds: its tree's content, its commits, and what resets have discarded."""
 
     tree: str
-    line: Line = field(default_factory=list)
-    undo: list[tuple[str, Line]] = field(default_factory=list)
+    line: History = field(default_factory=list)
+    undo: list[tuple[str, History]] = field(default_factory=list)
 
 
 @dataclass
@@ -45,7 +45,7 @@ class Model:
     def branch(self) -> Branch:
         return self.branches[self.current]
 
-    def discard(self, tree: str, line: Line) -> None:
+    def discard(self, tree: str, line: History) -> None:
         """What reset does: nothing at all where nothing differs."""
         old = (self.branch.tree, self.branch.line)
         if old != (tree, line):

@@ -81,7 +81,7 @@ def test_a_server_told_to_end_does_so_itself(installed: Installed) -> None:
     """Docker kills it after 10 s otherwise, in the midst of whatever it does."""
     mark = len(installed.engine.logs())
     installed.engine.docker("plugin", "disable", "-f", "dvol")
-    assert "INFO ended" in log_since(installed, mark)
+    assert "INFO stopped" in log_since(installed, mark)
     installed.engine.docker("plugin", "enable", "dvol")
 
 

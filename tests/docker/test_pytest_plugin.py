@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 import dvol
-from dvol.errors import WouldVanish
+from dvol.errors import WouldBeRemoved
 from dvol.pytest_plugin import Volumes
 from tests.docker.installed import Installed
 
@@ -38,7 +38,7 @@ def test_one_that_must_not_be_ended_does_not_spoil_the_tests_after_it(
     before = seeded.engine.log(volume)
     installed.start(volume, "app", "--rm")
     installed.engine.docker("exec", "app", "sh", "-c", "echo ruin > /data/file")
-    with pytest.raises(WouldVanish):
+    with pytest.raises(WouldBeRemoved):
         seeded.keep("failed")
     installed.engine.docker("rm", "-f", "app")
     seeded.reset()

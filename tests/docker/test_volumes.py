@@ -80,7 +80,7 @@ def test_an_anonymous_volume_leaves_nothing(installed: Installed) -> None:
     installed.engine.docker("run", "--rm", *options, images.SHELL, "touch", "/data/file")
     assert installed.listed() == []
     own = installed.pool / ".dvol"
-    wait_for(lambda: not os.listdir(own / "doomed"), "the doomed volume is deleted")
+    wait_for(lambda: not os.listdir(own / "garbage"), "the anonymous volume is deleted")
     noted = [json.loads(path.read_text()) for path in own.glob("trash/*/entry.json")]
     assert not [note for note in noted if len(note["volume"]) == 64]
 

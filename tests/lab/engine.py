@@ -124,7 +124,7 @@ class Engine(Closing):
         (self.root / "pid").unlink(missing_ok=True)
         self._dockerd = self._spawn(self._dockerd_argv())
         # Long: at start Docker waits 15 s for each volume whose plugin is gone.
-        self._wait(self._serves, self._dockerd, patience=180)
+        self._wait(self._serves, self._dockerd, timeout=180)
 
     def stop(self) -> None:
         """Stop the daemon cleanly, its containers first; `start` brings it back."""
@@ -157,7 +157,7 @@ class Engine(Closing):
         config = self.root / "containerd/config.toml"
         config.write_text(CONTAINERD.format(root=self.root))
         self._containerd = self._spawn(["containerd", "--config", str(config)])
-        self._wait(self._containerd_listens, self._containerd, patience=60)
+        self._wait(self._containerd_listens, self._containerd, timeout=60)
 
     def _dockerd_argv(self) -> list[str]:
         config = self.root / "daemon.json"  # not the machine's /etc/docker/daemon.json
@@ -192,9 +192,9 @@ class Engine(Closing):
             )
 
     def _wait(
-        self, ready: Callable[[], bool], process: subprocess.Popen[bytes], patience: float
+        self, ready: Callable[[], bool], process: subprocess.Popen[bytes], timeout: float
     ) -> None:
-        deadline = time.monotonic() + patience
+        deadline = time.monotonic() + timeout
         while not ready():
             if process.poll() is not None or time.monotonic() > deadline:
                 tail = "\n".join(self.logs().splitlines()[-20:])

@@ -125,9 +125,9 @@ class Guest(Closing):
         self._forwarded[port] = to
         self._forward(port, to)
 
-    def wait(self, what: Callable[[], bool], told: str, patience: float) -> None:
+    def wait(self, what: Callable[[], bool], told: str, timeout: float) -> None:
         """Poll until `what` holds."""
-        deadline = time.monotonic() + patience
+        deadline = time.monotonic() + timeout
         while not what():
             if time.monotonic() > deadline or self.machine.ended():
                 raise AssertionError(f"never came about: {told}\n{self.machine.last_words()}")

@@ -94,9 +94,9 @@ def _locked(path: Path) -> IO[bytes]:
     return mark
 
 
-def _end_processes(root: Path, patience: float = 10) -> None:
+def _end_processes(root: Path, timeout: float = 10) -> None:
     """SIGKILL the engine's processes by id until none is left: daemons may start more meanwhile."""
-    deadline = time.monotonic() + patience
+    deadline = time.monotonic() + timeout
     while found := [pid for pid in _pids() if _belongs(pid, root)]:
         if time.monotonic() > deadline:
             raise RuntimeError(f"processes of {root} do not end: {found}")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from dvol.engine.local import Pool
+from dvol.engine.local import LocalEngine
 from tests.cli.conftest import filesystem
 from tests.contract.conftest import server as session_server
 from tests.contract.places import Server, emptied
@@ -39,9 +39,9 @@ def docker(server: Server) -> Ask:
 
 
 @pytest.fixture
-def pool(server: Server) -> Pool:
+def pool(server: Server) -> LocalEngine:
     """The server's pool, with a volume `v` of one commit."""
-    pool = Pool(server.pool)
+    pool = LocalEngine(server.pool)
     pool.init("v")
     (tree(server) / "file").write_text("committed")
     pool.commit("v", "a message", ANN)

@@ -12,42 +12,42 @@ from pathlib import Path
 import pytest
 
 from dvol.engine import PROTOCOL, Engine
-from dvol.engine.local import Pool
-from dvol.engine.remote import Client
+from dvol.engine.local import LocalEngine
+from dvol.engine.remote import RemoteEngine
 from dvol.errors import DockerUnusable, DvolError, ServerGone, VolumeInUse
 from tests.contract.locking import lock, locked
 from tests.contract.places import Server, eventually, serving
 from tests.protocol.conftest import ANN, Ask, tree
 from tests.protocol.standin import container, standing_in
-from tests.protocol.wire import as_docker, dial, exchange, parsed, question, tell
+from tests.protocol.wire import as_docker, dial, exchange, parsed, post, question
 
 VERBS = [name for name, one in vars(Engine).items() if inspect.isfunction(one) and name[0] != "_"]
 COMMIT = question(volume="v", message="x", author=ANN)
 
 
 def error(server: Server, verb: str, asked: object) -> dict:
-    (line,) = tell(server.control, verb, asked)
+    (line,) = post(server.control, verb, asked)
     return line["error"]
 
 
 @pytest.mark.parametrize("verb", VERBS)
-def test_every_verb_of_the_promise_is_served(server: Server, pool: Pool, verb: str) -> None:
-    (line,) = tell(server.control, verb, {"protocol": 1, "arguments": {"nonsense": "x"}})
+def test_every_verb_of_the_promise_is_served(server: Server, pool: LocalEngine, verb: str) -> None:
+    (line,) = post(server.control, verb, {"protocol": PROTOCOL, "arguments": {"nonsense": "x"}})
     assert line["error"]["Error"] == "InvalidRequest"
 
 
-def test_results_are_plain_json(server: Server, pool: Pool) -> None:
+def test_results_are_plain_json(server: Server, pool: LocalEngine) -> None:
     commit = pool.log("v")[0]
-    assert tell(server.control, "log", question(volume="v")) == [{"result": [commit._asdict()]}]
-    assert tell(server.control, "active", question()) == [{"result": "v"}]
-    assert tell(server.control, "rm", question(volume="v")) == [{"result": None}]
+    assert post(server.control, "log", question(volume="v")) == [{"result": [commit._asdict()]}]
+    assert post(server.control, "active", question()) == [{"result": "v"}]
+    assert post(server.control, "rm", question(volume="v")) == [{"result": None}]
 
 
 @pytest.mark.parametrize(
     "verb",
     ["frob", "_find", "__init__", "create", "remove", "mount", "recover", "sweep", "commit%00"],
 )
-def test_what_is_no_verb_is_unknown(server: Server, pool: Pool, verb: str) -> None:
+def test_what_is_no_verb_is_unknown(server: Server, pool: LocalEngine, verb: str) -> None:
     assert error(server, verb, question(volume="v"))["Error"] == "UnknownVerb"
     assert [one.name for one in pool.volumes()] == ["v"]
 
@@ -76,66 +76,79 @@ def test_what_is_no_verb_is_unknown(server: Server, pool: Pool, verb: str) -> No
         question(volume="v", message="x", author=ANN, full=1),
         question(volume="v", message="x", author=ANN, full=None),
         question(volume="v", message="x", author=ANN, self="x"),
-        {"protocol": 1, "arguments": ["v", "x", ANN]},
-        {"protocol": 1, "arguments": "v"},
-        {"protocol": 1, "arguments": None},
+        {"protocol": PROTOCOL, "arguments": ["v", "x", ANN]},
+        {"protocol": PROTOCOL, "arguments": "v"},
+        {"protocol": PROTOCOL, "arguments": None},
     ],
     ids=repr,
 )
 def test_bad_arguments_are_refused_and_change_nothing(
-    server: Server, pool: Pool, asked: object
+    server: Server, pool: LocalEngine, asked: object
 ) -> None:
     assert error(server, "commit", asked)["Error"] == "InvalidRequest"
     assert len(pool.log("v")) == 1
 
 
-def test_booleans_are_taken_where_they_are_meant(server: Server, pool: Pool) -> None:
-    (line,) = tell(server.control, "commit", question(**COMMIT["arguments"], full=True))
+def test_booleans_are_taken_where_they_are_meant(server: Server, pool: LocalEngine) -> None:
+    (line,) = post(server.control, "commit", question(**COMMIT["arguments"], full=True))
     assert line["result"]["message"] == "x"
-    assert tell(server.control, "gc", question(now=True, dry_run=False)) == [{"result": []}]
-    assert tell(server.control, "fsck", question(volume="v", repair=False)) == [{"result": []}]
+    assert post(server.control, "gc", question(now=True, dry_run=False)) == [{"result": []}]
+    assert post(server.control, "fsck", question(volume="v", repair=False)) == [{"result": []}]
 
 
-def test_what_was_discarded_is_plain_json(server: Server, pool: Pool) -> None:
+def test_what_was_discarded_is_plain_json(server: Server, pool: LocalEngine) -> None:
     (tree(server) / "file").write_text("discarded")
     pool.reset("v")
-    (line,) = tell(server.control, "discarded", question())
+    (line,) = post(server.control, "discarded", question())
     (found,) = line["result"]
     assert {"verb": "reset", "volume": "v", "branch": "master"}.items() <= found.items()
     asked = question(entry=found["entry"], name="old")
-    assert tell(server.control, "restore", asked) == [{"result": {"volume": "v", "branch": "old"}}]
-    assert tell(server.control, "undo", question(volume="v"))[-1]["result"] == (
+    assert post(server.control, "restore", asked) == [{"result": {"volume": "v", "branch": "old"}}]
+    assert post(server.control, "undo", question(volume="v"))[-1]["result"] == (
         pool.log("v")[0]._asdict()
     )
 
 
-def test_what_a_verb_discards_for_good_is_swept_behind_it(server: Server, pool: Pool) -> None:
+def test_what_a_verb_discards_for_good_is_swept_behind_it(
+    server: Server, pool: LocalEngine
+) -> None:
     """Its answer does not wait for that."""
     for text in range(12):
         (tree(server) / "file").write_text(str(text))
-        tell(server.control, "reset", question(volume="v"))
-    eventually(lambda: os.listdir(server.pool / ".dvol" / "doomed") == [])
+        post(server.control, "reset", question(volume="v"))
+    eventually(lambda: os.listdir(server.pool / ".dvol" / "garbage") == [])
     assert len(pool.discarded()) == 10
 
 
-def test_what_is_asked_at_any_length_is_logged_in_short(server: Server, pool: Pool) -> None:
+def test_what_is_asked_at_any_length_is_logged_in_short(server: Server, pool: LocalEngine) -> None:
     """A line of 64 KiB would end the log of a managed plugin, and then the plugin."""
     long = "x" * 100_000
     for arguments in ({"volume": "v", "revision": long}, {"volume": long}):
         with pytest.raises(DvolError) as refusal:
-            Client(f"unix://{server.control}").reset(**arguments)
+            RemoteEngine(f"unix://{server.control}").reset(**arguments)
         assert len(str(refusal.value)) < 5000
     assert max(map(len, server.log.read_text().splitlines())) < 5000
 
 
-def test_a_newer_protocol_is_refused(server: Server, pool: Pool) -> None:
+def test_a_newer_protocol_is_refused(server: Server, pool: LocalEngine) -> None:
     refused = error(server, "commit", {**COMMIT, "protocol": PROTOCOL + 1})
     assert refused["Error"] == "NewerProtocol"
     assert str(PROTOCOL + 1) in refused["Err"]
     assert len(pool.log("v")) == 1
 
 
-def test_a_refusal_comes_with_its_class_and_subjects(server: Server, pool: Pool) -> None:
+def test_an_older_protocol_is_refused(server: Server, pool: LocalEngine) -> None:
+    """It called the options of containers `wishes`: these must not be overlooked."""
+    older = {**COMMIT, "protocol": PROTOCOL - 1, "wishes": {"mode": "live"}}
+    refused = error(server, "commit", older)
+    assert refused["Error"] == "Unsupported"  # whose exit code, 6, an older command knows
+    assert "upgrade the command" in refused["Err"]
+    assert len(pool.log("v")) == 1
+    renamed = error(server, "commit_together", {"protocol": PROTOCOL - 1})
+    assert "upgrade the command" in renamed["Err"]
+
+
+def test_a_refusal_comes_with_its_class_and_subjects(server: Server, pool: LocalEngine) -> None:
     assert error(server, "get", question(volume="nope")) == {
         "Err": "Volume 'nope' does not exist; 'dvol list' shows those that do",
         "Error": "VolumeNotFound",
@@ -143,24 +156,24 @@ def test_a_refusal_comes_with_its_class_and_subjects(server: Server, pool: Pool)
     }
 
 
-def test_what_is_waited_for_is_told_before_the_result(server: Server, pool: Pool) -> None:
+def test_what_is_waited_for_is_told_before_the_result(server: Server, pool: LocalEngine) -> None:
     """Line by line, as it happens: the first is here while the lock is still held."""
     body = json.dumps(COMMIT).encode()
     with dial(server.control) as client, client.makefile("rb") as answer:
         with locked(lock(server.pool)):
             client.sendall(as_docker("dvol/commit", body))
             lines = (line for line in answer if line.startswith(b'{"'))
-            assert "waiting" in json.loads(next(lines))["tell"]
+            assert "waiting" in json.loads(next(lines))["progress"]
         rest = [json.loads(line) for line in lines]
     assert rest[-1]["result"]["message"] == "x"
-    assert all("tell" in line for line in rest[:-1])
+    assert all("progress" in line for line in rest[:-1])
 
 
-def test_a_client_that_goes_away_leaves_the_verb_running(server: Server, pool: Pool) -> None:
+def test_a_client_that_goes_away_leaves_the_verb_running(server: Server, pool: LocalEngine) -> None:
     body = json.dumps(COMMIT).encode()
     with locked(lock(server.pool)), dial(server.control) as client:
         client.sendall(as_docker("dvol/commit", body))
-        while b"tell" not in client.recv(65536):
+        while b"progress" not in client.recv(65536):
             pass
     eventually(lambda: len(pool.log("v")) == 2)
 
@@ -170,14 +183,14 @@ def test_a_client_learns_that_the_server_died(
 ) -> None:
     """And is told that what it asked may have been done."""
     with serving(short_dir, tmp_path) as server:
-        pool = Pool(server.pool)
+        pool = LocalEngine(server.pool)
         pool.init("v")
 
         def kill(text: str) -> None:
             server.kill()
 
         with locked(lock(server.pool)), pytest.raises(ServerGone, match="dvol log") as refusal:
-            Client(f"unix://{server.control}", tell=kill).commit("v", "x", ANN)
+            RemoteEngine(f"unix://{server.control}", on_progress=kill).commit("v", "x", ANN)
         assert refusal.value.exit_code == 9
 
 
@@ -194,7 +207,7 @@ def test_people_may_reach_it_who_may_reach_docker(tmp_path: Path, short_dir: Pat
 
 
 @pytest.mark.root
-def test_a_stranger_does_not_reach_it(server: Server, pool: Pool) -> None:
+def test_a_stranger_does_not_reach_it(server: Server, pool: LocalEngine) -> None:
     for path in (server.run.parent, server.run, server.control.parent):
         path.chmod(0o755)
     script = "import socket, sys; socket.socket(socket.AF_UNIX).connect(sys.argv[1])"
@@ -204,7 +217,7 @@ def test_a_stranger_does_not_reach_it(server: Server, pool: Pool) -> None:
         assert "Permission denied" in done.stderr
 
 
-def test_each_door_knows_its_own_calls_only(server: Server, docker: Ask, pool: Pool) -> None:
+def test_each_door_knows_its_own_calls_only(server: Server, docker: Ask, pool: LocalEngine) -> None:
     assert docker("dvol/volumes").status == 404
     raw = exchange(server.control, as_docker("VolumeDriver.List", b"{}"))
     assert parsed(raw).status == 404
@@ -214,20 +227,20 @@ def test_each_door_knows_its_own_calls_only(server: Server, docker: Ask, pool: P
 
 
 @pytest.fixture
-def engine(server: Server, pool: Pool):
+def engine(server: Server, pool: LocalEngine):
     """Docker, as far as dvol asks it."""
     with standing_in(server.run / "docker.sock") as engine:
         yield engine
     (server.run / "docker.sock").unlink()
 
 
-def client_of(server: Server, docker: bool = True) -> Client:
-    return Client(f"unix://{server.control}", docker=docker)
+def client_of(server: Server, docker: bool = True) -> RemoteEngine:
+    return RemoteEngine(f"unix://{server.control}", docker=docker)
 
 
 @pytest.mark.parametrize("state", ["running", "paused", "restarting", "exited", "created"])
 def test_a_volume_that_a_container_has_is_not_removed(
-    server: Server, pool: Pool, engine, state: str
+    server: Server, pool: LocalEngine, engine, state: str
 ) -> None:
     (tree(server) / "file").write_text("in use")
     engine.containers = [container("db", "v", state), container("other", "w")]
@@ -237,14 +250,14 @@ def test_a_volume_that_a_container_has_is_not_removed(
     assert (tree(server) / "file").read_text() == "in use"
 
 
-def test_all_its_users_are_named(server: Server, pool: Pool, engine) -> None:
+def test_all_its_users_are_named(server: Server, pool: LocalEngine, engine) -> None:
     engine.containers = [container("b", "v"), container("a", "v"), container("c", "v", "exited")]
     with pytest.raises(VolumeInUse, match="'/a,/b,/c'"):
         client_of(server).rm("v")
 
 
 def test_a_container_with_a_namesake_of_the_volume_is_no_user(
-    server: Server, pool: Pool, engine
+    server: Server, pool: LocalEngine, engine
 ) -> None:
     """Docker's filter also finds a bind mount of that path, and the local driver's volumes."""
     engine.containers = [
@@ -256,26 +269,30 @@ def test_a_container_with_a_namesake_of_the_volume_is_no_user(
 
 
 @pytest.mark.parametrize("driver", ["dvol:latest", "clusterhq/dvol:latest", "127.0.0.1:5000/x:1"])
-def test_the_plugin_may_have_any_name(server: Server, pool: Pool, engine, driver: str) -> None:
+def test_the_plugin_may_have_any_name(
+    server: Server, pool: LocalEngine, engine, driver: str
+) -> None:
     engine.containers = [container("db", "v", Driver=driver)]
     with pytest.raises(VolumeInUse):
         client_of(server).rm("v")
 
 
-def test_by_the_users_own_word_docker_is_not_asked(server: Server, pool: Pool, engine) -> None:
+def test_by_the_users_own_word_docker_is_not_asked(
+    server: Server, pool: LocalEngine, engine
+) -> None:
     engine.containers = [container("db", "v")]
     client_of(server, docker=False).commit("v", "x", ANN)
     assert engine.asked == []
 
 
-def test_reading_one_volume_asks_docker_nothing(server: Server, pool: Pool, engine) -> None:
+def test_reading_one_volume_asks_docker_nothing(server: Server, pool: LocalEngine, engine) -> None:
     client = client_of(server)
     client.get("v"), client.log("v"), client.branches("v"), client.active()
     assert engine.asked == []
 
 
 def test_dockers_own_calls_ask_docker_nothing(
-    server: Server, docker: Ask, pool: Pool, engine
+    server: Server, docker: Ask, pool: LocalEngine, engine
 ) -> None:
     """It holds locks while it waits for our answer: it would wait for itself."""
     engine.hangs = True
@@ -284,7 +301,7 @@ def test_dockers_own_calls_ask_docker_nothing(
     assert engine.asked == []
 
 
-def test_a_docker_that_can_be_asked_nothing_is_refused(server: Server, pool: Pool) -> None:
+def test_a_docker_that_can_be_asked_nothing_is_refused(server: Server, pool: LocalEngine) -> None:
     with socket.socket(socket.AF_UNIX) as dead:
         dead.bind(str(server.run / "docker.sock"))
     try:
@@ -313,5 +330,5 @@ def test_an_answer_that_is_none_of_dvols_is_no_bug_of_the_command(
         server = threading.Thread(target=answer)
         server.start()
         with pytest.raises(ServerGone):
-            Client(f"unix://{address}").volumes()
+            RemoteEngine(f"unix://{address}").volumes()
         server.join()

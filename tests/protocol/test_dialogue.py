@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from dvol.engine.local import Pool
+from dvol.engine.local import LocalEngine
 from dvol.errors import DvolError
 from tests.contract.places import Server, eventually
 from tests.protocol.conftest import ANN, Ask, tree
@@ -56,16 +56,18 @@ def test_create_makes_an_empty_volume(docker: Ask, server: Server, options: dict
     well(docker("VolumeDriver.Create", Name="v", **options))
     assert list(tree(server).iterdir()) == []
     assert names(docker) == ["v"]
-    assert Pool(server.pool).get("v").branch == "master"
+    assert LocalEngine(server.pool).get("v").branch == "master"
 
 
-def test_create_never_makes_a_volume_the_active_one(docker: Ask, pool: Pool) -> None:
+def test_create_never_makes_a_volume_the_active_one(docker: Ask, pool: LocalEngine) -> None:
     """The original did, under the feet of whoever was at work."""
     well(docker("VolumeDriver.Create", Name="w", Opts=None))
     assert pool.active() == "v"
 
 
-def test_create_of_what_is_there_changes_nothing(docker: Ask, server: Server, pool: Pool) -> None:
+def test_create_of_what_is_there_changes_nothing(
+    docker: Ask, server: Server, pool: LocalEngine
+) -> None:
     """It comes after any failed Get."""
     (tree(server) / "file").write_text("precious")
     for _ in range(2):
@@ -97,7 +99,7 @@ def test_create_with_options_of_another_shape_is_no_bug(docker: Ask, options: ob
     ],
 )
 def test_a_bad_name_is_refused_by_all_that_act_on_one(
-    docker: Ask, server: Server, pool: Pool, name: str
+    docker: Ask, server: Server, pool: LocalEngine, name: str
 ) -> None:
     """Docker checks no name for a plugin: each of these does arrive."""
     before = sorted(path for path in server.data.rglob("*") if "locks" not in path.parts)
@@ -108,14 +110,14 @@ def test_a_bad_name_is_refused_by_all_that_act_on_one(
     assert before == sorted(path for path in server.data.rglob("*") if "locks" not in path.parts)
 
 
-def test_get_tells_all_of_a_volume(docker: Ask, server: Server, pool: Pool) -> None:
+def test_get_tells_all_of_a_volume(docker: Ask, server: Server, pool: LocalEngine) -> None:
     volume = well(docker("VolumeDriver.Get", Name="v"))["Volume"]
     assert (volume["Name"], volume["Mountpoint"]) == ("v", str(tree(server)))
     head = pool.log("v")[0].id
     assert volume["Status"] == {"Branch": "master", "Head": head, "Commits": 1}
 
 
-def test_get_tells_the_time_with_its_zone(docker: Ask, pool: Pool) -> None:
+def test_get_tells_the_time_with_its_zone(docker: Ask, pool: LocalEngine) -> None:
     """Without one, Docker fails to decode the answer and forgets the volume."""
     created = well(docker("VolumeDriver.Get", Name="v"))["Volume"]["CreatedAt"]
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)", created)
@@ -124,7 +126,7 @@ def test_get_tells_the_time_with_its_zone(docker: Ask, pool: Pool) -> None:
 
 
 def test_get_of_a_volume_of_the_original_has_a_time_with_its_zone(
-    docker: Ask, server: Server, pool: Pool
+    docker: Ask, server: Server, pool: LocalEngine
 ) -> None:
     tree(server, "old").mkdir(parents=True)
     created = well(docker("VolumeDriver.Get", Name="old"))["Volume"]["CreatedAt"]
@@ -132,7 +134,7 @@ def test_get_of_a_volume_of_the_original_has_a_time_with_its_zone(
 
 
 @pytest.mark.parametrize("name", ["nope", "", "..", "../v", "a b", "x" * 300, "config.yml"])
-def test_get_of_what_is_no_volume_says_so(docker: Ask, pool: Pool, name: str) -> None:
+def test_get_of_what_is_no_volume_says_so(docker: Ask, pool: LocalEngine, name: str) -> None:
     """Docker asks every driver about names that are not its own."""
     answer = docker("VolumeDriver.Get", Name=name)
     refused(answer)
@@ -140,7 +142,7 @@ def test_get_of_what_is_no_volume_says_so(docker: Ask, pool: Pool, name: str) ->
 
 
 def test_list_names_each_volume_with_its_mountpoint(
-    docker: Ask, server: Server, pool: Pool
+    docker: Ask, server: Server, pool: LocalEngine
 ) -> None:
     pool.init("w")
     assert well(docker("VolumeDriver.List"))["Volumes"] == [
@@ -150,18 +152,18 @@ def test_list_names_each_volume_with_its_mountpoint(
 
 
 @pytest.mark.parametrize("body", [b"", b"{}", b"null", b"\xff"])
-def test_list_needs_no_body(docker: Ask, pool: Pool, body: bytes) -> None:
+def test_list_needs_no_body(docker: Ask, pool: LocalEngine, body: bytes) -> None:
     assert [one["Name"] for one in well(docker("VolumeDriver.List", body))["Volumes"]] == ["v"]
 
 
-def test_mount_answers_the_directory_itself(docker: Ask, server: Server, pool: Pool) -> None:
+def test_mount_answers_the_directory_itself(docker: Ask, server: Server, pool: LocalEngine) -> None:
     """No symlink: Docker resolves it on the host, where it leads elsewhere."""
     mountpoint = well(docker("VolumeDriver.Mount", Name="v", ID=ID))["Mountpoint"]
     assert mountpoint == str(tree(server))
     assert Path(mountpoint).resolve(strict=True) == Path(mountpoint)
 
 
-def test_mount_and_unmount_keep_no_account(docker: Ask, pool: Pool) -> None:
+def test_mount_and_unmount_keep_no_account(docker: Ask, pool: LocalEngine) -> None:
     """`docker cp` repeats a running container's id; a dead daemon never sends Unmount."""
     for _ in range(3):
         well(docker("VolumeDriver.Mount", Name="v", ID=ID))
@@ -172,12 +174,12 @@ def test_mount_and_unmount_keep_no_account(docker: Ask, pool: Pool) -> None:
     well(docker("VolumeDriver.Remove", Name="v"))
 
 
-def test_unmount_of_a_missing_volume_is_no_error(docker: Ask, pool: Pool) -> None:
+def test_unmount_of_a_missing_volume_is_no_error(docker: Ask, pool: LocalEngine) -> None:
     well(docker("VolumeDriver.Unmount", Name="gone", ID=ID))
 
 
 def test_the_branch_that_is_checked_out_is_what_docker_mounts(
-    docker: Ask, server: Server, pool: Pool
+    docker: Ask, server: Server, pool: LocalEngine
 ) -> None:
     pool.branch("v", "side")
     side = str(tree(server, branch="side"))
@@ -189,7 +191,7 @@ def test_the_branch_that_is_checked_out_is_what_docker_mounts(
 
 @pytest.mark.parametrize("call", ["Mount", "Path"])
 def test_what_cannot_be_mounted_is_never_an_empty_path(
-    docker: Ask, server: Server, pool: Pool, call: str
+    docker: Ask, server: Server, pool: LocalEngine, call: str
 ) -> None:
     """Docker would mount the plugin's own root file system into the container."""
     assert "nope" in refused(docker(f"VolumeDriver.{call}", Name="nope", ID=ID))
@@ -200,7 +202,7 @@ def test_what_cannot_be_mounted_is_never_an_empty_path(
 
 
 def test_a_volume_whose_list_is_corrupt_can_be_mounted(
-    docker: Ask, server: Server, pool: Pool
+    docker: Ask, server: Server, pool: LocalEngine
 ) -> None:
     """Its data is well; only its history can't be read."""
     (server.pool / "v" / "branches" / "master.json").write_text("{")
@@ -209,7 +211,7 @@ def test_a_volume_whose_list_is_corrupt_can_be_mounted(
 
 
 def test_remove_makes_a_volume_vanish_into_the_trash(
-    docker: Ask, server: Server, pool: Pool
+    docker: Ask, server: Server, pool: LocalEngine
 ) -> None:
     well(docker("VolumeDriver.Remove", Name="v"))
     refused(docker("VolumeDriver.Get", Name="v"))
@@ -218,13 +220,13 @@ def test_remove_makes_a_volume_vanish_into_the_trash(
     assert {path.read_text() for path in trashed} == {"committed"}
 
 
-def test_remove_may_come_twice(docker: Ask, pool: Pool) -> None:
+def test_remove_may_come_twice(docker: Ask, pool: LocalEngine) -> None:
     for _ in range(2):
         well(docker("VolumeDriver.Remove", Name="v"))
 
 
 def test_a_new_volume_of_a_removed_ones_name_starts_empty(
-    docker: Ask, server: Server, pool: Pool
+    docker: Ask, server: Server, pool: LocalEngine
 ) -> None:
     well(docker("VolumeDriver.Remove", Name="v"))
     well(docker("VolumeDriver.Create", Name="v", Opts=None))
@@ -232,18 +234,18 @@ def test_a_new_volume_of_a_removed_ones_name_starts_empty(
 
 
 def test_an_anonymous_volume_that_nobody_committed_to_is_deleted_for_good(
-    docker: Ask, server: Server, pool: Pool
+    docker: Ask, server: Server, pool: LocalEngine
 ) -> None:
     """Else `docker run --rm` in a loop would fill the disk with trash."""
     well(docker("VolumeDriver.Create", Name=ID, Opts=None))
     (tree(server, ID) / "file").write_text("a test's")
     well(docker("VolumeDriver.Remove", Name=ID))
     own = server.pool / ".dvol"
-    eventually(lambda: not [*(own / "trash").iterdir(), *(own / "doomed").iterdir()])
+    eventually(lambda: not [*(own / "trash").iterdir(), *(own / "garbage").iterdir()])
 
 
 def test_an_anonymous_volume_that_was_committed_to_goes_to_the_trash(
-    docker: Ask, server: Server, pool: Pool
+    docker: Ask, server: Server, pool: LocalEngine
 ) -> None:
     well(docker("VolumeDriver.Create", Name=ID, Opts=None))
     pool.commit(ID, "x", ANN)
@@ -251,7 +253,7 @@ def test_an_anonymous_volume_that_was_committed_to_goes_to_the_trash(
     assert len(list((server.pool / ".dvol" / "trash").iterdir())) == 1
 
 
-def test_the_dialogue_of_docker_run(docker: Ask, server: Server, pool: Pool) -> None:
+def test_the_dialogue_of_docker_run(docker: Ask, server: Server, pool: LocalEngine) -> None:
     """`docker run --rm -v new:/data --volume-driver dvol` as recorded."""
     refused(docker("VolumeDriver.Get", Name="new"))
     docker("VolumeDriver.Capabilities")
@@ -271,7 +273,7 @@ def test_the_dialogue_of_docker_run(docker: Ask, server: Server, pool: Pool) -> 
 
 @pytest.mark.parametrize("body", EMPTY.values(), ids=EMPTY)
 def test_get_without_a_name_closes_the_connection_without_a_word(
-    server: Server, pool: Pool, body: bytes
+    server: Server, pool: LocalEngine, body: bytes
 ) -> None:
     """Docker's own retries have an empty body; any answer would make it forget the volume."""
     assert exchange(server.socket, as_docker("VolumeDriver.Get", body)) == b""
@@ -279,7 +281,7 @@ def test_get_without_a_name_closes_the_connection_without_a_word(
 
 @pytest.mark.parametrize("body", [b"{}", b'{"Name": null}', b'{"Name": 7}', b'{"Name": ["v"]}'])
 def test_get_of_no_name_closes_the_connection_without_a_word(
-    server: Server, pool: Pool, body: bytes
+    server: Server, pool: LocalEngine, body: bytes
 ) -> None:
     assert exchange(server.socket, as_docker("VolumeDriver.Get", body)) == b""
 
@@ -293,7 +295,7 @@ CORRUPT = [
 @pytest.mark.parametrize("path", CORRUPT)
 @pytest.mark.parametrize("content", ["{", '{"current_branch": "gone"}', '{"format": 99}', "[7]"])
 def test_get_never_denies_a_volume_that_is_there(
-    server: Server, docker: Ask, pool: Pool, path: str, content: str
+    server: Server, docker: Ask, pool: LocalEngine, path: str, content: str
 ) -> None:
     """Whatever cannot be read: an answer, or none at all."""
     (server.pool / path).write_text(content)
@@ -303,14 +305,16 @@ def test_get_never_denies_a_volume_that_is_there(
 
 
 @pytest.mark.parametrize("path", CORRUPT[:4])
-def test_list_has_corrupt_volumes_too(server: Server, docker: Ask, pool: Pool, path: str) -> None:
+def test_list_has_corrupt_volumes_too(
+    server: Server, docker: Ask, pool: LocalEngine, path: str
+) -> None:
     pool.init("w")
     (server.pool / path).write_text("{")
     assert names(docker) == ["v", "w"]
 
 
 def test_get_tells_what_is_wrong_with_a_corrupt_volume(
-    server: Server, docker: Ask, pool: Pool
+    server: Server, docker: Ask, pool: LocalEngine
 ) -> None:
     (server.pool / "v" / "branches" / "master.json").write_text("{")
     volume = well(docker("VolumeDriver.Get", Name="v"))["Volume"]
@@ -319,7 +323,7 @@ def test_get_tells_what_is_wrong_with_a_corrupt_volume(
 
 @pytest.mark.root
 def test_get_of_a_volume_that_cannot_be_looked_at_is_no_denial(
-    server: Server, docker: Ask, pool: Pool, tmp_path: Path
+    server: Server, docker: Ask, pool: LocalEngine, tmp_path: Path
 ) -> None:
     """As where the disk has errors: here the loop of a symlink stands for them."""
     branches = server.pool / "v" / "branches"
@@ -339,7 +343,7 @@ def test_get_of_a_volume_that_cannot_be_looked_at_is_no_denial(
 @pytest.mark.parametrize("body", EMPTY.values(), ids=EMPTY)
 @pytest.mark.parametrize("call", [name for name in NAMED if name != "Get"])
 def test_a_call_without_a_name_acts_on_nothing(
-    docker: Ask, pool: Pool, call: str, body: bytes
+    docker: Ask, pool: LocalEngine, call: str, body: bytes
 ) -> None:
     answer = docker(f"VolumeDriver.{call}", body)
     assert answer.status in (400, 500)
@@ -351,7 +355,7 @@ def test_a_call_without_a_name_acts_on_nothing(
 @pytest.mark.parametrize("name", [None, 7, ["v"], {}, True])
 @pytest.mark.parametrize("call", ["Create", "Remove", "Mount", "Path"])
 def test_a_name_that_is_no_text_names_nothing(
-    docker: Ask, pool: Pool, call: str, name: object
+    docker: Ask, pool: LocalEngine, call: str, name: object
 ) -> None:
     refused(docker(f"VolumeDriver.{call}", Name=name, ID=ID))
     assert names(docker) == ["v"]
@@ -368,21 +372,23 @@ HEADERS = {
 
 
 @pytest.mark.parametrize("headers", HEADERS.values(), ids=HEADERS)
-def test_headers_do_not_matter(server: Server, pool: Pool, headers: str) -> None:
+def test_headers_do_not_matter(server: Server, pool: LocalEngine, headers: str) -> None:
     body = b'{"Name": "v"}'
     head = f"POST /VolumeDriver.Get HTTP/1.1\r\n{headers}Content-Length: {len(body)}\r\n\r\n"
     raw = exchange(server.socket, head.encode() + body)
     assert well(parsed(raw.removeprefix(b"HTTP/1.1 100 Continue\r\n\r\n")))["Volume"]["Name"] == "v"
 
 
-def test_a_body_in_chunks_is_read(server: Server, pool: Pool) -> None:
+def test_a_body_in_chunks_is_read(server: Server, pool: LocalEngine) -> None:
     head = "POST /VolumeDriver.Get HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
     raw = exchange(server.socket, head.encode() + b'd\r\n{"Name": "v"}\r\n0\r\n\r\n')
     assert well(parsed(raw))["Volume"]["Name"] == "v"
 
 
 @pytest.mark.parametrize("call", ["List", "Capabilities", "Create", "Get", "Mount"])
-def test_every_connection_is_closed_after_its_answer(server: Server, pool: Pool, call: str) -> None:
+def test_every_connection_is_closed_after_its_answer(
+    server: Server, pool: LocalEngine, call: str
+) -> None:
     """A kept one that closes just as Docker sends would cause a retry with an empty body."""
     request = as_docker(f"VolumeDriver.{call}", b'{"Name": "v", "ID": "x"}')
     raw = exchange(server.socket, request)  # ends when the server closes
@@ -400,7 +406,7 @@ def test_a_call_nobody_knows_is_not_found(docker: Ask, path: str) -> None:
     assert answer.document["Err"]
 
 
-def test_a_call_by_another_method_is_refused(server: Server, pool: Pool) -> None:
+def test_a_call_by_another_method_is_refused(server: Server, pool: LocalEngine) -> None:
     raw = exchange(server.socket, b"GET /VolumeDriver.List HTTP/1.1\r\nHost: x\r\n\r\n")
     assert parsed(raw).status == 405
 
@@ -412,7 +418,7 @@ def test_what_is_no_http_hinders_nobody(docker: Ask, server: Server, garbage: by
         assert names(docker) == []
 
 
-def test_a_huge_body_is_refused(docker: Ask, server: Server, pool: Pool) -> None:
+def test_a_huge_body_is_refused(docker: Ask, server: Server, pool: LocalEngine) -> None:
     with dial(server.socket) as client:
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             client.sendall(as_docker("VolumeDriver.Create", b'{"Name": "' + b"x" * (5 << 20)))
@@ -427,14 +433,18 @@ def test_a_client_that_says_half_a_word_hinders_nobody(server: Server, docker: A
         assert names(docker) == []
 
 
-def test_a_client_that_goes_away_hinders_nobody(server: Server, docker: Ask, pool: Pool) -> None:
+def test_a_client_that_goes_away_hinders_nobody(
+    server: Server, docker: Ask, pool: LocalEngine
+) -> None:
     for _ in range(50):
         with dial(server.socket) as client:
             client.sendall(as_docker("VolumeDriver.Get", b'{"Name": "v"}'))
     assert names(docker) == ["v"]
 
 
-def test_fifty_calls_at_once_are_all_answered(server: Server, docker: Ask, pool: Pool) -> None:
+def test_fifty_calls_at_once_are_all_answered(
+    server: Server, docker: Ask, pool: LocalEngine
+) -> None:
     """As when Docker starts, which asks for every volume it knows at the same moment."""
     pool.init("w")
     questions = [
@@ -457,7 +467,9 @@ def test_fifty_calls_at_once_are_all_answered(server: Server, docker: Ask, pool:
     assert names(docker) == ["new", "v", "w"]
 
 
-def test_docker_may_create_and_remove_at_once(server: Server, docker: Ask, pool: Pool) -> None:
+def test_docker_may_create_and_remove_at_once(
+    server: Server, docker: Ask, pool: LocalEngine
+) -> None:
     def loop(name: str) -> None:
         for _ in range(5):
             well(ask(server.socket, "VolumeDriver.Create", {"Name": name, "Opts": None}))
@@ -472,7 +484,7 @@ def test_docker_may_create_and_remove_at_once(server: Server, docker: Ask, pool:
     assert len(list((server.pool / ".dvol" / "trash").iterdir())) == 40
 
 
-def test_status_tells_of_a_volume_nobody_committed_to(docker: Ask, pool: Pool) -> None:
+def test_status_tells_of_a_volume_nobody_committed_to(docker: Ask, pool: LocalEngine) -> None:
     pool.init("w")
     status = well(docker("VolumeDriver.Get", Name="w"))["Volume"]["Status"]
     assert (status["Branch"], status["Commits"]) == ("master", 0)

@@ -13,13 +13,13 @@ from pathlib import Path
 
 import pytest
 
-from dvol.engine.local import Pool
-from dvol.engine.remote import Client
+from dvol.engine.local import LocalEngine
+from dvol.engine.remote import RemoteEngine
 from tests.contract.locking import lock, locked
 from tests.contract.places import Server, eventually, serving
 from tests.contract.trees import described
 from tests.protocol.conftest import ANN
-from tests.protocol.wire import ask, question, tell
+from tests.protocol.wire import ask, post, question
 
 ID = "f" * 64
 HALF = "a" * 40  # a commit that no list came to name
@@ -29,7 +29,7 @@ HALF = "a" * 40  # a commit that no list came to name
 def alone(short_dir: Path, tmp_path: Path) -> Server:
     """A server of the test's own, not started yet; its pool has a volume `v`."""
     server = Server(short_dir / "plugins" / "dvol.sock", short_dir / "run", tmp_path / "data")
-    pool = Pool(server.pool)
+    pool = LocalEngine(server.pool)
     pool.init("v")
     pool.commit("v", "x", ANN)
     return server
@@ -89,7 +89,7 @@ def test_it_ends_also_while_calls_wait(started: Server) -> None:
     with locked(lock(started.pool)), locked(gate):
         for call, arguments in (
             (ask, (started.socket, "VolumeDriver.Mount", {"Name": "v", "ID": ID})),
-            (tell, (started.control, "commit", asked)),
+            (post, (started.control, "commit", asked)),
         ):
             threads.append(threading.Thread(target=swallow, args=(call, *arguments)))
             threads[-1].start()
@@ -99,7 +99,7 @@ def test_it_ends_also_while_calls_wait(started: Server) -> None:
         assert started.process.wait(9) == 0  # Docker kills after ten
     for thread in threads:
         thread.join()
-    assert len(Pool(started.pool).log("v")) == 1
+    assert len(LocalEngine(started.pool).log("v")) == 1
 
 
 def test_its_sockets_are_gone_when_it_has_ended(started: Server) -> None:
@@ -145,7 +145,7 @@ def test_a_second_server_on_a_socket_is_refused(
         second.kill()
     assert "another dvol server" in second.log.read_text().removeprefix(log)
     assert listed(started) == ["v"]
-    assert tell(started.control, "active", question()) == [{"result": "v"}]
+    assert post(started.control, "active", question()) == [{"result": "v"}]
 
 
 def test_two_servers_on_one_pool_are_safe(started: Server, short_dir: Path, tmp_path: Path) -> None:
@@ -153,7 +153,7 @@ def test_two_servers_on_one_pool_are_safe(started: Server, short_dir: Path, tmp_
     with serving(short_dir / "2", started.data) as second:
         threads = [
             threading.Thread(
-                target=tell,
+                target=post,
                 args=(one.control, "commit", question(volume="v", message="x", author=ANN)),
             )
             for one in (started, second) * 5
@@ -162,7 +162,7 @@ def test_two_servers_on_one_pool_are_safe(started: Server, short_dir: Path, tmp_
             thread.start()
         for thread in threads:
             thread.join()
-        assert len(Pool(started.pool).log("v")) == 11
+        assert len(LocalEngine(started.pool).log("v")) == 11
 
 
 @pytest.mark.parametrize(
@@ -202,10 +202,10 @@ def left_by_a_crash(pool: Path) -> None:
     own = pool / "v" / ".dvol"
     staged = own / "staging" / "branch-side"
     (staged / "tree").mkdir(parents=True)
-    (staged / "line.json").write_text((pool / "v" / "branches" / "master.json").read_text())
+    (staged / "commits.json").write_text((pool / "v" / "branches" / "master.json").read_text())
     at = "v/.dvol/staging/branch-side"
     steps = [
-        ["move", f"{at}/line.json", "v/branches/side.json"],
+        ["move", f"{at}/commits.json", "v/branches/side.json"],
         ["move", f"{at}/tree", "v/branches/side"],
         ["discard", at],
     ]
@@ -225,7 +225,7 @@ def test_it_recovers_what_a_dead_process_left_before_it_listens(alone: Server) -
 def test_one_volume_that_cannot_be_recovered_keeps_no_server_from_starting(
     alone: Server,
 ) -> None:
-    Pool(alone.pool).init("w")
+    LocalEngine(alone.pool).init("w")
     (alone.pool / "v" / ".dvol" / "journal.json").write_text("{")
     try:
         alone.start()
@@ -257,21 +257,21 @@ def test_what_was_staged_and_cannot_be_deleted_keeps_no_verb_from_its_work(
     within = alone.pool / "v" / ".dvol" / "staging" / "half" / "deep" / "within"
     within.mkdir(parents=True)
     subprocess.run(["mount", "-t", "tmpfs", "none", within], check=True)
-    doomed = alone.pool / ".dvol" / "doomed"
+    garbage = alone.pool / ".dvol" / "garbage"
     try:
         alone.start()
         eventually(lambda: "not cleared" in alone.log.read_text())
-        [name] = os.listdir(doomed)
-        assert f"{doomed}/{name} (within): Device or resource busy" in alone.log.read_text()
-        Client(f"unix://{alone.control}").commit("v", "x", "Ann <ann@example.org>")
+        [name] = os.listdir(garbage)
+        assert f"{garbage}/{name} (within): Device or resource busy" in alone.log.read_text()
+        RemoteEngine(f"unix://{alone.control}").commit("v", "x", "Ann <ann@example.org>")
     finally:
         alone.kill()
-        for path in doomed.rglob("within"):
+        for path in garbage.rglob("within"):
             subprocess.run(["umount", path], check=True)
 
 
 def test_it_leaves_alone_what_a_verb_at_work_has_staged(alone: Server) -> None:
-    Pool(alone.pool).init("w")
+    LocalEngine(alone.pool).init("w")
     at_work, dead = (alone.pool / name / ".dvol" / "staging" / HALF for name in "vw")
     at_work.mkdir(parents=True)
     dead.mkdir(parents=True)
@@ -287,7 +287,7 @@ def test_it_leaves_alone_what_a_verb_at_work_has_staged(alone: Server) -> None:
 @pytest.mark.slow
 def test_who_asks_a_server_that_hangs_is_told_so_and_answered_in_the_end(started: Server) -> None:
     told: list[str] = []
-    client = Client(f"unix://{started.control}", told.append)
+    client = RemoteEngine(f"unix://{started.control}", told.append)
     assert started.process is not None
     started.process.send_signal(signal.SIGSTOP)
     try:
@@ -304,7 +304,7 @@ def test_who_asks_a_server_that_hangs_is_told_so_and_answered_in_the_end(started
 @pytest.mark.slow
 def test_who_waits_already_is_told_as_well_of_a_server_that_hangs(started: Server) -> None:
     told: list[str] = []
-    client = Client(f"unix://{started.control}", told.append)
+    client = RemoteEngine(f"unix://{started.control}", told.append)
     assert started.process is not None
     try:
         with ThreadPoolExecutor() as threads, locked(lock(started.pool, "v")):
@@ -320,12 +320,12 @@ def test_who_waits_already_is_told_as_well_of_a_server_that_hangs(started: Serve
 
 
 def test_it_empties_what_was_doomed(alone: Server) -> None:
-    doomed = alone.pool / ".dvol" / "doomed" / "entry"
-    doomed.mkdir(parents=True)
-    (doomed / "file").touch()
+    garbage = alone.pool / ".dvol" / "garbage" / "entry"
+    garbage.mkdir(parents=True)
+    (garbage / "file").touch()
     try:
         alone.start()
-        eventually(lambda: not doomed.exists())
+        eventually(lambda: not garbage.exists())
     finally:
         alone.kill()
 
@@ -340,7 +340,7 @@ def test_it_logs_one_line_a_request(started: Server) -> None:
     for _ in range(3):
         ask(started.socket, "VolumeDriver.Get", {"Name": "v"})
     ask(started.socket, "VolumeDriver.Get", {"Name": "nope"})
-    tell(started.control, "log", question(volume="v"))
+    post(started.control, "log", question(volume="v"))
     eventually(lambda: told("VolumeDriver.Get") == 4)
     eventually(lambda: told("/dvol/log") == 1)
     assert told("nope") == 1
@@ -349,7 +349,7 @@ def test_it_logs_one_line_a_request(started: Server) -> None:
 def test_it_logs_no_secrets_and_no_lines_of_a_strangers(started: Server) -> None:
     options = {"Name": "w", "Opts": {"password": "hunter2"}}
     ask(started.socket, "VolumeDriver.Create", options)
-    tell(
+    post(
         started.control,
         "commit",
         question(volume="v", message="the code is 1234", author="Eve <eve@example.org>"),

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from dvol.engine.local import Pool
+from dvol.engine.local import LocalEngine
 from tests.contract.locking import lock, locked
 from tests.contract.places import Server
 from tests.protocol.conftest import ANN, Ask, tree
-from tests.protocol.wire import Answer, ask, question, tell
+from tests.protocol.wire import Answer, ask, post, question
 
 ID = "f" * 64
 HALF = 32  # of Docker's threads, which is what may wait
@@ -60,20 +60,22 @@ CHEAP = {
 
 @pytest.mark.parametrize(("method", "document"), CHEAP.values(), ids=CHEAP)
 def test_a_verb_at_work_delays_no_cheap_call(
-    server: Server, docker: Ask, pool: Pool, method: str, document: dict
+    server: Server, docker: Ask, pool: LocalEngine, method: str, document: dict
 ) -> None:
     """Docker takes a failed Get for a missing volume, and holds locks while it waits."""
     with all_closed(server):
         assert docker(method, **document).status == 200
 
 
-def test_mount_waits_for_no_verb_but_for_the_gate(server: Server, docker: Ask, pool: Pool) -> None:
+def test_mount_waits_for_no_verb_but_for_the_gate(
+    server: Server, docker: Ask, pool: LocalEngine
+) -> None:
     """A commit closes it for the freeze only, not until all is durable."""
     with locked(lock(server.pool)):
         assert docker("VolumeDriver.Mount", Name="v", ID=ID).status == 200
 
 
-def test_mount_waits_at_a_closed_gate_and_then_answers(server: Server, pool: Pool) -> None:
+def test_mount_waits_at_a_closed_gate_and_then_answers(server: Server, pool: LocalEngine) -> None:
     waiting = Waiting()
     with locked(gate(server)):
         waiting.begin(server, "VolumeDriver.Mount", Name="v", ID=ID)
@@ -83,7 +85,7 @@ def test_mount_waits_at_a_closed_gate_and_then_answers(server: Server, pool: Poo
 
 
 def test_mount_answers_the_branch_that_is_current_when_the_gate_opens(
-    server: Server, pool: Pool
+    server: Server, pool: LocalEngine
 ) -> None:
     waiting = Waiting()
     pool.branch("v", "side")
@@ -95,7 +97,9 @@ def test_mount_answers_the_branch_that_is_current_when_the_gate_opens(
 
 
 @pytest.mark.slow
-def test_mount_gives_up_in_time_and_says_why(server: Server, docker: Ask, pool: Pool) -> None:
+def test_mount_gives_up_in_time_and_says_why(
+    server: Server, docker: Ask, pool: LocalEngine
+) -> None:
     """Before Docker does (30 s), which would believe that nothing was mounted."""
     with locked(gate(server)):
         answer = docker("VolumeDriver.Mount", Name="v", ID=ID)
@@ -104,7 +108,7 @@ def test_mount_gives_up_in_time_and_says_why(server: Server, docker: Ask, pool: 
 
 
 def test_mounts_that_wait_leave_threads_for_the_others(
-    server: Server, docker: Ask, pool: Pool
+    server: Server, docker: Ask, pool: LocalEngine
 ) -> None:
     pool.init("w")
     waiting = Waiting()
@@ -121,7 +125,7 @@ def test_mounts_that_wait_leave_threads_for_the_others(
 
 
 def test_remove_of_a_busy_volume_is_refused_at_once(
-    server: Server, docker: Ask, pool: Pool
+    server: Server, docker: Ask, pool: LocalEngine
 ) -> None:
     with locked(lock(server.pool)):
         answer = docker("VolumeDriver.Remove", Name="v")
@@ -130,18 +134,22 @@ def test_remove_of_a_busy_volume_is_refused_at_once(
     assert pool.get("v").commits == 1
 
 
-def test_remove_refused_as_busy_can_be_repeated(server: Server, docker: Ask, pool: Pool) -> None:
+def test_remove_refused_as_busy_can_be_repeated(
+    server: Server, docker: Ask, pool: LocalEngine
+) -> None:
     with locked(lock(server.pool)):
         docker("VolumeDriver.Remove", Name="v")
     assert docker("VolumeDriver.Remove", Name="v").status == 200
     assert pool.volumes() == []
 
 
-def test_people_who_wait_do_not_delay_docker(server: Server, docker: Ask, pool: Pool) -> None:
+def test_people_who_wait_do_not_delay_docker(
+    server: Server, docker: Ask, pool: LocalEngine
+) -> None:
     """Two sockets, two thread pools: here more clients than people's door has threads."""
     asked = question(volume="v", message="x", author=ANN)
     clients = [
-        threading.Thread(target=tell, args=(server.control, "commit", asked)) for _ in range(40)
+        threading.Thread(target=post, args=(server.control, "commit", asked)) for _ in range(40)
     ]
     with locked(lock(server.pool)):
         for client in clients:
@@ -154,20 +162,22 @@ def test_people_who_wait_do_not_delay_docker(server: Server, docker: Ask, pool: 
     assert len(pool.log("v")) == 41
 
 
-def test_a_verb_that_waits_delays_no_other_volumes_verbs(server: Server, pool: Pool) -> None:
+def test_a_verb_that_waits_delays_no_other_volumes_verbs(server: Server, pool: LocalEngine) -> None:
     pool.init("w")
     with locked(lock(server.pool)):
         waiting = threading.Thread(
-            target=tell,
+            target=post,
             args=(server.control, "commit", question(volume="v", message="x", author=ANN)),
         )
         waiting.start()
-        said = tell(server.control, "commit", question(volume="w", message="y", author=ANN))
+        said = post(server.control, "commit", question(volume="w", message="y", author=ANN))
         assert said[-1]["result"]["message"] == "y"
     waiting.join()
 
 
-def test_mount_completes_what_a_dead_verb_left(server: Server, docker: Ask, pool: Pool) -> None:
+def test_mount_completes_what_a_dead_verb_left(
+    server: Server, docker: Ask, pool: LocalEngine
+) -> None:
     """A journal is a closed gate; whoever finds one whose lock is free takes its steps."""
     pool.branch("v", "side")
     own = server.pool / "v" / ".dvol"
@@ -185,7 +195,7 @@ def test_mount_completes_what_a_dead_verb_left(server: Server, docker: Ask, pool
 
 @pytest.mark.slow
 def test_mount_of_a_volume_that_cannot_be_recovered_is_refused(
-    server: Server, docker: Ask, pool: Pool
+    server: Server, docker: Ask, pool: LocalEngine
 ) -> None:
     (server.pool / "v" / ".dvol" / "journal.json").write_text("{")
     answer = docker("VolumeDriver.Mount", Name="v", ID=ID)

@@ -8,7 +8,9 @@ from http.client import HTTPResponse
 from pathlib import Path
 from typing import Any
 
-PATIENCE = 25.0  # seconds: what Docker allows any answer, with some to spare
+from dvol.engine import PROTOCOL
+
+TIMEOUT = 25.0  # seconds: what Docker allows any answer, with some to spare
 
 
 @dataclass(frozen=True)
@@ -22,7 +24,7 @@ class Answer:
 
 def dial(path: Path) -> socket.socket:
     client = socket.socket(socket.AF_UNIX)
-    client.settimeout(PATIENCE)
+    client.settimeout(TIMEOUT)
     client.connect(str(path))
     return client
 
@@ -68,7 +70,7 @@ def ask(path: Path, method: str, question: object = None) -> Answer:
     return parsed(exchange(path, as_docker(method, body)))
 
 
-def tell(path: Path, verb: str, question: object) -> list[dict[str, Any]]:
+def post(path: Path, verb: str, question: object) -> list[dict[str, Any]]:
     """One of people's calls; the lines of the answer."""
     body = question if isinstance(question, bytes) else json.dumps(question).encode()
     raw = exchange(path, as_docker(f"dvol/{verb}", body, "dvol"))
@@ -80,4 +82,4 @@ def lines(raw: bytes) -> list[dict[str, Any]]:
 
 
 def question(**arguments: object) -> dict[str, object]:
-    return {"protocol": 1, "docker": True, "arguments": arguments}
+    return {"protocol": PROTOCOL, "docker": True, "arguments": arguments}

@@ -64,14 +64,14 @@ def test_a_service_that_stays_is_ready(treat: Treat) -> None:
 @pytest.mark.parametrize("treat", [hang_up, hang_up_late])
 def test_one_that_hangs_up_is_not(treat: Treat) -> None:
     with listening(treat) as address, pytest.raises(ConnectionResetError, match="hung up"):
-        await_ready(address, patience=0.0)
+        await_ready(address, timeout=0.0)
 
 
 def test_a_port_that_nobody_has_is_not() -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         with pytest.raises(ConnectionRefusedError):
-            await_ready(free.getsockname(), patience=0.0)
+            await_ready(free.getsockname(), timeout=0.0)
 
 
 def test_it_is_waited_for() -> None:
@@ -104,4 +104,4 @@ def test_what_it_said_last_is_raised_in_the_end() -> None:
         raise ValueError("the database system is starting up")
 
     with pytest.raises(ValueError, match="starting up"):
-        await_ready(ready, patience=0.0)
+        await_ready(ready, timeout=0.0)

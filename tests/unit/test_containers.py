@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from dvol.containers.container import Container, Mounted, described
-from dvol.containers.policy import treatment
+from dvol.containers.container import Container, Mounted, parse
+from dvol.containers.policy import action_for
 from dvol.containers.start_order import in_order, waves
-from dvol.errors import WouldVanish
+from dvol.errors import WouldBeRemoved
 
 OURS = frozenset({"db"})
 
@@ -23,7 +23,7 @@ BESIDE = (Mounted("db", True), Mounted("", False))
 
 
 @pytest.mark.parametrize(
-    ("one", "stop", "pause", "live", "discard", "switch"),
+    ("one", "stop", "pause", "live", "reset", "switch"),
     [
         (container(), "stop", "pause", "", "kill", "stop"),
         (container(mounts=READER), "", "", "", "stop", "stop"),
@@ -39,23 +39,23 @@ def test_what_is_done_to_a_container(
     stop: str,
     pause: str,
     live: str,
-    discard: str | None,
+    reset: str | None,
     switch: str | None,
 ) -> None:
-    wanted = {"stop": stop, "pause": pause, "live": live, "discard": discard, "switch": switch}
-    for purpose, how in wanted.items():
-        if how is None:
-            with pytest.raises(WouldVanish, match="--rm"):
-                treatment(one, OURS, purpose)
-            assert treatment(one, OURS, purpose, force=True)
+    wanted = {"stop": stop, "pause": pause, "live": live, "reset": reset, "switch": switch}
+    for purpose, action in wanted.items():
+        if action is None:
+            with pytest.raises(WouldBeRemoved, match="--rm"):
+                action_for(one, OURS, purpose)
+            assert action_for(one, OURS, purpose, force=True)
         else:
-            assert treatment(one, OURS, purpose) == how, purpose
+            assert action_for(one, OURS, purpose) == action, purpose
 
 
 def test_two_volumes_that_are_both_put_back_are_all_of_its_data() -> None:
     both = container(mounts=(Mounted("db", True), Mounted("cache", True)))
-    assert treatment(both, OURS, "discard") == "stop"
-    assert treatment(both, frozenset({"db", "cache"}), "discard") == "kill"
+    assert action_for(both, OURS, "reset") == "stop"
+    assert action_for(both, frozenset({"db", "cache"}), "reset") == "kill"
 
 
 def service(name: str, started: int, *needs: str, project: str = "shop") -> Container:
@@ -94,7 +94,7 @@ def test_a_circle_stays_as_found() -> None:
 
 
 def test_a_shared_network_is_a_need() -> None:
-    found = described(
+    found = parse(
         {
             "Id": "2" * 64,
             "Name": "/beside",

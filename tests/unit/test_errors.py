@@ -102,10 +102,13 @@ def test_printable_text_is_left_alone() -> None:
 @pytest.mark.parametrize(
     ("error", "text"),
     [
-        (errors.VolumeExists("foo"), "volume foo already exists"),
+        (errors.VolumeExists("foo"), "volume foo already exists; choose another name"),
         (errors.InvalidName("foo/bar", "volume", ""), "foo/bar is not a valid name"),
         (errors.NoMessage(), "You must provide a commit message"),
-        (errors.BranchExists("alpha"), "Cannot create existing branch alpha"),
+        (
+            errors.BranchExists("alpha"),
+            "Cannot create existing branch alpha; 'dvol checkout alpha' switches to it",
+        ),
         (
             errors.NothingCommitted(),
             "You must commit ('dvol commit') before you can branch ('dvol checkout -b')",

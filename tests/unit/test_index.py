@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from dvol.fs.clock import now, wait_until_after
 from dvol.tree import index
-from dvol.tree.change_detection import SIGNATURE, Moment
-from dvol.tree.index import NOTHING, Index, load, wait_until_after
+from dvol.tree.change_detection import SIGNATURE, Epoch
+from dvol.tree.index import NOTHING, Index, load
 
-HERE = Moment("11111111-2222-3333-4444-555555555555", 7, 1_700_000_000 * 10**9)
+HERE = Epoch("11111111-2222-3333-4444-555555555555", 7, 1_700_000_000 * 10**9)
 ODD = [
     os.fsdecode(name)
     for name in (b"\xff\xfe", b"new\nline", b" ", b"-rf", "ü".encode(), b"\x01", b'"', b"x" * 255)
@@ -108,7 +109,7 @@ def test_it_is_found_again_when_all_of_the_pool_was_moved(saved: Path, tmp_path:
     ],
     ids=["other boot", "no boot", "other device", "clock set back", "untested file system"],
 )
-def test_elsewhere_it_proves_nothing(saved: Path, now: Moment | None) -> None:
+def test_elsewhere_it_proves_nothing(saved: Path, now: Epoch | None) -> None:
     assert load(saved, now) == NOTHING
 
 
@@ -232,7 +233,7 @@ def test_waiting_ends_once_a_change_would_be_later(tmp_path: Path) -> None:
         (tmp_path / "old").write_text(str(number))
         old = (tmp_path / "old").stat().st_ctime_ns
         assert wait_until_after(old)
-        assert index.now() > old
+        assert now() > old
 
 
 def test_waiting_for_a_far_future_is_given_up() -> None:
@@ -244,9 +245,9 @@ def test_waiting_for_a_far_future_is_given_up() -> None:
 def test_the_moment_is_the_same_a_moment_later(tmp_path: Path) -> None:
     fd = os.open(tmp_path, os.O_RDONLY)
     try:
-        first = index.moment(fd)
+        first = index.epoch(fd)
         time.sleep(0.02)
-        second = index.moment(fd)
+        second = index.epoch(fd)
     finally:
         os.close(fd)
     if first is None or second is None:

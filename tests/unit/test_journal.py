@@ -2,6 +2,7 @@
 
 import json
 import os
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from dvol.backends.copy.copy import Copy
 from dvol.errors import BadDocument
 from dvol.journal.journal import Journal
+from dvol.journal.steps import decode
 from dvol.tree.delete import delete_tree
 
 
@@ -16,12 +18,13 @@ from dvol.tree.delete import delete_tree
 def journal(tmp_path: Path) -> Journal:
     own = tmp_path / ".dvol"
     (own / "staging").mkdir(parents=True)
-    return Journal(own / "journal.json", tmp_path, own / "staging", Copy())
+    return Journal(own / "journal.json", tmp_path, own / "staging", Copy)
 
 
 def run(journal: Journal, steps: list) -> None:
-    journal.stage("reset", steps)
-    journal.run(steps)
+    decoded = [decode(step) for step in steps]
+    journal.stage("reset", decoded)
+    journal.run(decoded)
 
 
 def left_by_a_crash(journal: Journal, steps: list) -> None:
@@ -81,7 +84,7 @@ class Interrupted(Copy):
 
 def test_a_verb_that_is_interrupted_among_its_steps_is_completed_first(journal: Journal) -> None:
     """It happens all the same, and its containers could not be started before it has."""
-    journal.backend = Interrupted()
+    journal = Journal(journal.path, journal.root, journal.staging, cache(Interrupted))
     steps = []
     for name in ("one", "two"):
         staged = tree(journal.staging / "reset" / name, "new")
@@ -305,7 +308,7 @@ def test_a_torn_journal_is_corrupt_and_named(journal: Journal) -> None:
 def test_a_journal_of_a_newer_format_is_refused(journal: Journal) -> None:
     """Its steps may mean something else."""
     tree(journal.root / "x", "x")
-    document = {"format": 2, "verb": "rm", "steps": [["discard", "x"]]}
+    document = {"format": 3, "verb": "rm", "steps": [["discard", "x"]]}
     journal.path.write_text(json.dumps(document))
     with pytest.raises(BadDocument):
         journal.complete()

@@ -12,14 +12,14 @@ from threading import Thread
 
 import pytest
 
-from dvol.fs.locks import held, holder, shared
+from dvol.fs.locks import exclusive, holder, shared
 
 ROOT = Path(__file__).parents[2]
 CHILD = """
 import sys
 from pathlib import Path
-from dvol import locks
-how = {"alone": lambda path: locks.held(path, "commit", 0.0),
+from dvol.fs import locks
+how = {"alone": lambda path: locks.exclusive(path, "commit", 0.0),
        "shared": lambda path: locks.shared(path, 0.0)}[sys.argv[1]]
 with how(Path(sys.argv[2])) as had:
     print(had, flush=True)
@@ -47,17 +47,17 @@ def had(lock) -> bool:
 
 
 def test_a_lock_is_had_when_nobody_holds_it(tmp_path: Path) -> None:
-    assert had(held(tmp_path / "lock", "commit", 0.0))
-    assert had(held(tmp_path / "lock", "commit", 0.0))
+    assert had(exclusive(tmp_path / "lock", "commit", 0.0))
+    assert had(exclusive(tmp_path / "lock", "commit", 0.0))
 
 
 def test_the_directory_of_a_lock_is_made(tmp_path: Path) -> None:
-    assert had(held(tmp_path / "locks" / "volumes" / "v", "commit", 0.0))
+    assert had(exclusive(tmp_path / "locks" / "volumes" / "v", "commit", 0.0))
 
 
 def test_a_lock_that_another_process_holds_is_not_had(tmp_path: Path) -> None:
     with process_holding(tmp_path / "lock"):
-        assert not had(held(tmp_path / "lock", "reset", 0.0))
+        assert not had(exclusive(tmp_path / "lock", "reset", 0.0))
         assert not had(shared(tmp_path / "lock", 0.0))
 
 
@@ -65,13 +65,15 @@ def test_a_lock_is_freed_by_the_death_of_its_holder(tmp_path: Path) -> None:
     with process_holding(tmp_path / "lock") as child:
         child.send_signal(signal.SIGKILL)
         child.wait()
-        assert had(held(tmp_path / "lock", "reset", 0.0))
+        assert had(exclusive(tmp_path / "lock", "reset", 0.0))
 
 
 def test_whoever_waits_gets_the_lock_when_it_is_freed(tmp_path: Path) -> None:
     answers: list[bool] = []
     with process_holding(tmp_path / "lock") as child:
-        waiting = Thread(target=lambda: answers.append(had(held(tmp_path / "lock", "x", 60.0))))
+        waiting = Thread(
+            target=lambda: answers.append(had(exclusive(tmp_path / "lock", "x", 60.0)))
+        )
         waiting.start()
         child.stdin.close()
         waiting.join(60)
@@ -80,8 +82,8 @@ def test_whoever_waits_gets_the_lock_when_it_is_freed(tmp_path: Path) -> None:
 
 def test_threads_of_one_process_exclude_each_other(tmp_path: Path) -> None:
     answers: list[bool] = []
-    with held(tmp_path / "lock", "commit", 0.0):
-        thread = Thread(target=lambda: answers.append(had(held(tmp_path / "lock", "x", 0.0))))
+    with exclusive(tmp_path / "lock", "commit", 0.0):
+        thread = Thread(target=lambda: answers.append(had(exclusive(tmp_path / "lock", "x", 0.0))))
         thread.start()
         thread.join()
     assert answers == [False]
@@ -90,7 +92,7 @@ def test_threads_of_one_process_exclude_each_other(tmp_path: Path) -> None:
 def test_sharers_hold_a_lock_together_and_keep_others_out(tmp_path: Path) -> None:
     with process_holding(tmp_path / "lock", "shared"):
         assert had(shared(tmp_path / "lock", 0.0))
-        assert not had(held(tmp_path / "lock", "commit", 0.0))
+        assert not had(exclusive(tmp_path / "lock", "commit", 0.0))
 
 
 def test_a_refused_waiter_can_say_who_holds_the_lock(tmp_path: Path) -> None:
@@ -111,23 +113,23 @@ def test_no_signature_is_no_error(tmp_path: Path) -> None:
 
 def test_the_lock_file_stays_when_the_lock_is_freed(tmp_path: Path) -> None:
     """A deleted lock file would let two holders in: each with a file of its own."""
-    with held(tmp_path / "lock", "commit", 0.0):
+    with exclusive(tmp_path / "lock", "commit", 0.0):
         before = (tmp_path / "lock").stat().st_ino
-    with held(tmp_path / "lock", "commit", 0.0):
+    with exclusive(tmp_path / "lock", "commit", 0.0):
         assert before == (tmp_path / "lock").stat().st_ino
 
 
 def test_an_error_inside_frees_the_lock(tmp_path: Path) -> None:
-    with pytest.raises(KeyError), held(tmp_path / "lock", "commit", 0.0):
+    with pytest.raises(KeyError), exclusive(tmp_path / "lock", "commit", 0.0):
         raise KeyError
-    assert had(held(tmp_path / "lock", "commit", 0.0))
+    assert had(exclusive(tmp_path / "lock", "commit", 0.0))
 
 
 def test_a_child_started_under_the_lock_does_not_inherit_it(tmp_path: Path) -> None:
-    with held(tmp_path / "lock", "commit", 0.0):
+    with exclusive(tmp_path / "lock", "commit", 0.0):
         child = subprocess.Popen(["sleep", "600"], close_fds=False)
     try:
-        assert had(held(tmp_path / "lock", "commit", 0.0))
+        assert had(exclusive(tmp_path / "lock", "commit", 0.0))
     finally:
         child.kill()
         child.wait()
@@ -146,7 +148,7 @@ def test_a_lock_file_that_is_deleted_before_it_is_locked_is_made_anew(
         flock(fd, kind)
 
     monkeypatch.setattr(fcntl, "flock", deleting_first)
-    with held(path, "commit", 1.0) as had_it:
+    with exclusive(path, "commit", 1.0) as had_it:
         assert had_it
         assert path.exists()
-        assert not had(held(path, "reset", 0.0))
+        assert not had(exclusive(path, "reset", 0.0))

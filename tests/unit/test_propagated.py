@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from plugin.propagated import Mount, host_sides
+from dvol.fs.mountinfo import Mount
+from plugin.propagated import host_sides
 
 SHOWN, PROPAGATED = Path("/host/data"), Path("/var/lib/dvol")
 DISK, OTHER = "254:0", "254:16"

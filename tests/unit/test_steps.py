@@ -10,13 +10,23 @@ import pytest
 
 from dvol.backends.copy.copy import Copy
 from dvol.errors import BadDocument, TreeChanged
-from dvol.journal import steps
 from dvol.journal.journal import Journal
-from dvol.journal.steps import Taker, is_step, putting
+from dvol.journal.steps import (
+    Delete,
+    Exchange,
+    Move,
+    Replayer,
+    SetAttributes,
+    SetTimes,
+    Step,
+    decode,
+    encode,
+    put_document,
+)
 from tests.contract.trees import described
 
 LONG_AGO = 10**18
-Steps = list[list]
+Steps = list[Step]
 
 
 @pytest.fixture
@@ -41,9 +51,9 @@ def root(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def taker(root: Path) -> Iterator[Taker]:
-    with Taker(root, Copy()) as taker:
-        yield taker
+def replayer(root: Path) -> Iterator[Replayer]:
+    with Replayer(root, Copy()) as replayer:
+        yield replayer
 
 
 def inode(path: Path) -> int:
@@ -55,13 +65,13 @@ def all_kinds(root: Path) -> Steps:
     times = [LONG_AGO + 1, LONG_AGO + 2, LONG_AGO, LONG_AGO]
     f, g = inode(root / ".dvol/f"), inode(root / ".dvol/g")
     return [
-        ["exchange", ".dvol/f", "live/f", f, inode(root / "live/f")],
-        ["exchange", ".dvol/g", "live/d/g", g, inode(root / "live/d/g")],
-        ["move", ".dvol/added", "live/d/added"],
-        ["move", "live/gone", ".dvol/gone"],
-        ["dress", ".dvol/new", "live/d", ".dvol/old"],
-        ["times", "live", *times],
-        ["move", ".dvol", "undo"],
+        Exchange(".dvol/f", "live/f", f, inode(root / "live/f")),
+        Exchange(".dvol/g", "live/d/g", g, inode(root / "live/d/g")),
+        Move(".dvol/added", "live/d/added"),
+        Move("live/gone", ".dvol/gone"),
+        SetAttributes(".dvol/new", "live/d", ".dvol/old"),
+        SetTimes("live", *times),
+        Move(".dvol", "undo"),
     ]
 
 
@@ -87,61 +97,63 @@ def assert_taken(root: Path) -> None:
 # -- taking ------------------------------------------------------------------------------------
 
 
-def test_all_steps_are_taken(root: Path, taker: Taker) -> None:
+def test_all_steps_are_taken(root: Path, replayer: Replayer) -> None:
     wanted = all_kinds(root)
-    assert taker.left(wanted) == wanted
+    assert replayer.left(wanted) == wanted
     for step in wanted:
-        taker.take(step)
-    assert taker.left(wanted) == []
+        replayer.apply(step)
+    assert replayer.left(wanted) == []
     assert_taken(root)
 
 
-def test_each_step_may_be_taken_twice(root: Path, taker: Taker) -> None:
+def test_each_step_may_be_taken_twice(root: Path, replayer: Replayer) -> None:
     for step in all_kinds(root)[:-1]:
-        taker.take(step)
+        replayer.apply(step)
         seen = described(root)
-        taker.take(step)
+        replayer.apply(step)
         assert described(root) == seen, step
 
 
 @pytest.mark.parametrize("taken", range(8))
 def test_another_process_takes_all_from_any_step_on(root: Path, taken: int) -> None:
     wanted = all_kinds(root)
-    with Taker(root, Copy()) as dead:
+    with Replayer(root, Copy()) as dead:
         for step in wanted[:taken]:
-            dead.take(step)
-    with Taker(root, Copy()) as other:
+            dead.apply(step)
+    with Replayer(root, Copy()) as other:
         for step in other.left(wanted):
-            other.take(step)
+            other.apply(step)
     assert_taken(root)
 
 
-def test_a_live_file_that_is_gone_proves_no_step_taken(root: Path, taker: Taker) -> None:
+def test_a_live_file_that_is_gone_proves_no_step_taken(root: Path, replayer: Replayer) -> None:
     """A container may have deleted it; only what was staged is dvol's alone."""
     wanted = all_kinds(root)[:-1]
     (root / "live/gone").unlink()
-    assert taker.left(wanted) == wanted
+    assert replayer.left(wanted) == wanted
 
 
-def test_a_discarded_tree_is_gone_and_may_be_discarded_again(root: Path, taker: Taker) -> None:
+def test_a_discarded_tree_is_gone_and_may_be_discarded_again(
+    root: Path, replayer: Replayer
+) -> None:
     for _ in range(2):
-        taker.take(["discard", ".dvol"])
+        replayer.apply(Delete(".dvol"))
         assert not (root / ".dvol").exists()
-    assert taker.left([["discard", ".dvol"]]) == []
+    assert replayer.left([Delete(".dvol")]) == []
 
 
-def test_a_last_step_that_cannot_tell_is_not_taken(taker: Taker) -> None:
-    assert len(taker.left([["times", "nothing", 1, 2, 3, 4]])) == 1
+def test_a_last_step_that_cannot_tell_is_not_taken(replayer: Replayer) -> None:
+    assert len(replayer.left([SetTimes("nothing", 1, 2, 3, 4)])) == 1
 
 
 def test_steps_whose_staging_has_moved_on_are_not_taken_again(root: Path) -> None:
     """Killed between the move of what was staged and a last step: attributes are set from
     directories that were staged, and those are elsewhere then."""
-    wanted = [*all_kinds(root), ["move", "outside", "doomed"]]
-    with Taker(root, Copy()) as dead:
+    wanted = [*all_kinds(root), Move("outside", "garbage")]
+    with Replayer(root, Copy()) as dead:
         for step in wanted[:-1]:
-            dead.take(step)
-    with Taker(root, Copy()) as other:
+            dead.apply(step)
+    with Replayer(root, Copy()) as other:
         assert other.left(wanted) == wanted[-1:]
 
 
@@ -154,14 +166,14 @@ def test_without_exchange_renames_do_it_from_any_of_them_on(
     def unsupported(*arguments: object) -> None:
         raise OSError(errno.EINVAL, "no exchange here")
 
-    monkeypatch.setattr(steps, "exchange", unsupported)
+    monkeypatch.setattr(Copy, "exchange", unsupported)
     wanted = all_kinds(root)[0]
     renames = [("live/f", ".dvol/f.aside"), (".dvol/f", "live/f"), (".dvol/f.aside", ".dvol/f")]
     for source, target in renames[:taken]:
         os.rename(root / source, root / target)
-    with Taker(root, Copy()) as taker:
-        taker.take(wanted)
-        taker.take(wanted)
+    with Replayer(root, Copy()) as replayer:
+        replayer.apply(wanted)
+        replayer.apply(wanted)
     assert (texts(root / "live")["f"], texts(root / ".dvol")["f"]) == ("new f", "old f")
 
 
@@ -169,80 +181,82 @@ def test_without_exchange_renames_do_it_from_any_of_them_on(
 
 
 @pytest.mark.parametrize("taken", range(7))
-def test_what_was_taken_is_taken_back(root: Path, taker: Taker, taken: int) -> None:
+def test_what_was_taken_is_taken_back(root: Path, replayer: Replayer, taken: int) -> None:
     wanted = all_kinds(root)[:-1]
     for step in wanted[:taken]:
-        taker.take(step)
-    assert taker.take_back(wanted)
+        replayer.apply(step)
+    assert replayer.revert(wanted)
     assert texts(root / "live") == OLD
     assert texts(root / ".dvol") == {"f": "new f", "g": "new g", "added": "added"}
     assert (root / "live/d").stat().st_mode & 0o777 == 0o700
 
 
 def test_directories_have_their_times_again_once_all_is_taken_back(
-    root: Path, taker: Taker
+    root: Path, replayer: Replayer
 ) -> None:
     """Renaming back changes them, so they come last of all."""
     times = [LONG_AGO + 1, LONG_AGO + 2, LONG_AGO, LONG_AGO]
-    wanted = [*all_kinds(root)[:-1], ["times", "live/d", *times]]
+    wanted = [*all_kinds(root)[:-1], SetTimes("live/d", *times)]
     before = described(root / "live")
     for step in wanted:
-        taker.take(step)
-    assert taker.take_back(wanted)
+        replayer.apply(step)
+    assert replayer.revert(wanted)
     assert described(root / "live") == before
 
 
 @pytest.mark.parametrize("taken", range(7))
 def test_another_process_takes_it_back_as_often_as_it_likes(root: Path, taken: int) -> None:
     wanted = all_kinds(root)[:-1]
-    with Taker(root, Copy()) as dead:
+    with Replayer(root, Copy()) as dead:
         for step in wanted[:taken]:
-            dead.take(step)
+            dead.apply(step)
     for _ in range(2):
-        with Taker(root, Copy()) as other:
-            assert other.take_back(wanted)
+        with Replayer(root, Copy()) as other:
+            assert other.revert(wanted)
     assert texts(root / "live") == OLD
 
 
 @pytest.mark.parametrize("taken", range(3))
-def test_renames_under_way_are_taken_back(root: Path, taker: Taker, taken: int) -> None:
+def test_renames_under_way_are_taken_back(root: Path, replayer: Replayer, taken: int) -> None:
     wanted = all_kinds(root)[:1]
     for source, target in [("live/f", ".dvol/f.aside"), (".dvol/f", "live/f")][:taken]:
         os.rename(root / source, root / target)
-    assert taker.take_back(wanted)
+    assert replayer.revert(wanted)
     assert texts(root / "live") == OLD
     assert texts(root / ".dvol") == {"f": "new f", "g": "new g", "added": "added"}
 
 
-def test_what_cannot_be_taken_back_keeps_nothing_else_from_it(root: Path, taker: Taker) -> None:
+def test_what_cannot_be_taken_back_keeps_nothing_else_from_it(
+    root: Path, replayer: Replayer
+) -> None:
     wanted = all_kinds(root)[:-1]
     for step in wanted:
-        taker.take(step)
+        replayer.apply(step)
     (root / "theirs").write_text("somebody else's")
     (root / "theirs").rename(root / "live/d/g")
-    assert not taker.take_back(wanted)
+    assert not replayer.revert(wanted)
     assert texts(root / "live") == {"f": "old f", "gone": "gone", "d/g": "somebody else's"}
     assert texts(root / ".dvol") == {"f": "new f", "g": "old g", "added": "added"}
 
 
 # -- never outside -----------------------------------------------------------------------------
 
-ESCAPES: dict[str, Callable[[Path], list]] = {
-    "exchange": lambda root: [
-        "exchange", ".dvol/g", "live/d/g", inode(root / ".dvol/g"), inode(root / "live/d/g"),
-    ],
-    "exchange with the inode outside": lambda root: [
-        "exchange", ".dvol/g", "live/d/g", inode(root / ".dvol/g"), inode(root / "outside/g"),
-    ],
-    "exchange from there": lambda root: [
-        "exchange", "live/d/g", ".dvol/g", inode(root / "outside/g"), inode(root / ".dvol/g"),
-    ],
-    "move to it": lambda root: ["move", ".dvol/added", "live/d/added"],
-    "move from it": lambda root: ["move", "live/d/g", ".dvol/taken"],
-    "dress": lambda root: ["dress", ".dvol/new", "live/d", ".dvol/old"],
-    "dress below": lambda root: ["dress", ".dvol/new", "live/d/inner", ".dvol/old"],
-    "times below": lambda root: ["times", "live/d/g", 1, 2, 3, 4],
-    "times below that": lambda root: ["times", "live/d/inner/x", 1, 2, 3, 4],
+ESCAPES: dict[str, Callable[[Path], Step]] = {
+    "exchange": lambda root: Exchange(
+        ".dvol/g", "live/d/g", inode(root / ".dvol/g"), inode(root / "live/d/g"),
+    ),
+    "exchange with the inode outside": lambda root: Exchange(
+        ".dvol/g", "live/d/g", inode(root / ".dvol/g"), inode(root / "outside/g"),
+    ),
+    "exchange from there": lambda root: Exchange(
+        "live/d/g", ".dvol/g", inode(root / "outside/g"), inode(root / ".dvol/g"),
+    ),
+    "move to it": lambda root: Move(".dvol/added", "live/d/added"),
+    "move from it": lambda root: Move("live/d/g", ".dvol/taken"),
+    "dress": lambda root: SetAttributes(".dvol/new", "live/d", ".dvol/old"),
+    "dress below": lambda root: SetAttributes(".dvol/new", "live/d/inner", ".dvol/old"),
+    "times below": lambda root: SetTimes("live/d/g", 1, 2, 3, 4),
+    "times below that": lambda root: SetTimes("live/d/inner/x", 1, 2, 3, 4),
 }  # fmt: skip
 
 
@@ -266,29 +280,29 @@ def facts(tree: Path) -> list[tuple[int, ...]]:
 
 @pytest.mark.parametrize("escape", ESCAPES.values(), ids=ESCAPES)
 def test_a_path_that_leads_out_is_refused_and_nothing_there_touched(
-    root: Path, taker: Taker, escape: Callable[[Path], list]
+    root: Path, replayer: Replayer, escape: Callable[[Path], Step]
 ) -> None:
     step = escape(root)
     outside = led_out(root)
     before = facts(outside), described(outside), texts(root / ".dvol")
     with pytest.raises((OSError, BadDocument)):
-        taker.take(step)
-    taker.take_back([step])
+        replayer.apply(step)
+    replayer.revert([step])
     assert (facts(outside), described(outside), texts(root / ".dvol")) == before
 
 
-def test_the_times_of_a_symlink_are_its_own(root: Path, taker: Taker) -> None:
+def test_the_times_of_a_symlink_are_its_own(root: Path, replayer: Replayer) -> None:
     outside = led_out(root)
     before = facts(outside)
-    taker.take(["times", "live/d", 1, 2, 3, 4])
+    replayer.apply(SetTimes("live/d", 1, 2, 3, 4))
     assert os.lstat(root / "live/d").st_mtime_ns == 2
     assert facts(outside) == before
 
 
-def test_discarding_a_symlink_deletes_nothing_behind_it(root: Path, taker: Taker) -> None:
+def test_discarding_a_symlink_deletes_nothing_behind_it(root: Path, replayer: Replayer) -> None:
     outside = led_out(root)
     before = facts(outside)
-    taker.take(["discard", "live/d"])
+    replayer.apply(Delete("live/d"))
     assert not os.path.lexists(root / "live/d")
     assert facts(outside) == before
 
@@ -301,7 +315,7 @@ def journal(root: Path) -> Journal:
     (root / ".dvol").rename(root / "staged")
     (root / ".dvol").mkdir()
     (root / "staged").rename(root / ".dvol/staging")
-    return Journal(root / ".dvol/journal.json", root, root / ".dvol/staging", Copy())
+    return Journal(root / ".dvol/journal.json", root, root / ".dvol/staging", Copy)
 
 
 def three(root: Path) -> Steps:
@@ -311,10 +325,10 @@ def three(root: Path) -> Steps:
         (root / "live" / name / "f").write_text("old")
         (root / ".dvol/staging" / name).write_text("new")
     return [
-        [
-            "exchange", f".dvol/staging/{name}", f"live/{name}/f",
+        Exchange(
+            f".dvol/staging/{name}", f"live/{name}/f",
             inode(root / ".dvol/staging" / name), inode(root / "live" / name / "f"),
-        ]
+        )
         for name in "abc"
     ]  # fmt: skip
 
@@ -349,10 +363,12 @@ def test_a_step_that_leads_out_fails_the_verb_and_nothing_has_happened(
 def test_what_cannot_be_taken_back_is_kept_as_lost(journal: Journal, root: Path) -> None:
     """The old file of that directory is in staging now, and nowhere else."""
     wanted = three(root)
-    with Taker(root, Copy()) as dead:
+    with Replayer(root, Copy()) as dead:
         for step in wanted:
-            dead.take(step)
-    journal.path.write_text(json.dumps({"format": 1, "verb": "reset", "steps": wanted}))
+            dead.apply(step)
+    journal.path.write_text(
+        json.dumps({"format": 1, "verb": "reset", "steps": list(map(encode, wanted))})
+    )
     swap(root, "b")
     with pytest.raises((OSError, BadDocument)):
         journal.complete()
@@ -368,13 +384,13 @@ def test_what_is_lost_stays_when_the_next_verb_sweeps(journal: Journal, root: Pa
     test_what_cannot_be_taken_back_is_kept_as_lost(journal, root)
     journal.recover()
     assert (left(root)[0] / "b").read_text() == "old"
-    journal.stage("reset", [["discard", ".dvol/staging/x"]])
-    journal.run([["discard", ".dvol/staging/x"]])
+    journal.stage("reset", [Delete(".dvol/staging/x")])
+    journal.run([Delete(".dvol/staging/x")])
     assert (left(root)[0] / "b").read_text() == "old"
 
 
 def test_nothing_is_kept_as_lost_when_all_is_taken_back(journal: Journal, root: Path) -> None:
-    wanted = [*three(root), ["move", ".dvol/staging/nothing", "live/a/f/below"]]
+    wanted = [*three(root), Move(".dvol/staging/nothing", "live/a/f/below")]
     (root / ".dvol/staging/nothing").touch()
     journal.stage("reset", wanted)
     with pytest.raises((OSError, TreeChanged)):
@@ -388,20 +404,23 @@ def test_nothing_is_kept_as_lost_when_all_is_taken_back(journal: Journal, root: 
 
 
 def test_every_step_that_is_made_is_one(root: Path) -> None:
-    assert all(map(is_step, all_kinds(root)))
-    assert all(map(is_step, putting(root, root / ".dvol/f", root / "live/f")))
-    assert all(map(is_step, putting(root, root / ".dvol/f", root / "live/new")))
+    for step in all_kinds(root):
+        assert decode(encode(step)) == step
+    for live in ("live/f", "live/new"):
+        step = put_document(root, root / ".dvol/f", root / live)
+        assert decode(encode(step)) == step
 
 
 def test_odd_names_are_sound(root: Path) -> None:
     for name in (b"\xff\xfe", b"new\nline", b" ", b"...", b"-rf"):
-        assert is_step(["move", ".dvol/" + os.fsdecode(name), os.fsdecode(name)])
+        step = Move(".dvol/" + os.fsdecode(name), os.fsdecode(name))
+        assert decode(encode(step)) == step
 
 
-def test_a_document_is_put_where_one_is_and_where_none_is(root: Path, taker: Taker) -> None:
-    for step in putting(root, root / ".dvol/f", root / "live/f"):
-        taker.take(step)
-    for step in putting(root, root / ".dvol/g", root / "live/new"):
-        taker.take(step)
+def test_a_document_is_put_where_one_is_and_where_none_is(root: Path, replayer: Replayer) -> None:
+    for step in [put_document(root, root / ".dvol/f", root / "live/f")]:
+        replayer.apply(step)
+    for step in [put_document(root, root / ".dvol/g", root / "live/new")]:
+        replayer.apply(step)
     assert (root / "live/f").read_text() == "new f"
     assert (root / "live/new").read_text() == "new g"

@@ -1,8 +1,5 @@
-"""The backend that works on every file system: trees are plain directories.
-
-Nothing unchanged is copied: `freezing` links it from an older frozen tree, `replacing` leaves it
-where it is. This class puts the moves together from those parts.
-"""
+"""The copy backend itself: the operations of `Backend`, put together from the other modules
+here."""
 
 from __future__ import annotations
 
@@ -12,21 +9,24 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from dvol.backends import Past, Replacement
-from dvol.backends.copy.freeze import Freezer, WriteBack
-from dvol.backends.copy.precopy import Ahead, work_ahead
+from dvol.backends import FreezeHints, StagedReset
+from dvol.backends.copy.freeze import Freezer
+from dvol.backends.copy.precopy import Precopied, precopy
 from dvol.errors import disk_failed
 from dvol.fs.beneath import DIRECTORY
+from dvol.fs.clock import wait_until_after
+from dvol.fs.directories import opened_directory
+from dvol.fs.syscalls import exchange
 from dvol.tree import space
-from dvol.tree.change_detection import Moment
+from dvol.tree.change_detection import Epoch
 from dvol.tree.delete import delete_tree
-from dvol.tree.hardlinks import Groups, names_of_files
-from dvol.tree.index import NOTHING, Index, Known, load, moment, wait_until_after
+from dvol.tree.hardlinks import HardLinks, count_names
+from dvol.tree.index import NOTHING, Index, IndexWriter, LoadedIndex, epoch, load
 from dvol.tree.walk import fill
 
 
 class Copy:
-    """See `Backend` for the promises. What only some moves need is imported late."""
+    """See `Backend` for the promises. What only some operations need is imported late."""
 
     durable = False
 
@@ -34,83 +34,64 @@ class Copy:
         os.mkdir(tree)
         os.chmod(tree, 0o755)  # noqa: S103  mkdir's mode is cut by the umask
 
-    def require_space(self, tree: Path, past: Past) -> None:
-        fd = os.open(tree, DIRECTORY)
-        try:
-            space.require(fd, tree, lambda: _to_copy(fd, past))
-        finally:
-            os.close(fd)
+    def require_space(self, tree: Path, hints: FreezeHints) -> None:
+        with opened_directory(tree) as fd:
+            space.require(fd, tree, lambda: _to_copy(fd, hints))
 
     def atomic(self, tree: Path) -> bool:
         return False
 
-    def require_space_to_replace(self, frozen: Path, tree: Path, past: Past) -> None:
+    def require_space_to_reset(self, frozen: Path, tree: Path, hints: FreezeHints) -> None:
         from dvol.backends.copy.in_place import require_space
 
-        require_space(frozen, tree, past)
+        require_space(frozen, tree, hints)
 
-    def require_space_to_rebuild(self, entry: Path) -> None:
-        """What was set aside is copied, and then staged from that copy."""
-        with suppress(OSError):  # which whoever rebuilds will tell
-            fd = os.open(entry / "files", DIRECTORY)
-            try:
-                space.require(fd, entry, lambda: 2 * space.total(fd, _whole))
-            finally:
-                os.close(fd)
+    def require_space_to_reconstruct(self, entry: Path) -> None:
+        """The files that were set aside are copied, and then staged from that copy."""
+        with suppress(OSError), opened_directory(entry / "files") as fd:  # reported later
+            space.require(fd, entry, lambda: 2 * space.total(fd, _entry_size))
 
-    def work_ahead(self, tree: Path, past: Past) -> None:
-        if past.ahead is None:
+    def precopy(self, tree: Path, hints: FreezeHints) -> None:
+        if hints.precopied is None:
             return
-        with suppress(OSError):  # which whoever freezes will tell
-            fd = os.open(tree, DIRECTORY)
-            try:
-                work_ahead(tree, past.ahead, _known(moment(fd), past).is_clean)
-            finally:
-                os.close(fd)
+        with suppress(OSError), opened_directory(tree) as fd:  # `freeze` will report it
+            precopy(tree, hints.precopied, _known(epoch(fd), hints).is_clean)
 
-    def freeze(self, tree: Path, into: Path, past: Past) -> Index:
-        with _copying(tree, into) as (source, target, groups):
-            index = Index(moment(source))
-            known = _known(index.moment, past)
-            known = known if known.base else Known({}, past.likely)
-            freezer = Freezer(
-                known=known,
-                ended=past.ended,
-                index=index,
-                written_back=WriteBack(source, index.moment is not None),
-                groups=groups,
-                device=os.fstat(source).st_dev,
-                ahead=Ahead(past.ahead),
-                hurry=past.hurry,
-            )
-            beside = _opened(known.base)
+    def freeze(self, tree: Path, into: Path, hints: FreezeHints) -> Index:
+        with _source_and_target(tree, into) as (source, target, links):
+            index = Index(epoch(source))
+            known = _known(index.epoch, hints)
+            known = known if known.base else LoadedIndex({}, hints.parent)
+            writer = IndexWriter(source, index, hints.writers_stopped)
+            freezer = Freezer(known, writer, links, Precopied(hints.precopied), hints.urgent)
+            parent_dir = _open_parent(known.base)
             try:
-                # what changes from here on is seen to be younger than the walk
+                # from here on a change gets a later ctime than the target had at the start
                 wait_until_after(os.fstat(target).st_ctime_ns)
-                fill(source, target, beside, str(tree), freezer)
+                fill(source, target, parent_dir, str(tree), freezer)
             finally:
-                if beside is not None:
-                    os.close(beside)
+                if parent_dir is not None:
+                    os.close(parent_dir)
         return index
 
-    def restore(self, frozen: Path, into: Path) -> Index:
-        from dvol.backends.copy.thaw import Restorer
+    def thaw(self, frozen: Path, into: Path) -> Index:
+        from dvol.backends.copy.thaw import Thawer
 
-        with _copying(frozen, into) as (source, target, groups):
-            space.require(target, into, lambda: space.total(source, _whole))
-            restorer = Restorer(names_of_files(source), groups, Index(moment(target)))
-            fill(source, target, None, str(frozen), restorer)
-        return restorer.index if wait_until_after(restorer.newest) else Index()
+        with _source_and_target(frozen, into) as (source, target, links):
+            space.require(target, into, lambda: space.total(source, _entry_size))
+            thawer = Thawer(count_names(source), links, Index(epoch(target)))
+            fill(source, target, None, str(frozen), thawer)
+        return thawer.index if wait_until_after(thawer.newest) else Index()
 
-    def replace(self, frozen: Path, tree: Path, entry: Path, past: Past) -> Replacement:
-        from dvol.backends.copy.in_place import replace
+    def stage_reset(self, frozen: Path, tree: Path, entry: Path, hints: FreezeHints) -> StagedReset:
+        from dvol.backends.copy.in_place import stage_reset
 
-        return replace(frozen, tree, entry, past)
+        return stage_reset(frozen, tree, entry, hints)
 
-    def rebuild(self, entry: Path, changes: Any, frozen: Path, into: Path) -> None:
-        from dvol.backends.copy.in_place import rebuild
+    def reconstruct(self, entry: Path, changes: Any, frozen: Path, into: Path) -> None:
+        from dvol.backends.copy.reconstruct import reconstruct
 
-        rebuild(entry, changes, frozen, into)
+        reconstruct(entry, changes, frozen, into)
 
     def delete(self, tree: Path) -> None:
         delete_tree(tree)
@@ -118,21 +99,24 @@ class Copy:
     def move(self, source: Path, target: Path) -> None:
         os.rename(source, target)
 
+    def exchange(self, one: Path, other: Path) -> None:
+        exchange(one, other)
+
     def identity(self, path: Path) -> int:
         return os.lstat(path).st_ino
 
 
-def _known(now: Moment | None, past: Past) -> Known:
-    return NOTHING if past.full else load(past.memory, now)
+def _known(now: Epoch | None, hints: FreezeHints) -> LoadedIndex:
+    return NOTHING if hints.full else load(hints.index_file, now)
 
 
-def _whole(path: str, name: str, status: os.stat_result) -> int:
+def _entry_size(path: str, name: str, status: os.stat_result) -> int:
     return space.size(status)
 
 
-def _to_copy(tree: int, past: Past) -> int:
-    """Bytes of the files that are not known to be unchanged."""
-    known = _known(moment(tree), past)
+def _to_copy(tree: int, hints: FreezeHints) -> int:
+    """Bytes of the files that are not clean."""
+    known = _known(epoch(tree), hints)
 
     def visit(path: str, name: str, status: os.stat_result) -> int:
         return 0 if known.is_clean(path, name, status) else space.size(status)
@@ -140,8 +124,8 @@ def _to_copy(tree: int, past: Past) -> int:
     return space.total(tree, visit)
 
 
-def _opened(base: Path | None) -> int | None:
-    """The frozen tree to link from; one that is gone only costs time."""
+def _open_parent(base: Path | None) -> int | None:
+    """The frozen tree to link from; None if it no longer exists, which only costs time."""
     try:
         return None if base is None else os.open(base, DIRECTORY)
     except OSError:
@@ -149,15 +133,16 @@ def _opened(base: Path | None) -> int | None:
 
 
 @contextmanager
-def _copying(source: Path, target: Path) -> Iterator[tuple[int, int, Groups]]:
-    """Both directories open, the target new, and a place beside it for names of groups."""
+def _source_and_target(source: Path, target: Path) -> Iterator[tuple[int, int, HardLinks]]:
+    """The open `source`, the new `target`, open, and the hard links, kept in a directory beside
+    it."""
     links = target.with_name(target.name + ".links")
     fds: list[int] = []
     try:
         fds.append(os.open(source, DIRECTORY))
         os.mkdir(target, 0o700)
         fds.append(os.open(target, DIRECTORY))
-        yield fds[0], fds[1], Groups(links)
+        yield fds[0], fds[1], HardLinks(links)
     except OSError as error:
         raise disk_failed(error, source) from error
     finally:

@@ -1,11 +1,10 @@
-"""Making a live tree equal to a frozen one in place: what is unchanged is not touched.
+"""Making a live tree equal to a frozen one in place: unchanged files are not touched.
 
-Every replacement is staged first; what is left to do are the steps of a journal, which only
-rename, exchange and set attributes. A file that is exchanged with its replacement is set aside
-by the same step, so `rebuild` can make the discarded tree again, from the frozen one and what
-was set aside.
+Every replacement is staged first; the steps of a journal, which only rename, exchange and set
+attributes, do the rest. The step that exchanges a file with its replacement also sets the old file
+aside, so `reconstruct` can make the replaced tree again.
 
-    <entry>/files/<n>    a staged replacement, and once its step is taken what it replaced
+    <entry>/files/<n>    a staged replacement, and once its step is applied the file it replaced
 """
 
 from __future__ import annotations
@@ -16,42 +15,42 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from dvol.backends import Past, Replacement, Step
-from dvol.backends.copy.freeze import WriteBack
-from dvol.backends.copy.thaw import Linker, Restorer
-from dvol.errors import BadDocument, DiskFailed, InTheWay, disk_failed
+from dvol.backends import FreezeHints, StagedReset
+from dvol.backends.copy.thaw import Thawer
+from dvol.errors import DiskFailed, PathOccupied, disk_failed
 from dvol.fs import mountinfo
-from dvol.fs.beneath import DIRECTORY, Beneath, is_beneath
-from dvol.fs.documents import is_number, is_word
+from dvol.fs.beneath import DIRECTORY, Beneath
+from dvol.fs.clock import wait_until_after
+from dvol.journal.steps import Exchange, Move, SetAttributes, SetTimes, Step
 from dvol.tree import space
 from dvol.tree.change_detection import signature
 from dvol.tree.compare import Change, Comparison, Kind
 from dvol.tree.delete import delete_tree
-from dvol.tree.hardlinks import Groups, names_of_files
-from dvol.tree.index import NOTHING, Index, load, moment, wait_until_after
+from dvol.tree.hardlinks import HardLinks, count_names
+from dvol.tree.index import NOTHING, Index, IndexWriter, epoch, load
 from dvol.tree.metadata import copy_attributes, same_status
 from dvol.tree.walk import fill
 
 
-class InPlace(Replacement):
-    """A replacement of single files in a live tree."""
+class InPlace(StagedReset):
+    """A staged reset that replaces single files of a live tree."""
 
-    def __init__(self, stager: Stager, ended: bool) -> None:
+    def __init__(self, stager: Stager, writers_stopped: bool) -> None:
         super().__init__(stager.steps + stager.last, stager.changes)
         self.tree = stager.tree
         self.placed = stager.placed  # path of a file, inode of the frozen one, status of the staged
-        self.index = stager.restorer.index
-        self.ended = ended
+        self.index = stager.thawer.index
+        self.writers_stopped = writers_stopped
 
-    def remember(self) -> Index:
-        """The exchange has changed the ctime of each file, so they are looked at once more,
-        if nobody can have written to them since."""
+    def tree_index(self) -> Index:
+        """The exchange has changed the ctime of each file, so their status is read once more, if no
+        process can have written to them since."""
         newest = 0
-        if not self.ended:
+        if not self.writers_stopped:
             return self.index
         with Beneath(self.tree) as live:
             for path, frozen, staged in self.placed:
-                status = _status(live, path)
+                status = _status_at(live, path)
                 if status and status.st_ino == staged.st_ino and same_status(status, staged):
                     folder, name = os.path.split(path)
                     self.index.directories.setdefault(folder, {})[name] = signature(status, frozen)
@@ -60,7 +59,7 @@ class InPlace(Replacement):
 
 
 class Stager:
-    """Stages the changes that a comparison found, and writes down the steps and what they do."""
+    """Stages the changes that a comparison found: the steps, and what they set aside."""
 
     def __init__(
         self,
@@ -68,15 +67,15 @@ class Stager:
         live: Beneath,
         entry: Path,
         tree: Path,
-        restorer: Restorer,
+        thawer: Thawer,
     ) -> None:
         self.frozen = frozen
         self.live = live
         self.entry = entry
         self.tree = tree
-        self.restorer = restorer
+        self.thawer = thawer
         self.steps: list[Step] = []
-        self.last: list[Step] = []  # times, since XFS touches what it moves
+        self.last: list[Step] = []  # attributes and times: XFS touches what it moves
         self.changes: list[Any] = []
         self.placed: list[tuple[str, int, os.stat_result]] = []
         self.count = 0
@@ -87,53 +86,63 @@ class Stager:
         os.close(self.files)
 
     def stage(self, change: Change) -> None:
-        getattr(self, f"_{change.kind}")(change)
+        match change.kind:
+            case Kind.ADD:
+                self._add(change)
+            case Kind.REMOVE:
+                self._remove(change)
+            case Kind.REPLACE:
+                self._replace(change)
+            case Kind.ATTRIBUTES:
+                self._set_attributes(change)
+            case Kind.TIMES:
+                self._set_times(change)
 
     def _add(self, change: Change) -> None:
-        self.steps.append(["move", self._staged(change), self._at(change)])
-        new = self._status()
+        self.steps.append(Move(self._stage_copy(change), self._live_path(change)))
+        new = self._staged_status()
         if stat.S_ISDIR(new.st_mode):
-            self.last.append(_times_step(self._at(change), new, new))
+            self.last.append(_times_step(self._live_path(change), new, new))
         self.changes.append(["added", change.path])
 
     def _remove(self, change: Change) -> None:
-        staged = self._next()
-        self.steps.append(["move", self._at(change), staged])
+        staged = self._next_path()
+        self.steps.append(Move(self._live_path(change), staged))
         self.changes.append(["removed", change.path, str(self.count)])
 
     def _replace(self, change: Change) -> None:
-        staged = self._staged(change)
-        new = self._status()
-        self.steps.append(["exchange", staged, self._at(change), new.st_ino, change.old])
+        staged = self._stage_copy(change)
+        new = self._staged_status()
+        self.steps.append(Exchange(staged, self._live_path(change), new.st_ino, change.old))
         directory, name = self.live.parent(change.path)
         old = os.stat(name, dir_fd=directory, follow_symlinks=False)
         if stat.S_ISDIR(new.st_mode) or stat.S_ISDIR(old.st_mode):
-            self.last.append(_times_step(self._at(change), new, old))
+            self.last.append(_times_step(self._live_path(change), new, old))
             self.last.append(_times_step(staged, old, new))
         self.changes.append(["replaced", change.path, str(self.count)])
 
-    def _dress(self, change: Change) -> None:
-        """Two empty directories carry the attributes, the new ones and the old."""
+    def _set_attributes(self, change: Change) -> None:
+        """Two empty directories carry the attributes, one the new and one the old."""
         new = self._template(self.frozen.directory(change.path))
         old = self._template(self.live.directory(change.path))
-        self.last.append(["dress", new, self._at(change), old])
-        self.changes.append(["dressed", change.path, str(self.count)])
+        self.last.append(SetAttributes(new, self._live_path(change), old))
+        self.changes.append(["attributes", change.path, str(self.count)])
 
-    def _times(self, change: Change) -> None:
+    def _set_times(self, change: Change) -> None:
         new = os.fstat(self.frozen.directory(change.path))
         old = os.fstat(self.live.directory(change.path))
-        self.last.append(_times_step(self._at(change), new, old))
+        self.last.append(_times_step(self._live_path(change), new, old))
         self.changes.append(["times", change.path, old.st_atime_ns, old.st_mtime_ns])
 
-    def _staged(self, change: Change) -> str:
-        """A copy of the frozen entry, under the next number."""
-        staged = self._next()
+    def _stage_copy(self, change: Change) -> str:
+        """Copy the frozen entry under the next number; returns the path of the copy."""
+        staged = self._next_path()
         directory, name = self.frozen.parent(change.path)
         status = os.stat(name, dir_fd=directory, follow_symlinks=False)
         if stat.S_ISDIR(status.st_mode):
             self._stage_directory(name, directory, change)
         else:
-            placed = self.restorer.place_one(name, directory, str(self.count), self.files)
+            placed = self.thawer.place_one(name, directory, str(self.count), self.files)
             if placed is not None:
                 self.placed.append((change.path, status.st_ino, placed))
         return staged
@@ -143,17 +152,17 @@ class Stager:
         source = os.open(name, DIRECTORY, dir_fd=directory)
         target = os.open(str(self.count), DIRECTORY, dir_fd=self.files)
         try:
-            fill(source, target, None, str(self.tree), self.restorer, change.path)
+            fill(source, target, None, str(self.tree), self.thawer, change.path)
         finally:
             os.close(source)
             os.close(target)
 
-    def _status(self) -> os.stat_result:
-        """Of what was staged last."""
+    def _staged_status(self) -> os.stat_result:
+        """The status of the entry that was staged last."""
         return os.stat(str(self.count), dir_fd=self.files, follow_symlinks=False)
 
     def _template(self, directory: int) -> str:
-        staged = self._next()
+        staged = self._next_path()
         os.mkdir(str(self.count), 0o700, dir_fd=self.files)
         target = os.open(str(self.count), DIRECTORY, dir_fd=self.files)
         try:
@@ -162,27 +171,27 @@ class Stager:
             os.close(target)
         return staged
 
-    def _next(self) -> str:
+    def _next_path(self) -> str:
         self.count += 1
         return f"{self.entry}/files/{self.count}"
 
-    def _at(self, change: Change) -> str:
+    def _live_path(self, change: Change) -> str:
         return f"{self.tree}/{change.path}" if change.path else str(self.tree)
 
 
-def replace(frozen: Path, tree: Path, entry: Path, past: Past) -> InPlace:
-    """Compare two trees and stage what makes the live one equal to the frozen; see `Backend`."""
+def stage_reset(frozen: Path, tree: Path, entry: Path, hints: FreezeHints) -> InPlace:
+    """Compare two trees and stage the changes; see `Backend.stage_reset`."""
     links = entry / "links"
     mountinfo.refuse(tree)
     with Beneath(frozen) as source, Beneath(tree) as live:
         if os.fstat(live.directory("")).st_dev != os.lstat(entry).st_dev:
-            raise InTheWay(f"the file system mounted at {tree}")
+            raise PathOccupied(f"the file system mounted at {tree}")
         try:
-            comparison = _compared(source, live, tree, past)
+            comparison = _compare(source, live, tree, hints)
         except OSError as error:
             raise disk_failed(error, tree) from error
-        restorer = Restorer(comparison.names, Groups(links), comparison.index)
-        stager = Stager(source, live, entry, tree, restorer)
+        thawer = Thawer(comparison.names, HardLinks(links), comparison.index)
+        stager = Stager(source, live, entry, tree, thawer)
         try:
             space.require(stager.files, tree, lambda: _to_copy(comparison, source))
             for change in comparison.changes:
@@ -192,34 +201,31 @@ def replace(frozen: Path, tree: Path, entry: Path, past: Past) -> InPlace:
         finally:
             stager.close()
     delete_tree(links)
-    if not wait_until_after(restorer.newest):  # before anybody else can reach what was staged
+    if not wait_until_after(thawer.newest):  # before any process can reach the staged files
         comparison.index.directories.clear()
-    return InPlace(stager, past.ended)
+    return InPlace(stager, hints.writers_stopped)
 
 
-def require_space(frozen: Path, tree: Path, past: Past) -> None:
-    """See `Backend.require_space_to_replace`. Compared is only where room may be short; what
-    vanishes meanwhile is found out later."""
+def require_space(frozen: Path, tree: Path, hints: FreezeHints) -> None:
+    """See `Backend.require_space_to_reset`. The trees are compared only where space may be short.
+    An OSError on the way, such as a file that vanishes meanwhile, is left to `stage_reset`."""
     with Beneath(frozen) as source, Beneath(tree) as live:
 
         def needed() -> int:
-            return _to_copy(_compared(source, live, tree, past), source)
+            return _to_copy(_compare(source, live, tree, hints), source)
 
         with suppress(DiskFailed, OSError):
             space.require(live.directory(""), tree, needed)
 
 
-def _compared(frozen: Beneath, live: Beneath, tree: Path, past: Past) -> Comparison:
+def _compare(frozen: Beneath, live: Beneath, tree: Path, hints: FreezeHints) -> Comparison:
     source, target = frozen.directory(""), live.directory("")
-    index = Index(moment(target))
+    index = Index(epoch(target))
     comparison = Comparison(
-        known=NOTHING if past.full else load(past.memory, index.moment),
-        written_back=WriteBack(target, index.moment is not None),
-        ended=past.ended,
-        names=names_of_files(source),
-        device=os.fstat(target).st_dev,
-        label=str(tree),
-        index=index,
+        count_names(source),
+        str(tree),
+        known=NOTHING if hints.full else load(hints.index_file, index.epoch),
+        writer=IndexWriter(target, index, hints.writers_stopped),
     )
     comparison.run(target, source)
     return comparison
@@ -231,88 +237,8 @@ def _to_copy(comparison: Comparison, frozen: Beneath) -> int:
     return sum(_size(frozen, path) for path in paths)
 
 
-def rebuild(entry: Path, changes: Any, frozen: Path, into: Path) -> None:
-    """Make `into` a frozen tree equal to what the steps have set aside; see `Backend`."""
-    require_changes(changes, entry)
-    os.mkdir(into, 0o700)
-    links, aside = (into.with_name(into.name + end) for end in (".links", ".aside"))
-    with Beneath(frozen) as source, Beneath(into) as target, Beneath(entry / "files") as files:
-        tree = source.directory("")
-        linker = Linker(names_of_files(tree), Groups(links))
-        fill(tree, target.directory(""), None, str(into), linker)
-        # whoever had a live file open may write to what was set aside for ever: it is copied
-        copier = Restorer(names_of_files(files.directory("")), Groups(aside), Index())
-        for change in changes:
-            _take_back(change, target, files, copier)
-    delete_tree(links)
-    delete_tree(aside)
-
-
-_SHAPES = {  # of a change: what follows its kind and its path
-    "added": (),
-    "removed": (str,),
-    "replaced": (str,),
-    "dressed": (str,),
-    "times": (int, int),
-}
-
-
-def require_changes(changes: Any, entry: Path) -> None:
-    """Raise BadDocument unless these are changes as a replacement notes them."""
-    if not isinstance(changes, list) or not all(map(_is_change, changes)):
-        raise BadDocument(str(entry), "what it changed makes no sense")
-
-
-def _is_change(change: Any) -> bool:
-    if not isinstance(change, list) or len(change) < 2 or not all(map(is_word, change[:2])):
-        return False
-    kind, path, *rest = change
-    shape = _SHAPES.get(kind)
-    fits = shape is not None and len(rest) == len(shape) and all(map(_fits, rest, shape))
-    return fits and is_beneath(path)
-
-
-def _fits(argument: Any, kind: type) -> bool:
-    if kind is str:
-        return is_word(argument) and argument.isdecimal()
-    return is_number(argument)
-
-
-def _take_back(change: list[Any], target: Beneath, files: Beneath, copier: Restorer) -> None:
-    kind, path, *rest = change
-    if kind in ("dressed", "times"):
-        directory = target.directory(path)
-        if kind == "times":
-            os.utime(directory, ns=(rest[0], rest[1]))
-            return
-        template = files.directory(rest[0])
-        copy_attributes(template, directory)
-        return
-    directory, name = target.parent(path)
-    if kind in ("added", "replaced"):
-        delete_tree(Path(f"/proc/self/fd/{directory}/{name}"))  # `into` may be deeper than a path
-    if kind in ("removed", "replaced"):
-        _bring_back(rest[0], files.directory(""), name, directory, copier)
-
-
-def _bring_back(number: str, files: int, name: str, directory: int, copier: Restorer) -> None:
-    """Copy what was set aside, a file or a directory, into a frozen tree."""
-    status = os.stat(number, dir_fd=files, follow_symlinks=False)
-    if not stat.S_ISDIR(status.st_mode):
-        copier.place_one(number, files, name, directory)
-        return
-    os.mkdir(name, 0o700, dir_fd=directory)
-    source = os.open(number, DIRECTORY, dir_fd=files)
-    target = os.open(name, DIRECTORY, dir_fd=directory)
-    try:
-        fill(source, target, None, name, copier)
-    finally:
-        os.close(source)
-        os.close(target)
-
-
-def _status(live: Beneath, path: str) -> os.stat_result | None:
-    """None if it went away: somebody writes to the tree after all."""
+def _status_at(live: Beneath, path: str) -> os.stat_result | None:
+    """None if the file was deleted meanwhile: some process writes to the tree after all."""
     try:
         directory, name = live.parent(path)
         return os.stat(name, dir_fd=directory, follow_symlinks=False)
@@ -329,5 +255,4 @@ def _size(frozen: Beneath, path: str) -> int:
 
 
 def _times_step(path: str, new: os.stat_result, old: os.stat_result) -> Step:
-    moments = (status for status in (new, old))
-    return ["times", path, *(ns for s in moments for ns in (s.st_atime_ns, s.st_mtime_ns))]
+    return SetTimes(path, new.st_atime_ns, new.st_mtime_ns, old.st_atime_ns, old.st_mtime_ns)

@@ -1,11 +1,11 @@
-"""What makes a freeze shorter, done ahead of it, while whoever writes to the tree still may.
+"""Precopy: the part of a freeze that is done before containers are stopped or paused.
 
-On XFS, clones of large files. To clone a file takes as long as it has extents: a table of 1 GiB
-that was written to at random has tens of thousands. To clone it again, over that clone, takes as
-long as what has changed since, for XFS leaves an extent alone that is there already
-(xfs_reflink_remap_extent, Linux 5.9). So those who are paused for a freeze wait for the second one
-only. btrfs does not do that. Elsewhere files are copied whole, and what of them is not in memory is
-read, so that this need not be waited for.
+On XFS, large files are cloned. The time that this takes grows with a file's extents: a table of 1
+GiB that was written to at random has tens of thousands. To clone it again, over that clone, takes
+time only for the extents that have changed since, for XFS leaves an extent alone that both files
+have already (xfs_reflink_remap_extent, Linux 5.9). So paused containers wait for the second clone
+only. btrfs does not do that. On other file systems a freeze copies changed files whole: there
+precopy reads them into memory, so that containers need not wait for the disk.
 """
 
 from __future__ import annotations
@@ -17,27 +17,27 @@ from contextlib import suppress
 from pathlib import Path
 
 from dvol.fs.beneath import Beneath
-from dvol.fs.durable import filesystem
+from dvol.fs.syscalls import available, filesystem
 from dvol.tree.content import clone
 from dvol.tree.metadata import WRITE, opened
 from dvol.tree.walk import directories
 
 _LARGE = _CHUNK = 1 << 20  # bytes
-_WHERE = frozenset({"xfs"})
+_CLONED_ON = frozenset({"xfs"})
 
 IsClean = Callable[[str, str, os.stat_result], bool]  # directory, name, status
 
 
-class Ahead:
-    """The clones in `directory`, named by the inodes they are of. What is in them proves nothing:
-    each is only where a better one is put."""
+class Precopied:
+    """The clones in `directory`, each named by the inode of its original. Their content proves
+    nothing: each is updated when it is used."""
 
     def __init__(self, directory: Path | None) -> None:
         self.directory = directory if directory and directory.exists() else None
 
     def take(self, status: os.stat_result, name: str, target: int) -> int | None:
-        """Move the clone of the file with `status` to a new name in the open `target`, and open
-        it; None if there is none."""
+        """Move the clone of the file with `status` to the new `name` in the open `target`, and open
+        it for writing; None if there is no clone."""
         if self.directory is None:
             return None
         try:
@@ -47,14 +47,14 @@ class Ahead:
         return os.open(name, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=target)
 
 
-def work_ahead(tree: Path, into: Path, is_clean: IsClean) -> None:
-    """Clone the large files of `tree` that are not known to be unchanged into the new directory
-    `into`, or read them. What fails or vanishes is left out: nothing depends on it."""
+def precopy(tree: Path, into: Path, is_clean: IsClean) -> None:
+    """Clone the large files of `tree` that are not clean into the new directory `into`, or read
+    them. A file that fails or vanishes is left out: nothing depends on it."""
     with suppress(OSError), Beneath(tree) as live:
-        clones = filesystem(live.directory("")) in _WHERE
+        clones = filesystem(live.directory("")) in _CLONED_ON
         if clones:
             os.mkdir(into, 0o700)
-        left = _available() // 4  # or what is read last would push out what was read first
+        left = available() // 4  # else the last pages would push the first ones out of memory
         for path, _, files in directories(live.directory(""), tolerant=True):
             for entry in files:
                 with suppress(OSError):
@@ -82,9 +82,3 @@ def _read(name: str, directory: int) -> None:
     with opened(name, directory) as one:
         while count := os.preadv(one, [buffer], at):
             at += count
-
-
-def _available() -> int:
-    """Bytes of memory that nobody needs (proc_meminfo(5))."""
-    _, _, found = Path("/proc/meminfo").read_bytes().partition(b"MemAvailable:")
-    return int(found.split(maxsplit=1)[0]) * 1024

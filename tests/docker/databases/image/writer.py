@@ -26,9 +26,9 @@ def postgres(port: int) -> Write:
 def mariadb(port: int) -> Write:
     import pymysql
 
-    patience = {"connect_timeout": 2, "read_timeout": 20}
+    timeout = {"connect_timeout": 2, "read_timeout": 20}
     connection = pymysql.connect(
-        host="127.0.0.1", port=port, user="root", autocommit=True, **patience
+        host="127.0.0.1", port=port, user="root", autocommit=True, **timeout
     )
     cursor = connection.cursor()
     cursor.execute("CREATE DATABASE IF NOT EXISTS load_test")

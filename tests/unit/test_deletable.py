@@ -3,7 +3,8 @@
 import json
 from pathlib import Path
 
-from dvol.trash.reachability import Entry, may_go
+from dvol.trash.entry import Entry
+from dvol.trash.reachability import deletable
 
 
 def entry(place: Path, name: str, holds: str = "", needs: str = "") -> Entry:
@@ -21,5 +22,5 @@ def test_what_an_entry_needs_that_stays_only_because_it_is_needed_stays_too(tmp_
     needed = entry(tmp_path, "needed", holds="a", needs="b")
     last = entry(tmp_path, "last", holds="b")
     other = entry(tmp_path, "other", holds="c")
-    assert may_go([last, needed, other], [young]) == [other]
-    assert may_go([last, needed, other], []) == [last, needed, other]
+    assert deletable([last, needed, other], [young]) == [other]
+    assert deletable([last, needed, other], []) == [last, needed, other]

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from dvol.backends import Backend, Past, choose
+from dvol.backends import Backend, FreezeHints, choose
+from dvol.engine.commit import PendingCommit
 from tests.contract.trees import described, inodes
 from tests.contract.unchanged import made, on
 
@@ -33,8 +34,8 @@ def tree(place: Path, backend: Backend) -> Path:
     return tree
 
 
-def ahead(place: Path) -> Past:
-    return Past(place / "no index", ahead=place / "ahead")
+def ahead(place: Path) -> FreezeHints:
+    return FreezeHints(place / "no index", precopied=place / "ahead")
 
 
 def nothing(tree: Path) -> None:
@@ -120,7 +121,7 @@ MEANWHILE = [
 def test_what_is_frozen_is_as_it_is_then(
     backend: Backend, place: Path, tree: Path, meanwhile: Callable[[Path], None]
 ) -> None:
-    backend.work_ahead(tree, ahead(place))
+    backend.precopy(tree, ahead(place))
     assert len(os.listdir(place / "ahead")) == 2
     meanwhile(tree)
     before = described(tree)
@@ -133,7 +134,7 @@ def test_what_is_frozen_is_as_it_is_then(
 def test_it_is_the_clone_that_becomes_the_frozen_file(
     backend: Backend, place: Path, tree: Path
 ) -> None:
-    backend.work_ahead(tree, ahead(place))
+    backend.precopy(tree, ahead(place))
     inode = str((tree / "large").stat().st_ino)
     clone = (place / "ahead" / inode).stat().st_ino
     backend.freeze(tree, place / "frozen", ahead(place))
@@ -145,7 +146,7 @@ def test_it_is_the_clone_that_becomes_the_frozen_file(
 def test_nothing_is_copied_ahead_where_that_is_no_gain(
     backend: Backend, place: Path, tree: Path
 ) -> None:
-    backend.work_ahead(tree, ahead(place))
+    backend.precopy(tree, ahead(place))
     assert not (place / "ahead").exists()
     backend.freeze(tree, place / "frozen", ahead(place))
     assert described(place / "frozen") == described(tree)
@@ -157,9 +158,9 @@ def test_what_a_dead_commit_has_cloned_is_deleted_by_the_next_verb(place: Path) 
     (volume.tree / "large").write_bytes(os.urandom(2 * MIB))
     first = volume.pool.commit("v", "x", "Ann <ann@example.org>")
     (volume.tree / "large").write_bytes(os.urandom(2 * MIB))
-    files = volume.pool._files.settled("v")
-    files.work_ahead("master", (), first._replace(id="1" * 40))
+    files = volume.pool.access.recovered("v")
+    PendingCommit(files, "master", (), first._replace(id="1" * 40)).precopy()
     staged = volume.root / ".dvol/staging" / ("1" * 40)
-    assert len(list(staged.glob("ahead/*"))) == 1
+    assert len(list(staged.glob("precopied/*"))) == 1
     volume.commit()
     assert os.listdir(volume.root / ".dvol/staging") == []

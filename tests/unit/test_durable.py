@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 from dvol.errors import BadDocument
-from dvol.fs.durable import durably, exchange, read_json, replace_json, sync_directory
+from dvol.fs.documents import read_json, replace_json
+from dvol.fs.durable import durably, sync_directory
+from dvol.fs.syscalls import exchange
 
 
 def test_a_replaced_document_is_the_new_one_and_leaves_nothing_beside_it(tmp_path: Path) -> None:

@@ -11,10 +11,10 @@ from dvol.tree.change_detection import (
     FLIGHT,
     SIGNATURE,
     TICK,
-    Moment,
+    Epoch,
     Status,
+    is_not_racy,
     live_signature,
-    may_vouch,
     signature,
     still_proves,
 )
@@ -34,44 +34,46 @@ class Made:
     st_ctime_ns: int = NOON + 1
 
 
-def vouched(age: int, ended: bool, changed: int = NOON + 1) -> bool:
-    """Whether a status is vouched for whose ctime is `age` ns older than the write-back."""
+def clean(age: int, writers_stopped: bool, changed: int = NOON + 1) -> bool:
+    """Whether a status is clean whose ctime is `age` ns older than the write-back."""
     status = Made(st_ctime_ns=changed)
-    return may_vouch(status, status, changed + age, ended)
+    return is_not_racy(status, status, changed + age, writers_stopped)
 
 
-# -- may_vouch ---------------------------------------------------------------------------------
+# -- is_not_racy ---------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("ended", "least"), [(True, TICK), (False, FLIGHT)], ids=["ended", "paused"]
+    ("writers_stopped", "least"), [(True, TICK), (False, FLIGHT)], ids=["ended", "paused"]
 )
-def test_a_change_must_be_clearly_older_than_the_write_back(ended: bool, least: int) -> None:
-    assert vouched(least, ended)
-    assert not vouched(least - 1, ended)
-    assert not vouched(0, ended)
-    assert not vouched(-SECOND, ended)
+def test_a_change_must_be_clearly_older_than_the_write_back(
+    writers_stopped: bool, least: int
+) -> None:
+    assert clean(least, writers_stopped)
+    assert not clean(least - 1, writers_stopped)
+    assert not clean(0, writers_stopped)
+    assert not clean(-SECOND, writers_stopped)
 
 
 @pytest.mark.parametrize("step", [4 * MS, 10 * MS])
 def test_the_tick_of_a_coarse_clock_is_too_young(step: int) -> None:
-    assert not vouched(step, ended=True, changed=NOON + step)
-    assert not vouched(step, ended=False, changed=NOON + step)
+    assert not clean(step, writers_stopped=True, changed=NOON + step)
+    assert not clean(step, writers_stopped=False, changed=NOON + step)
 
 
 def test_a_ctime_of_whole_seconds_needs_longer() -> None:
-    assert not vouched(TICK, ended=True, changed=NOON)
-    assert not vouched(FLIGHT - 1, ended=True, changed=NOON)
-    assert vouched(FLIGHT, ended=True, changed=NOON)
+    assert not clean(TICK, writers_stopped=True, changed=NOON)
+    assert not clean(FLIGHT - 1, writers_stopped=True, changed=NOON)
+    assert clean(FLIGHT, writers_stopped=True, changed=NOON)
 
 
 def test_a_write_back_that_proves_nothing_vouches_for_nothing() -> None:
-    assert not may_vouch(Made(), Made(), 0, ended=True)
+    assert not is_not_racy(Made(), Made(), 0, writers_stopped=True)
 
 
 def test_a_change_of_the_future_vouches_for_nothing() -> None:
     """The clock was set back since: other changes may get that time once more."""
-    assert not vouched(-86_400 * SECOND, ended=True)
+    assert not clean(-86_400 * SECOND, writers_stopped=True)
 
 
 @pytest.mark.parametrize("field", ["st_ino", "st_size", "st_mtime_ns", "st_ctime_ns"])
@@ -81,8 +83,8 @@ def test_a_file_that_changed_while_it_was_read_is_not_vouched_for(
 ) -> None:
     before = Made()
     after = replace(before, **{field: getattr(before, field) + difference})
-    assert not may_vouch(before, after, NOON + 3600 * SECOND, ended=True)
-    assert may_vouch(before, replace(before), NOON + 3600 * SECOND, ended=True)
+    assert not is_not_racy(before, after, NOON + 3600 * SECOND, writers_stopped=True)
+    assert is_not_racy(before, replace(before), NOON + 3600 * SECOND, writers_stopped=True)
 
 
 # -- signature ---------------------------------------------------------------------------------
@@ -114,7 +116,7 @@ def test_the_largest_inodes_and_any_times_fit() -> None:
 
 # -- still_proves ------------------------------------------------------------------------------
 
-HERE = Moment("boot", 7, 1000 * SECOND)
+HERE = Epoch("boot", 7, 1000 * SECOND)
 
 
 @pytest.mark.parametrize(
@@ -130,7 +132,7 @@ HERE = Moment("boot", 7, 1000 * SECOND)
         (HERE._replace(device=8), False),
     ],
 )
-def test_a_memory_proves_only_where_and_when_it_was_made(now: Moment, proves: bool) -> None:
+def test_a_memory_proves_only_where_and_when_it_was_made(now: Epoch, proves: bool) -> None:
     assert still_proves(HERE, now) == proves
 
 
@@ -141,7 +143,7 @@ def test_an_unknown_boot_is_not_the_same_boot() -> None:
 # -- a file system with a coarse clock ---------------------------------------------------------
 
 Rule = Callable[[Status, Status, int, bool], bool]
-Proves = Callable[[Moment, Moment], bool]
+Proves = Callable[[Epoch, Epoch], bool]
 
 
 @dataclass
@@ -170,8 +172,8 @@ class Disk:
         return self.clock - self.clock % min(self.step, 4 * MS)
 
     @property
-    def moment(self) -> Moment:
-        return Moment("boot", 7, self.clock - self.uptime)
+    def moment(self) -> Epoch:
+        return Epoch("boot", 7, self.clock - self.uptime)
 
     def status(self) -> Made:
         return Made(11, 4096, self.mtime, self.ctime)
@@ -231,7 +233,7 @@ class Watch:
     rule: Rule
     proves: Proves = still_proves
     writes_back: bool = True
-    known: tuple[bytes, list[int], Moment] | None = None
+    known: tuple[bytes, list[int], Epoch] | None = None
 
     def lies(self) -> bool:
         if self.known is None:
@@ -294,7 +296,7 @@ SEEDS = range(120)
 
 @pytest.mark.parametrize("step", STEPS)
 def test_no_signature_ever_lies(step: int) -> None:
-    assert [seed for seed in SEEDS if lies(seed, step, may_vouch)] == []
+    assert [seed for seed in SEEDS if lies(seed, step, is_not_racy)] == []
 
 
 @pytest.mark.parametrize("step", STEPS)
@@ -302,8 +304,8 @@ def test_signatures_are_of_use(step: int) -> None:
     """A rule that never vouched would not lie either."""
     granted = []
 
-    def counting(before: Status, after: Status, began: int, ended: bool) -> bool:
-        granted.append(may_vouch(before, after, began, ended))
+    def counting(before: Status, after: Status, began: int, writers_stopped: bool) -> bool:
+        granted.append(is_not_racy(before, after, began, writers_stopped))
         return granted[-1]
 
     for seed in SEEDS:
@@ -316,21 +318,23 @@ def _settled(before: Status, after: Status) -> bool:
 
 
 LESS: dict[str, Rule] = {
-    "whatever happened while it was read": lambda before, after, began, ended: may_vouch(
-        before, before, began, ended
+    "whatever happened while it was read": lambda before, after, began, writers_stopped: (
+        is_not_racy(before, before, began, writers_stopped)
     ),
-    "within the tick": lambda before, after, began, ended: (
+    "within the tick": lambda before, after, began, writers_stopped: (
         _settled(before, after)
-        and before.st_ctime_ns + (TICK if not ended or before.st_ctime_ns % SECOND == 0 else 0)
+        and before.st_ctime_ns
+        + (TICK if not writers_stopped or before.st_ctime_ns % SECOND == 0 else 0)
         <= began
     ),
-    "while something is in flight": lambda before, after, began, ended: may_vouch(
+    "while something is in flight": lambda before, after, began, writers_stopped: is_not_racy(
         before, after, began, True
     ),
-    "at whole seconds": lambda before, after, began, ended: (
-        _settled(before, after) and before.st_ctime_ns + (TICK if ended else FLIGHT) <= began
+    "at whole seconds": lambda before, after, began, writers_stopped: (
+        _settled(before, after)
+        and before.st_ctime_ns + (TICK if writers_stopped else FLIGHT) <= began
     ),
-    "whatever the age": lambda before, after, began, ended: _settled(before, after),
+    "whatever the age": lambda before, after, began, writers_stopped: _settled(before, after),
 }
 
 
@@ -341,15 +345,15 @@ def test_less_of_the_rule_lies(rule: Rule) -> None:
 
 
 def test_without_the_write_back_it_lies() -> None:
-    assert any(lies(seed, 4 * MS, may_vouch, writes_back=False) for seed in SEEDS)
+    assert any(lies(seed, 4 * MS, is_not_racy, writes_back=False) for seed in SEEDS)
 
 
 def test_with_the_time_of_the_end_of_the_reading_it_lies() -> None:
-    def late(before: Status, after: Status, began: int, ended: bool) -> bool:
-        return may_vouch(before, after, began + 3 * SECOND, ended)
+    def late(before: Status, after: Status, began: int, writers_stopped: bool) -> bool:
+        return is_not_racy(before, after, began + 3 * SECOND, writers_stopped)
 
     assert any(lies(seed, 4 * MS, late) for seed in SEEDS)
 
 
 def test_without_a_look_at_the_clock_it_lies() -> None:
-    assert any(lies(seed, SECOND, may_vouch, proves=lambda then, now: True) for seed in SEEDS)
+    assert any(lies(seed, SECOND, is_not_racy, proves=lambda then, now: True) for seed in SEEDS)

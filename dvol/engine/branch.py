@@ -1,0 +1,108 @@
+"""`branch` and `checkout`: make a branch, switch to one, delete one."""
+
+from __future__ import annotations
+
+from dvol.backends import TreeIndex
+from dvol.containers import SWITCH
+from dvol.engine.session import Session
+from dvol.engine.transaction import transaction
+from dvol.errors import (
+    BranchActive,
+    BranchExists,
+    BranchNotFound,
+    CannotSwitchToMissing,
+    NothingCommitted,
+)
+from dvol.history.commits import as_document
+from dvol.journal.steps import Delete, Step
+from dvol.model import Branch, Commits
+from dvol.pool.access import Access
+from dvol.pool.volume import VolumeDir
+from dvol.trash.notes import new_entry
+from dvol.trash.reachability import only_in
+
+
+def create(session: Session, volume: str, name: str) -> Branch:
+    """Make a branch from the newest commit of the current one, and switch to it."""
+    with transaction(session, "checkout", [volume]) as work:
+        [found] = work.volumes
+        if name in found.history:
+            raise BranchExists(name)
+        _, commits = found.history.head()
+        if not commits:
+            raise NothingCommitted()
+        quiesce = work.quiesce(SWITCH)
+        quiesce.require_possible()  # before the copy, not after it
+        with found.durably():
+            steps, index = _stage(found, name, commits)
+            work.stage_journal(steps)
+        with quiesce.hold():
+            quiesce.refuse_newcomers()
+            work.run(steps)
+            found.save_index(name, index, found.frozen(commits))
+    quiesce.finish()
+    return Branch(name, commits[-1].id, current=True)
+
+
+def checkout(session: Session, volume: str, name: str) -> Branch:
+    """Switch to a branch that exists; if it is the current one, nothing is changed."""
+    with transaction(session, "checkout", [volume]) as work:
+        [found] = work.volumes
+        history = found.history
+        if name not in history:
+            raise CannotSwitchToMissing(name)
+        quiesce = work.quiesce(SWITCH)
+        if name != history.current():
+            with quiesce.hold():
+                quiesce.refuse_newcomers()
+                found.point_at(name)
+    quiesce.finish()
+    return Branch(name, history[name][-1].id if history[name] else "", current=True)
+
+
+def delete(access: Access, volume: str, name: str) -> None:
+    """Move a branch, and the commits that only it has, to the trash."""
+    with access.changing(volume, "branch") as found:
+        if name not in found.history:
+            raise BranchNotFound(name)
+        if name == found.history.current():
+            raise BranchActive(name)
+        with found.durably():
+            steps = _stage_deletion(found, name)
+            found.journal.stage("branch", steps)
+        found.journal.run(steps)
+
+
+def _stage(volume: VolumeDir, name: str, commits: Commits) -> tuple[list[Step], TreeIndex | None]:
+    """Stage a new branch whose tree equals the last of `commits`.
+
+    The steps put its list in place before its tree, since a branch exists as soon as its tree does.
+    """
+    volume.require_free(name)
+    layout = volume.layout
+    staged = volume.staging_dir(f"branch-{name}")
+    index = volume.backend.thaw(volume.frozen(commits), staged / "tree")
+    volume.write(staged / "commits.json", as_document(commits))
+    volume.write(staged / "current.json", {"current_branch": name})
+    return [
+        volume.put_step(staged / "commits.json", layout.commit_list(name)),
+        volume.move_step(staged / "tree", layout.tree(name)),
+        volume.put_step(staged / "current.json", layout.current),
+        Delete(volume.relative(staged)),
+    ], index
+
+
+def _stage_deletion(volume: VolumeDir, name: str) -> list[Step]:
+    """Stage an entry of the trash; the steps move the branch there."""
+    layout, history = volume.layout, volume.history
+    commits, trash = history[name], layout.pool.trash
+    entry = new_entry(layout.staging, trash)
+    facts = {"volume": volume.name, "branch": name, "commits": as_document(commits)}
+    volume.write_note(entry, verb="branch -d", **facts)
+    steps: list[Step] = [volume.move_step(layout.tree(name), entry / "tree")]
+    if layout.commit_list(name).exists():
+        steps.append(volume.move_step(layout.commit_list(name), entry / "commits.json"))
+    if layout.undo(name).exists():
+        steps.append(volume.move_step(layout.undo(name), entry / "undo"))
+    steps += volume.steps_to_entry(entry, only_in(commits, name, history))
+    return [*steps, volume.move_step(entry, trash / entry.name)]

@@ -1,0 +1,172 @@
+"""`commit`: keep the state of one volume, or of several at one instant."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import NamedTuple
+
+from dvol.backends import TreeIndex
+from dvol.containers import LIVE, PAUSE
+from dvol.engine.session import Session
+from dvol.engine.transaction import Transaction, transaction
+from dvol.errors import LiveNeedsOneVolume, LiveNotSupported
+from dvol.fs.durable import flush, sync_directory
+from dvol.history.commits import as_document, new_commit
+from dvol.journal.steps import Delete, Step
+from dvol.model import Commit, CommitMessage, Commits, ContainerOptions
+from dvol.pool.config import COMMIT_MODE, VALUES, check, effective
+from dvol.pool.volume import VolumeDir
+
+_PRECOPIED = "precopied"  # a directory in the staging of a commit
+_SHORT_FLUSH = 0.03  # seconds; after such a flush another one is not worth while
+_FLUSHES = 5  # at most
+
+
+class PendingCommit(NamedTuple):
+    """The next commit of a volume's branch, which has the commits `before`. Its files are staged
+    under its id; `tree_index` is the new index of the live tree, None before it was frozen."""
+
+    volume: VolumeDir
+    branch: str
+    before: Commits
+    commit: Commit
+    tree_index: TreeIndex | None = None
+
+    def require_space(self) -> None:
+        """Raise NoSpace if the commit certainly does not fit."""
+        volume = self.volume
+        hints = volume.hints(self.branch, self.before)
+        volume.backend.require_space(volume.layout.tree(self.branch), hints)
+
+    def precopy(self) -> None:
+        """Do the part of `freeze` that can be done while processes still write to the tree."""
+        volume = self.volume
+        precopied = volume.staging_dir(self.commit.id) / _PRECOPIED
+        hints = volume.hints(self.branch, self.before)._replace(precopied=precopied)
+        volume.backend.precopy(volume.layout.tree(self.branch), hints)
+
+    def freeze(self, state: str, stopped: bool, full: bool, urgent: bool) -> PendingCommit:
+        """Freeze the tree, to which no process may write meanwhile. The frozen tree is built at its
+        final path, since no list names it yet."""
+        volume, layout = self.volume, self.volume.layout
+        precopied = volume.staging_dir(self.commit.id) / _PRECOPIED
+        layout.commits.mkdir(exist_ok=True)
+        hints = volume.hints(self.branch, self.before, writers_stopped=stopped)
+        hints = hints._replace(full=full, urgent=urgent, precopied=precopied)
+        frozen = layout.commit(self.commit.id)
+        index = volume.backend.freeze(layout.tree(self.branch), frozen, hints)
+        return self._replace(commit=self.commit._replace(state=state), tree_index=index)
+
+    def stage_list(self) -> None:
+        """Stage the list of the branch, with the commit in it."""
+        staged = self.volume.layout.staging / self.commit.id
+        self.volume.write(staged / "commits.json", as_document((*self.before, self.commit)))
+
+    def publish(self) -> None:
+        """Publish the commit by renaming its staged list. All staged files are durable already."""
+        volume, layout = self.volume, self.volume.layout
+        staged = layout.staging / self.commit.id
+        os.rename(staged / "commits.json", layout.commit_list(self.branch))
+        sync_directory(layout.branches)
+        # from here on the commit exists
+        with suppress(OSError):  # the next verb deletes the staged files
+            self.save_index()
+            volume.backend.delete(staged)
+
+    def steps(self) -> list[Step]:
+        """The steps that publish the commit, for a journal that publishes several."""
+        volume, layout = self.volume, self.volume.layout
+        staged = layout.staging / self.commit.id
+        put = volume.put_step(staged / "commits.json", layout.commit_list(self.branch))
+        return [put, Delete(volume.relative(staged))]
+
+    def save_index(self) -> None:
+        frozen = self.volume.layout.commit(self.commit.id)
+        self.volume.save_index(self.branch, self.tree_index, frozen)
+
+
+def commit(
+    session: Session, names: Sequence[str], message: CommitMessage, full: bool
+) -> dict[str, Commit]:
+    """Commit one volume, or several as one with the same message; the commits by volume."""
+    with transaction(session, "commit", names) as work:
+        mode = _mode(work.volumes, session.options)
+        pending = [_pending(volume, message) for volume in work.volumes]
+        for one in pending:
+            one.require_space()
+        quiesce = work.quiesce(mode)
+        # not `work.durably()`, since the frozen trees lie outside the staging; the sync comes at
+        # the end of the block, when the containers run again
+        with work.volumes[0].durably():
+            with quiesce.closing():
+                for _ in quiesce.plan():
+                    if quiesce.suspends:
+                        _flush_and_precopy(pending)
+                quiesce.record()
+                if quiesce.suspends and mode == PAUSE:
+                    _flush_again(work)
+                stopped = quiesce.suspend()
+                how = (quiesce.state, stopped, full, quiesce.waited_for)
+                pending = [one.freeze(*how) for one in pending]
+                quiesce.refuse_newcomers()
+            for one in pending:
+                one.stage_list()
+        _publish(work, pending)
+    quiesce.finish()
+    return {one.volume.name: one.commit for one in pending}
+
+
+def _pending(volume: VolumeDir, message: CommitMessage) -> PendingCommit:
+    branch, before = volume.history.head()
+    return PendingCommit(volume, branch, before, new_commit(message, before))
+
+
+def _mode(volumes: list[VolumeDir], options: ContainerOptions) -> str:
+    """How to quiesce the containers of a commit. Of several volumes the strictest setting counts.
+    Raises LiveNeedsOneVolume, LiveNotSupported."""
+    wanted = options.mode
+    if not wanted:
+        layouts = [volume.layout for volume in volumes]
+        settings = [effective(COMMIT_MODE, one.config, one.pool.config) for one in layouts]
+        wanted = min(settings, key=VALUES[COMMIT_MODE].index)
+    check(COMMIT_MODE, wanted)
+    if wanted == LIVE and len(volumes) > 1:
+        if options.mode:
+            raise LiveNeedsOneVolume()
+        return PAUSE  # the setting "live" is for commits of one volume
+    for volume in volumes:
+        tree = volume.layout.tree(volume.history.current())
+        if wanted == LIVE and not volume.backend.atomic(tree):
+            raise LiveNotSupported(volume.name)
+    return wanted
+
+
+def _flush_and_precopy(pending: list[PendingCommit]) -> None:
+    """Flush dirty pages and precopy now, before any container is stopped, so that less is left to
+    be done while they wait."""
+    flush(pending[0].volume.layout.root)
+    for one in pending:
+        one.precopy()
+
+
+def _flush_again(work: Transaction) -> None:
+    """Repeat the flush until one takes under 30 ms, five times at most: containers that are only
+    paused wait for the pages that are still dirty."""
+    for _ in range(_FLUSHES):
+        began = time.monotonic()
+        flush(work.volumes[0].layout.root)
+        if time.monotonic() - began < _SHORT_FLUSH:
+            return
+
+
+def _publish(work: Transaction, pending: list[PendingCommit]) -> None:
+    """Publish the commits, all or none; all staged files are durable already."""
+    if len(pending) == 1:
+        pending[0].publish()
+        return
+    work.run([step for one in pending for step in one.steps()])
+    for one in pending:
+        one.save_index()

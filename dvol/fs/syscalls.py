@@ -1,0 +1,104 @@
+"""System calls that Python has no name for, and what the kernel says of a file system.
+
+Each function makes one call of libc at most, and raises OSError as Python's own functions do.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+_AT_FDCWD = -100
+_RENAME_EXCHANGE = 2
+_WRITE_AND_WAIT = 1 | 2 | 4  # also pages that are being written already: sync_file_range(2)
+_WRITE = 2
+# An fsync writes the log up to the last change of that file or directory, all earlier ones
+# included: jbd2 commits whole transactions (ext4_fsync_journal), and so does XFS
+# (xfs_log_force_seq).
+ONE_LOG = frozenset({"ext4", "xfs"})
+_FILESYSTEMS = {0xEF53: "ext4", 0x58465342: "xfs", 0x9123683E: "btrfs"}  # statfs(2)
+
+
+def exchange(one: Path, other: Path) -> None:
+    """Swap two names in one step: at no instant is either missing.
+
+    OSError EINVAL where the file system cannot (renameat2(2)).
+    """
+    names = (_AT_FDCWD, os.fsencode(one), _AT_FDCWD, os.fsencode(other))
+    libc_call("renameat2", *names, _RENAME_EXCHANGE, named=str(one))
+
+
+def filesystem(fd: int) -> str:
+    """The type of the file system of the open `fd`: ext4, xfs, btrfs, or "" for any other."""
+    import ctypes
+
+    answer = (ctypes.c_long * 32)()  # struct statfs, whose first field is its type
+    libc_call("fstatfs", fd, ctypes.byref(answer))
+    return _FILESYSTEMS.get(answer[0], "")
+
+
+def sync_filesystem(fd: int) -> None:
+    """Make everything that was written on the file system of the open `fd` durable.
+
+    Reports only errors since `fd` was opened; see `durably`.
+    """
+    libc_call("syncfs", fd)
+
+
+def write_back(fd: int) -> None:
+    """Write the dirty pages of the open file and wait for it. Not durable, since no metadata is
+    written (sync_file_range(2)), but the next store through mmap touches ctime again."""
+    import ctypes
+
+    whole = ctypes.c_int64(0)
+    libc_call("sync_file_range", fd, whole, whole, _WRITE_AND_WAIT)
+
+
+def start_write_back(fd: int) -> None:
+    """Start to write the dirty pages of the open file, without waiting: a later sync has less left
+    to do. An error is ignored, because that sync reports it."""
+    import ctypes
+
+    whole = ctypes.c_int64(0)
+    with suppress(OSError):
+        libc_call("sync_file_range", fd, whole, whole, _WRITE)
+
+
+def dirty() -> int:
+    """Bytes in memory that are still to be written to any disk."""
+    return _meminfo(b"Dirty")
+
+
+def available() -> int:
+    """Bytes of memory that are available to processes."""
+    return _meminfo(b"MemAvailable")
+
+
+def _meminfo(field: bytes) -> int:
+    """A field of proc_meminfo(5), in bytes."""
+    _, _, found = Path("/proc/meminfo").read_bytes().partition(b"\n" + field + b":")
+    return int(found.split(maxsplit=1)[0]) * 1024
+
+
+@contextmanager
+def named(path: Path | str) -> Iterator[None]:
+    """Name the path in an OSError of the block: the kernel knows only the descriptor."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = error.filename or str(path)
+        raise
+
+
+def libc_call(function: str, *arguments: Any, named: str | None = None) -> None:
+    """Call a function of libc that returns 0 on success; OSError as Python's own raise it."""
+    import ctypes  # late: most commands never need it
+
+    libc = ctypes.CDLL(None, use_errno=True)
+    if getattr(libc, function)(*arguments) != 0:
+        code = ctypes.get_errno() or errno.EIO
+        raise OSError(code, os.strerror(code), named)
