@@ -396,13 +396,16 @@ def put_in(section: str, document: Path) -> None:
 
 INTRODUCTION = """\
 `make bench-docker` wrote this section. PostgreSQL 17 in a container, 1 GiB of pgbench tables.
-Before each timing pgbench works for 3 s with four clients. A way back is timed from the start of
-its command until the new server has answered a query; a freeze is the longest that a process in
-the container stood still, with what Docker takes to pause it. Medians; in brackets, of how many.
-After a bare kill PostgreSQL first recovers what it had done; a reset discards that, so what a start
-takes after a checkpoint stands there as well. What is aimed at: on XFS and btrfs 1.25 times the
-bare kill and start, and 0.1 s of standing still; on ext4, where the changed files are copied whole,
-that floor and 1.2 times a durable cp of them, and 0.15 s and 1.1 times a cp of them.
+Before each timing pgbench works for 3 s with four clients. A reset, or what is used instead of
+it, is timed from the start of its command until the new server has answered a query. The rows
+`commit --pause` and `no commit` hold the longest time that a process in the container stood still,
+including the time that Docker takes to pause it. Medians; in brackets, of how many timings. After
+`docker kill` PostgreSQL first recovers the work since its last checkpoint. A reset discards that
+work, so the table also shows a start after a checkpoint.
+
+The aims, for a reset: on XFS and btrfs 1.25 times `docker kill, start`; on ext4, where the changed
+files are copied whole, `docker kill, start` and 1.2 times a durable cp of these files. For a paused
+commit: on XFS and btrfs 0.1 s; on ext4 0.15 s and 1.1 times a cp of these files.
 """
 
 

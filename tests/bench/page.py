@@ -16,24 +16,24 @@ INTRODUCTION = """\
 # Performance
 
 `make bench` wrote this page, the figures and the claims, from one run on {date}; nothing here is
-by hand. What people use instead of dvol ran in the same run on the same data, taking turns.
+by hand. The tools that people use instead of dvol ran in the same run on the same data, in turns.
 
 A time is the median of {count} rounds after a warm-up: from the start of the first process until
-the result is on disk. In brackets: how many times dvol's time that is. A star marks what took more
-than {slow:g} s in the warm-up and so had its turn in every third round only. Before each timing
-everything is on disk and the page cache is warm. Changed files are other ones in every round; in
-each, four pages of 8 KiB are overwritten in place, as a database does ("one page": one page).
+the result is on disk. In brackets: that time divided by dvol's. A star marks a case that took more
+than {slow:g} s in the warm-up, and so ran in every third round only. Before each timing everything
+is on disk and the page cache is warm. Each round changes other files; in each changed file, four
+pages of 8 KiB are overwritten in place, as a database does ("one page": one page).
 """
 DURABILITY = """\
 ## What is timed
 
-dvol gets no help: it returns when its result is durable. Every peer is followed by `sync -f` of its
-file system within its time, since none of them promises that. (buttervolume's server runs already,
-its command is timed.)
+A dvol command returns when its result is durable. No peer promises that, so each is followed by
+`sync -f` of its file system, which is timed with it. (buttervolume's server runs already; its
+command is timed.)
 """
 SIZED = """\
 In this table alone the changes, the same twelve files at each size, are still in memory when the
-clock starts, and have to be written within it.
+clock starts, so the time includes writing them.
 """
 
 
