@@ -172,7 +172,8 @@ class Reset:
         volume, history = self.volume, self.volume.history
         volume.write(entry / "commits.json", as_document(commits))
         put = volume.put_step(entry / "commits.json", volume.layout.commit_list(self.branch))
-        dropped = tuple(one for one in before if one.id not in ids(commits))
+        kept = ids(commits)
+        dropped = tuple(one for one in before if one.id not in kept)
         return [put, *volume.steps_to_entry(entry, only_in(dropped, self.branch, history))]
 
     def _write_note(
