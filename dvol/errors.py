@@ -131,6 +131,10 @@ class NothingToUndo(NotFound):
     """Nothing to undo on branch '{0}': no reset has changed it, or gc deleted the state before"""
 
 
+class NotSoManyToUndo(NotFound):
+    """only {1} resets and undos of branch '{0}' can be undone; 'dvol restore' lists them"""
+
+
 class EntryNotFound(NotFound):
     """no entry has the id '{0}'; 'dvol restore' lists the entries that can be restored"""
 

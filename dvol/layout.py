@@ -8,6 +8,7 @@
       .dvol/locks/waiting/<volume>/   a slot for each mount that waits at a closed gate
       .dvol/locks/containers/<xx>     of the containers whose ids begin with these two digits
       .dvol/config.json               settings of all volumes
+      .dvol/expired.json              what gc.auto has found to be past its time, and when
       .dvol/journal.json              steps of a verb on the pool, or on several volumes
       .dvol/staging/<operation>/      files that such a verb prepares
       .dvol/trash/<entry>/            a removed volume or branch, described by its entry.json
@@ -25,6 +26,9 @@
         .dvol/staging/<operation>/    files that such a verb prepares
         .dvol/index/<branch>          the files of its tree that are known to equal a commit's
         .dvol/undo/<branch>/<n>/      a state before a reset or undo, described by its entry.json
+        .dvol/dropped/<n>.json        commits that a verb took from the last list that had them
+        .dvol/tags.json               {"name": "id of a commit"}
+        .dvol/expired.json            what gc.auto has found to be past its time, and when
 
 Outside of `.dvol` it is the layout of the original dvol, whose pools open unchanged. Format 1
 called `.dvol/garbage` `.dvol/doomed`, and `suspended.json` `ended.json`: these are still read.
@@ -90,6 +94,10 @@ class PoolLayout(NamedTuple):
     def config(self) -> Path:
         return self.own / "config.json"
 
+    @property
+    def expired(self) -> Path:
+        return self.own / "expired.json"
+
     def container_lock(self, id: str) -> Path:
         """One lock for all containers whose ids begin with the same two digits: lock files are
         never deleted, and one for each container would become too many."""
@@ -146,7 +154,7 @@ class VolumeLayout:
     @property
     def directories(self) -> tuple[Path, ...]:
         """The directories in which dvol alone creates files: none may be a symbolic link."""
-        own = (self.own, self.own / "index", self.undos, self.staging)
+        own = (self.own, self.own / "index", self.undos, self.dropped, self.staging)
         return (*own, self.branches, self.commits)
 
     @property
@@ -170,6 +178,18 @@ class VolumeLayout:
 
     def undo(self, branch: str) -> Path:
         return self.undos / branch
+
+    @property
+    def dropped(self) -> Path:
+        return self.own / "dropped"
+
+    @property
+    def tags(self) -> Path:
+        return self.own / "tags.json"
+
+    @property
+    def expired(self) -> Path:
+        return self.own / "expired.json"
 
     @property
     def current(self) -> Path:

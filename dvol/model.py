@@ -110,10 +110,13 @@ class Restored(NamedTuple):
 
 
 class Freed(NamedTuple):
-    """An entry that gc deleted, or would delete; `size` is the bytes that its deletion gives back.
+    """An entry or a dropped commit that gc deleted, or would delete; `size` is the bytes that its
+    deletion gives back.
 
-    A file that has another name in something that stays is not counted. `verb` is "" if the entry's
-    description can't be read.
+    `entry` is the id of the entry, or of the commit, whose `verb` is "drop". A file that has
+    another name in something that stays is not counted. `verb` is "" if the entry's description
+    can't be read. `kept` says why something that was named, or is past its time, was not deleted;
+    "" if it was.
     """
 
     entry: str
@@ -122,6 +125,7 @@ class Freed(NamedTuple):
     volume: str
     branch: str
     size: int
+    kept: str = ""
 
 
 class Finding(NamedTuple):

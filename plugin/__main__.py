@@ -32,6 +32,7 @@ from dvol.containers.docker import Docker
 from dvol.engine import silent
 from dvol.engine.docker_volumes import DockerVolumes
 from dvol.engine.gate import MOUNT_TIMEOUT
+from dvol.engine.gc import collect_expired
 from dvol.engine.local import LocalEngine
 from dvol.engine.recovery import Recovery
 from dvol.errors import DvolError
@@ -44,6 +45,7 @@ from plugin.wire import log
 
 _DOCKER_GIVES_UP = 60.0  # seconds, at the latest; Docker tries to connect for 12.5 s
 _SOON, _NOW_AND_THEN, _LONG = 0.3, 3.0, 15.0  # seconds between two tries to resume containers
+_SETTLED, _DAY = 600.0, 24 * 3600.0  # seconds before the first gc, and between two
 _RESTARTED = Path("/run/dvol-started-again")  # in the plugin's root, which outlives the process
 _PAUSES = (1.0, 4.0)  # seconds before each look at whether Docker sees the volumes
 _GRACE = 1.5  # seconds for verbs to finish; Docker sends SIGKILL 10 s after SIGTERM
@@ -146,6 +148,7 @@ def _serve(root: Path, socket: Path, run: Path) -> None:
 
     _start(lambda: _clear(root), "clear")
     _start(lambda: _resume_for_ever(root, containers), "resume")
+    _start(lambda: _gc_for_ever(root), "gc")
     volumes = DockerVolumes(open_pool(root, silent, MOUNT_TIMEOUT))
     driver = volumedriver.VolumeDriver(volumes, collect)
     verbs = control.Control(open_engine)
@@ -194,6 +197,20 @@ def _clear(root: Path) -> None:
         recovery.collect_garbage()
     except DvolError as error:
         log.error("staging or garbage not cleared: %s", error)
+
+
+def _gc_for_ever(root: Path) -> None:
+    """Delete once a day what is past its time. The first run waits until the machine has settled
+    after its start."""
+    time.sleep(_SETTLED)
+    while True:
+        try:
+            for freed in collect_expired(open_pool(root, log.warning, MOUNT_TIMEOUT)):
+                what = f"{freed.verb or 'unknown'} {freed.entry[:12]} of {freed.volume}"
+                log.info("gc.auto: %s %s", what, freed.kept and f"is kept: {freed.kept}")
+        except DvolError as error:
+            log.error("gc.auto: %s", error)
+        time.sleep(_DAY)
 
 
 def _resume_for_ever(root: Path, containers: Callable[[], Containers]) -> None:

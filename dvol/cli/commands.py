@@ -9,17 +9,19 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dvol.cli import render
 from dvol.cli.terminal import confirm
 from dvol.cli.usage import Arguments
 from dvol.errors import Busy, Corrupt, DvolError, InvalidRequest, NotFound
-from dvol.model import VERSION
+from dvol.model import VERSION, Freed
 
 if TYPE_CHECKING:
     from dvol.engine import Engine
 
+_DIGITS = 4  # of a count, at most
 _HARD = (
     "Please specify --hard to confirm you intend to lose data "
     "(to save your state, commit and branch, then come back to reset)"
@@ -77,7 +79,8 @@ def _commit(engine: Engine, arguments: Arguments) -> Result:
 
 
 def _log(engine: Engine, arguments: Arguments) -> Result:
-    return Result(engine.log(_volume(engine, arguments)), render.log)
+    revision, volume = _revision_and_volume(engine, arguments)
+    return Result(engine.log(volume, revision), render.log)
 
 
 def _reset(engine: Engine, arguments: Arguments) -> Result:
@@ -97,13 +100,17 @@ def _reset(engine: Engine, arguments: Arguments) -> Result:
 
 
 def _undo(engine: Engine, arguments: Arguments) -> Result:
-    volume = _volume(engine, arguments)
-    before = {one.id for one in engine.log(volume)}
-    commit = engine.undo(volume)
-    aside = len(before - {one.id for one in engine.log(volume)})
-    newer = f"; newer commits set aside: {aside} (to redo, 'dvol undo' again)" if aside else ""
-    head = render.head(commit)
-    return Result(commit, note=f"{head}, with the state before the last reset or undo{newer}")
+    words = [word for name in ("COUNT", "VOLUME") if (word := arguments[name]) is not None]
+    counted = bool(words) and words[0].isascii() and words[0].isdecimal()
+    count = words.pop(0) if counted else "1"
+    if len(words) > 1 or len(count) > _DIGITS:
+        raise InvalidRequest("Wrong number of arguments. usage: dvol undo [-f] [COUNT] [VOLUME]")
+    arguments["VOLUME"] = words[0] if words else None
+    commit = engine.undo(_volume(engine, arguments), int(count))
+    last = "last" if int(count) == 1 else f"last {count}"
+    plural = "s" if int(count) != 1 else ""
+    state = f"with the state before the {last} reset{plural} or undo{plural}"
+    return Result(commit, note=f"{render.head(commit)}, {state}; to redo, 'dvol undo'")
 
 
 def _branch(engine: Engine, arguments: Arguments) -> Result:
@@ -118,10 +125,14 @@ def _checkout(engine: Engine, arguments: Arguments) -> Result:
     name = arguments["BRANCH"]
     if name is None:
         raise InvalidRequest("Must specify a branch name.")
-    volume = _volume(engine, arguments)
     if arguments["--branch"]:
-        branch = engine.branch(volume, name)
-        return Result(branch, note=f"Switched to a new branch '{name}', made from the last commit")
+        revision, volume = _revision_and_volume(engine, arguments)
+        branch = engine.branch(volume, name, revision)
+        made = f"made from {branch.head[:7]}"
+        return Result(branch, note=f"Switched to a new branch '{name}', {made}")
+    if arguments["REVISION"] is not None:
+        arguments["VOLUME"] = _only_volume(arguments, "dvol checkout [-f] BRANCH [VOLUME]")
+    volume = _volume(engine, arguments)
     with _volume_comes_last(engine, name, "dvol checkout BRANCH"):
         branch = engine.checkout(volume, name)
     return Result(branch, note=f"Switched to branch '{name}'")
@@ -135,18 +146,35 @@ def _restore(engine: Engine, arguments: Arguments) -> Result:
 
 
 def _gc(engine: Engine, arguments: Arguments) -> Result:
-    dry_run = arguments["--dry-run"]
-    freed = engine.gc(arguments["--now"], dry_run)
+    """It asks before anything is deleted that gc would keep by itself."""
+    dry_run, now = arguments["--dry-run"], arguments["--now"]
+    which = {
+        "entry": arguments["ENTRY"] or "",
+        "volume": arguments["--volume"] or "",
+        "older_than": arguments["--older-than"] or "",
+    }
+    if len([one for one in (now, which["entry"], which["older_than"]) if one]) > 1:
+        raise InvalidRequest("give one of ENTRY, --older-than and --now")
+    if not dry_run and not arguments["--force"] and (now or which["entry"] or which["older_than"]):
+        going = {one.entry for one in engine.gc(now, dry_run=True, **which) if not one.kept}
+        young = going - {one.entry for one in engine.gc(dry_run=True)}
+        what = f"This deletes {len(young)} of what 'dvol gc' would still keep, for good"
+        if young and not confirm(what):
+            return Result(messages=("Aborting.",), code=1)
+    found = engine.gc(now, dry_run, **which)
+    freed = [one for one in found if not one.kept]
+    as_text = render.would_free if dry_run else render.freed
+    return Result(freed, as_text, partial(_kept, engine, found, now))
 
-    def kept() -> str:
-        """Asked when the result is printed: what was deleted must be reported in any case."""
-        gone = {one.entry for one in freed}  # in a dry run they still exist
-        count = len([one for one in engine.discarded() if one.entry not in gone])
-        reason = "less than a week old or needed by another entry; --now deletes all"
-        return f"{count} kept, {reason}" if count else ""
 
-    note = "" if arguments["--now"] else kept
-    return Result(freed, render.would_free if dry_run else render.freed, note)
+def _kept(engine: Engine, found: list[Freed], now: bool) -> str:
+    """What gc has kept, and why. Asked when the result is printed: what was deleted must be
+    reported in any case."""
+    lines = [f"kept {one.entry[:12]}: {one.kept}" for one in found if one.kept]
+    told = {one.entry for one in found}  # in a dry run they still exist
+    count = 0 if now else len([one for one in engine.discarded() if one.entry not in told])
+    young = "are not past their time; 'dvol gc --now' deletes them"
+    return "\n".join([*lines, *([f"{count} entries {young}"] if count else [])])
 
 
 def _fsck(engine: Engine, arguments: Arguments) -> Result:
@@ -164,14 +192,14 @@ def _config(engine: Engine, arguments: Arguments) -> Result:
     volume = words.pop(0) if named else ""
     if not volume and not arguments["--global"]:
         volume = os.environ.get("DVOL_VOLUME") or engine.active()
-    from dvol.pool.config import VALUES  # late: other commands ask a server, and load no disk
+    from dvol.pool.config import DEFAULTS  # late: other commands ask a server, and load no disk
 
     key, value, *more = (*words, "", "")
     if any(more) or (arguments["--unset"] and (value or not key)):
         raise InvalidRequest("Wrong number of arguments. usage: dvol config [VOLUME] [KEY [VALUE]]")
     if key:
         return Result(engine.config(volume, key, value, arguments["--unset"]), "{}\n".format)
-    return Result({each: engine.config(volume, each) for each in VALUES}, render.settings)
+    return Result({each: engine.config(volume, each) for each in DEFAULTS}, render.settings)
 
 
 def _version(engine: Engine, arguments: Arguments) -> Result:
@@ -240,6 +268,22 @@ def _volume(engine: Engine, arguments: Arguments) -> str:
     if arguments["VOLUME"] is not None:
         return str(arguments["VOLUME"])
     return os.environ.get("DVOL_VOLUME") or engine.active()
+
+
+def _revision_and_volume(engine: Engine, arguments: Arguments) -> tuple[str, str]:
+    """`[REVISION] [VOLUME]`, where one word is a volume if there is one of that name."""
+    word, volume = arguments["REVISION"], arguments["VOLUME"]
+    if word is not None and volume is None and word in [one.name for one in engine.volumes()]:
+        word, volume = None, word
+    arguments["VOLUME"] = volume
+    return "HEAD" if word is None else word, _volume(engine, arguments)
+
+
+def _only_volume(arguments: Arguments, usage: str) -> str:
+    """The volume of a command that takes no revision here."""
+    if arguments["VOLUME"] is not None:
+        raise InvalidRequest(f"Wrong number of arguments. usage: {usage}")
+    return str(arguments["REVISION"])
 
 
 def _project(arguments: Arguments) -> str:

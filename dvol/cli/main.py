@@ -7,13 +7,13 @@ Usage:
   dvol [options] rm [-f] [VOLUME]
   dvol [options] commit [-m MSG] [--author AUTHOR] [--full] [--stop | --pause | --live]
                  [--project NAME] [--volume NAME]... [VOLUME]
-  dvol [options] log [VOLUME]
+  dvol [options] log [REVISION] [VOLUME]
   dvol [options] reset [--hard] [-f] [--project NAME] [--volume NAME]... [REVISION] [VOLUME]
-  dvol [options] undo [-f] [VOLUME]
+  dvol [options] undo [-f] [COUNT] [VOLUME]
   dvol [options] branch [-d NAME] [VOLUME]
-  dvol [options] checkout [-b] [-f] [BRANCH] [VOLUME]
+  dvol [options] checkout [-b] [-f] [BRANCH] [REVISION] [VOLUME]
   dvol [options] restore [ENTRY] [NAME]
-  dvol [options] gc [--now] [--dry-run]
+  dvol [options] gc [--now | --older-than AGE] [-f] [--dry-run] [--volume NAME] [ENTRY]
   dvol [options] fsck [--repair] [VOLUME]
   dvol [options] config [--global] [--unset] [VOLUME] [KEY] [VALUE]
   dvol [options] version
@@ -24,15 +24,15 @@ Commands:
   switch      choose the active volume
   rm          move a volume to the trash
   commit      keep the state of the volume; prints the new commit's id
-  log         show the commits of the current branch, newest first
+  log         show the commits of the current branch or a revision, newest first
   reset       reset the volume to a commit (HEAD if none is named)
-  undo        restore the state before the last reset; again, to redo
+  undo        restore the state before the last reset, or the last COUNT; again, to redo
   branch      list the branches, or delete one
-  checkout    switch to a branch, or make one from the last commit
+  checkout    switch to a branch, or make one (-b) from the last commit or a revision
   restore     list the entries of trash and undo, or undelete one (as NAME)
-  gc          delete the entries of trash and undo that are over a week old
+  gc          delete what was dropped or removed over 30 days ago (gc.keep), or is named
   fsck        check the pool, or one volume
-  config      show or change a setting: commit.mode is stop, pause or live
+  config      show or change a setting: commit.mode, gc.keep or gc.auto
   version     show the version of dvol, and of the server if there is one
 
 Without VOLUME a command uses DVOL_VOLUME, or else the active volume. A REVISION is
@@ -57,9 +57,10 @@ Options:
   --hard                           confirm: uncommitted changes are discarded
   -b, --branch                     make the branch first
   -d NAME, --delete NAME           move a branch to the trash
-  -f, --force                      rm: do not ask; other commands: also stop
+  -f, --force                      rm, gc: do not ask; other commands: also stop
                                    containers that Docker then removes (--rm)
-  --now                            delete all entries
+  --now                            everything that was dropped or removed
+  --older-than AGE                 what was dropped or removed longer ago: 12h, 30d, 8w
   --dry-run                        print what would be deleted, and delete nothing
   --repair                         repair what can be without losing data
   --global                         for volumes without a setting of their own

@@ -25,7 +25,7 @@ from typing import Protocol
 
 from dvol.model import Branch, Commit, Discarded, Finding, Freed, Restored, Version, Volume
 
-PROTOCOL = 2  # of the control API; raised when a verb's arguments or results change
+PROTOCOL = 3  # of the control API; raised when a verb's arguments or results change
 
 
 class Engine(Protocol):
@@ -100,9 +100,10 @@ class Engine(Protocol):
 
         The commit may be another branch's; the list then becomes that commit's own history. The
         state before becomes an undo entry, for `undo` and `restore`: the tree as it was, and the
-        commits that no branch has any more. Of each branch the last ten are kept, or fewer if the
-        disk is nearly full. Containers whose writable data is all reset are killed at once, others
-        stopped. Raises as `log` does; NoSpace before anything is changed.
+        list. Commits that no branch has any more stay, and are found by their ids, until gc deletes
+        them. Of each branch the last ten entries are kept, or fewer if the disk is nearly full.
+        Containers whose writable data is all reset are killed at once, others stopped. Raises as
+        `log` does; NoSpace before anything is changed.
         """
 
     def reset_group(
@@ -113,12 +114,13 @@ class Engine(Protocol):
         does the beginning of the group's id. Raises as `reset` does; ProjectNotFound, NotOneGroup.
         """
 
-    def undo(self, volume: str) -> Commit:
-        """Reset the current branch to its state before the last `reset` or `undo`: tree, list, and
-        commits. The state before the undo becomes an undo entry in turn, so undo twice is redo.
+    def undo(self, volume: str, count: int = 1) -> Commit:
+        """Reset the current branch to its state before the last `reset` or `undo`, or before the
+        `count`th last: tree, list, and commits. The state before the undo becomes an undo entry in
+        turn, so undo twice is redo.
 
         Returns the branch's newest commit, or one with an empty id if it has none. Raises
-        NothingToUndo; NoSpace before anything is changed; CommitsGone.
+        NothingToUndo, NotSoManyToUndo; NoSpace before anything is changed; CommitsGone.
         """
 
     def config(self, volume: str, key: str, value: str = "", unset: bool = False) -> str:
@@ -131,11 +133,11 @@ class Engine(Protocol):
     def branches(self, volume: str) -> list[Branch]:
         """The branches of a volume by name, at least one; one of them is current."""
 
-    def branch(self, volume: str, name: str) -> Branch:
-        """Make a branch from the newest commit of the current one, and switch to it.
+    def branch(self, volume: str, name: str, revision: str = "HEAD") -> Branch:
+        """Make a branch from a commit, and switch to it.
 
-        Uncommitted changes stay with the old branch. Raises InvalidName, BranchExists,
-        NothingCommitted; NoSpace before anything is changed.
+        Uncommitted changes stay with the old branch. Raises as `log` does; InvalidName,
+        BranchExists, NothingCommitted; NoSpace before anything is changed.
         """
 
     def checkout(self, volume: str, name: str) -> Branch:
@@ -145,7 +147,7 @@ class Engine(Protocol):
         """
 
     def delete_branch(self, volume: str, name: str) -> None:
-        """Move a branch, and the commits only it has, to the trash.
+        """Move a branch to the trash. Commits that only it has stay, until gc deletes them.
 
         Raises BranchNotFound, BranchActive.
         """
@@ -164,11 +166,22 @@ class Engine(Protocol):
         anything is changed.
         """
 
-    def gc(self, now: bool = False, dry_run: bool = False) -> list[Freed]:
-        """Delete entries that are more than a week old; with `now`, all entries.
+    def gc(
+        self,
+        now: bool = False,
+        dry_run: bool = False,
+        entry: str = "",
+        volume: str = "",
+        older_than: str = "",
+    ) -> list[Freed]:
+        """Delete entries and dropped commits that are past their time: by the setting `gc.keep`, or
+        that were removed or dropped longer than `older_than` ago ("12h", "30d"); with `now` all of
+        them; or only the one whose id begins with `entry`. With `volume` only those of one volume.
 
-        An entry that a remaining entry needs remains too. The entries of a busy volume are left for
-        the next gc. With `dry_run` nothing is deleted, and the entries that would be are returned.
+        A commit that a branch, a tag or a remaining entry needs remains; the result says so of what
+        was named or is past its time. Things of a busy volume are left for the next gc. With
+        `dry_run` nothing is deleted, and what would be is returned. Raises EntryNotFound,
+        AmbiguousEntry, InvalidRequest.
         """
 
     def fsck(self, volume: str = "", repair: bool = False) -> list[Finding]:

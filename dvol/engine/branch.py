@@ -14,23 +14,23 @@ from dvol.errors import (
     NothingCommitted,
 )
 from dvol.history.commits import as_document
+from dvol.history.revisions import HEADS
 from dvol.journal.steps import Delete, Step
 from dvol.model import Branch, Commits
 from dvol.pool.access import Access
 from dvol.pool.volume import VolumeDir
 from dvol.trash.notes import new_entry
-from dvol.trash.reachability import only_in
 
 
-def create(session: Session, volume: str, name: str) -> Branch:
-    """Make a branch from the newest commit of the current one, and switch to it."""
+def create(session: Session, volume: str, name: str, revision: str) -> Branch:
+    """Make a branch from a commit, and switch to it."""
     with transaction(session, "checkout", [volume]) as work:
         [found] = work.volumes
         if name in found.history:
             raise BranchExists(name)
-        _, commits = found.history.head()
-        if not commits:
+        if not found.history.head()[1] and revision in HEADS:
             raise NothingCommitted()
+        commits = found.history.resolve(revision)
         quiesce = work.quiesce(SWITCH)
         quiesce.require_possible()  # before the copy, not after it
         with found.durably():
@@ -61,7 +61,7 @@ def checkout(session: Session, volume: str, name: str) -> Branch:
 
 
 def delete(access: Access, volume: str, name: str) -> None:
-    """Move a branch, and the commits that only it has, to the trash."""
+    """Move a branch to the trash; the commits that only it has stay, as dropped ones."""
     with access.changing(volume, "branch") as found:
         if name not in found.history:
             raise BranchNotFound(name)
@@ -104,5 +104,5 @@ def _stage_deletion(volume: VolumeDir, name: str) -> list[Step]:
         steps.append(volume.move_step(layout.commit_list(name), entry / "commits.json"))
     if layout.undo(name).exists():
         steps.append(volume.move_step(layout.undo(name), entry / "undo"))
-    steps += volume.steps_to_entry(entry, only_in(commits, name, history))
+    steps += volume.drop_steps(entry, {name: ()})
     return [*steps, volume.move_step(entry, trash / entry.name)]

@@ -17,7 +17,7 @@ from dvol.fs.durable import flush, sync_directory
 from dvol.history.commits import as_document, new_commit
 from dvol.journal.steps import Delete, Step
 from dvol.model import Commit, CommitMessage, Commits, ContainerOptions
-from dvol.pool.config import COMMIT_MODE, VALUES, check, effective
+from dvol.pool.config import COMMIT_MODE, MODES, check, effective
 from dvol.pool.volume import VolumeDir
 
 _PRECOPIED = "precopied"  # a directory in the staging of a commit
@@ -131,7 +131,7 @@ def _mode(volumes: list[VolumeDir], options: ContainerOptions) -> str:
     if not wanted:
         layouts = [volume.layout for volume in volumes]
         settings = [effective(COMMIT_MODE, one.config, one.pool.config) for one in layouts]
-        wanted = min(settings, key=VALUES[COMMIT_MODE].index)
+        wanted = min(settings, key=MODES.index)
     check(COMMIT_MODE, wanted)
     if wanted == LIVE and len(volumes) > 1:
         if options.mode:

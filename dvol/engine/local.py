@@ -188,11 +188,13 @@ class LocalEngine:
             histories = reset(session, self._named(volumes, project), revision)
         return {name: commits[-1] for name, commits in histories.items()}
 
-    def undo(self, volume: str) -> Commit:
+    def undo(self, volume: str, count: int = 1) -> Commit:
         from dvol.engine.reset import undo
 
+        if count < 1:
+            raise InvalidRequest(f"undo goes back 1 or more states, not {count}")
         with self._collecting() as session:
-            commits = undo(session, volume)
+            commits = undo(session, volume, count)
         return commits[-1] if commits else Commit("", "")
 
     def config(self, volume: str, key: str, value: str = "", unset: bool = False) -> str:
@@ -215,11 +217,11 @@ class LocalEngine:
                 for name, head in heads.items()
             ]
 
-    def branch(self, volume: str, name: str) -> Branch:
+    def branch(self, volume: str, name: str, revision: str = "HEAD") -> Branch:
         from dvol.engine import branch
 
         names.check_branch(name)
-        return branch.create(self._session, volume, name)
+        return branch.create(self._session, volume, name, revision)
 
     def checkout(self, volume: str, name: str) -> Branch:
         from dvol.engine import branch
@@ -244,10 +246,18 @@ class LocalEngine:
         self._collect_garbage()
         return restored
 
-    def gc(self, now: bool = False, dry_run: bool = False) -> list[Freed]:
-        from dvol.engine.gc import Collector
+    def gc(
+        self,
+        now: bool = False,
+        dry_run: bool = False,
+        entry: str = "",
+        volume: str = "",
+        older_than: str = "",
+    ) -> list[Freed]:
+        from dvol.engine.gc import collect
 
-        return Collector(self.access).collect(now, dry_run)
+        age = "0m" if now else older_than
+        return collect(self.access, entry, age, volume, dry_run)
 
     def fsck(self, volume: str = "", repair: bool = False) -> list[Finding]:
         from dvol.fsck import Fsck

@@ -104,8 +104,8 @@ class RemoteEngine:
         done = self._ask("reset_group", volumes=volumes, **which)
         return {name: _fact(Commit, each) for name, each in done.items()}
 
-    def undo(self, volume: str) -> Commit:
-        return _fact(Commit, self._ask("undo", volume=volume))
+    def undo(self, volume: str, count: int = 1) -> Commit:
+        return _fact(Commit, self._ask("undo", volume=volume, count=count))
 
     def config(self, volume: str, key: str, value: str = "", unset: bool = False) -> str:
         return str(self._ask("config", volume=volume, key=key, value=value, unset=unset))
@@ -113,8 +113,8 @@ class RemoteEngine:
     def branches(self, volume: str) -> list[Branch]:
         return [_fact(Branch, each) for each in self._ask("branches", volume=volume)]
 
-    def branch(self, volume: str, name: str) -> Branch:
-        return _fact(Branch, self._ask("branch", volume=volume, name=name))
+    def branch(self, volume: str, name: str, revision: str = "HEAD") -> Branch:
+        return _fact(Branch, self._ask("branch", volume=volume, name=name, revision=revision))
 
     def checkout(self, volume: str, name: str) -> Branch:
         return _fact(Branch, self._ask("checkout", volume=volume, name=name))
@@ -128,13 +128,22 @@ class RemoteEngine:
     def restore(self, entry: str, name: str = "") -> Restored:
         return _fact(Restored, self._ask("restore", entry=entry, name=name))
 
-    def gc(self, now: bool = False, dry_run: bool = False) -> list[Freed]:
-        return [_fact(Freed, each) for each in self._ask("gc", now=now, dry_run=dry_run)]
+    def gc(
+        self,
+        now: bool = False,
+        dry_run: bool = False,
+        entry: str = "",
+        volume: str = "",
+        older_than: str = "",
+    ) -> list[Freed]:
+        which = {"entry": entry, "volume": volume, "older_than": older_than}
+        freed = self._ask("gc", now=now, dry_run=dry_run, **which)
+        return [_fact(Freed, each) for each in freed]
 
     def fsck(self, volume: str = "", repair: bool = False) -> list[Finding]:
         return [_fact(Finding, each) for each in self._ask("fsck", volume=volume, repair=repair)]
 
-    def _ask(self, verb: str, **arguments: str | bool | list[str]) -> Any:
+    def _ask(self, verb: str, **arguments: str | bool | int | list[str]) -> Any:
         question = {"protocol": PROTOCOL, "docker": self.docker, "arguments": arguments}
         question["options"] = self.options._asdict()
         with posting(self.url, f"/dvol/{verb}", question, self.on_progress) as lines:

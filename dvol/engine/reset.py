@@ -17,7 +17,7 @@ from dvol.containers import RESET
 from dvol.engine.quiesce import Quiesce
 from dvol.engine.session import Session
 from dvol.engine.transaction import Transaction, transaction
-from dvol.errors import DvolError, NothingToUndo
+from dvol.errors import DvolError, NothingToUndo, NotSoManyToUndo
 from dvol.fs.directories import is_directory
 from dvol.history.commits import as_document, commits_of, ids
 from dvol.journal.steps import Step
@@ -50,18 +50,20 @@ def reset(session: Session, names: Sequence[str], revision: str) -> dict[str, Co
     return {volume.name: targets[volume.name] for volume in work.volumes}
 
 
-def undo(session: Session, name: str) -> Commits:
-    """Reset the current branch to the state in its newest undo entry; returns its new history."""
+def undo(session: Session, name: str, count: int) -> Commits:
+    """Reset the current branch to the state in its newest undo entry, or in the `count`th newest;
+    returns its new history."""
     with transaction(session, "undo", [name]) as work:
         one = Reset(work.volumes[0], work.volumes[0].history.current())
+        one.tell_what_leaves(count, session.access.on_progress)
         quiesce = work.quiesce(RESET)
         with quiesce.closing():
             for _ in quiesce.plan():
                 if quiesce.suspends:
-                    one.require_undo_possible()
+                    one.require_undo_possible(count)
             quiesce.record()
             stopped = quiesce.suspend()
-            [plan] = _apply(work, quiesce, [one], lambda one: one.stage_undo(stopped))
+            [plan] = _apply(work, quiesce, [one], lambda one: one.stage_undo(count, stopped))
         _delete_surplus(session, one)
         session.garbage = True  # the undo entry that was used
     quiesce.finish()
@@ -91,10 +93,21 @@ class Reset:
         hints = volume.hints(self.branch, volume.history[self.branch])
         volume.backend.require_space_to_reset(volume.frozen(commits), tree, hints)
 
-    def require_undo_possible(self) -> None:
+    def tell_what_leaves(self, count: int, on_progress: Callable[[str], None]) -> None:
+        """Say which commits an undo takes from the list."""
+        undone, note = self._entry(count)
+        kept = ids(commits_of(note.get("commits"), undone / "entry.json"))
+        leaving = [one for one in self.volume.history[self.branch] if one.id not in kept]
+        if leaving:
+            newest = leaving[-1]
+            text = f"commits that leave the list: {len(leaving)}, the newest is {newest.id[:7]}"
+            back = f"'dvol reset --hard {newest.id[:7]}' goes back to it"
+            on_progress(f"{text} '{newest.message.splitlines()[0]}'; {back}")
+
+    def require_undo_possible(self, count: int) -> None:
         """Raise now what `stage_undo` would raise, as far as is known while processes still
         write."""
-        undone, note = self._last_entry()
+        undone, note = self._entry(count)
         self.volume.backend.require_space_to_reconstruct(undone)
         self._commits_back(commits_of(note.get("commits"), undone / "entry.json"))
 
@@ -103,9 +116,9 @@ class Reset:
         frozen = self.volume.frozen(commits)
         return self._plan("reset", self._new_entry(), frozen, commits, writers_stopped)
 
-    def stage_undo(self, writers_stopped: bool) -> ResetPlan:
-        """Stage a reset to the state in the newest undo entry."""
-        undone, note = self._last_entry()
+    def stage_undo(self, count: int, writers_stopped: bool) -> ResetPlan:
+        """Stage a reset to the state in the `count`th newest undo entry."""
+        undone, note = self._entry(count)
         entry = self._new_entry()
         reconstruct(self.volume, undone, note, entry / "base")
         commits = commits_of(note.get("commits"), undone / "entry.json")
@@ -124,18 +137,21 @@ class Reset:
 
     def surplus(self) -> list[Path]:
         """The undo entries beyond the newest ten, or beyond those that fit into the free space:
-        resets before each of many tests must not fill the disk."""
+        resets before each of many tests must not fill the disk. Only what was not committed is
+        lost with them."""
         found = entries(self.volume.layout.undo(self.branch))
         if len(found) < 2:
             return []
         return found[: -min(KEPT, how_many_fit(found[::-1]))]
 
-    def _last_entry(self) -> tuple[Path, dict[str, Any]]:
-        """The newest undo entry, and its note. Raises NothingToUndo."""
+    def _entry(self, count: int) -> tuple[Path, dict[str, Any]]:
+        """The `count`th newest undo entry, and its note. Raises NothingToUndo, NotSoManyToUndo."""
         found = entries(self.volume.layout.undo(self.branch))
         if not found:
             raise NothingToUndo(self.branch)
-        return found[-1], read_note(found[-1])
+        if count > len(found):
+            raise NotSoManyToUndo(self.branch, str(len(found)))
+        return found[-count], read_note(found[-count])
 
     def _plan(
         self,
@@ -160,21 +176,18 @@ class Reset:
         self._write_note(verb, entry, base, staged, before)
         steps = [*map(volume.relative_step, staged.steps), *back]
         if commits != before:
-            steps += self._list_steps(entry, before, commits)
+            steps += self._list_steps(entry, commits)
         steps.append(volume.move_step(entry, target))
         return ResetPlan(steps, staged, base, commits)
 
-    def _list_steps(self, entry: Path, before: Commits, commits: Commits) -> list[Step]:
-        """Stage the new list; the steps put it in place, and move the commits that no branch has
-        any more to the entry."""
-        from dvol.trash.reachability import only_in
-
-        volume, history = self.volume, self.volume.history
+    def _list_steps(self, entry: Path, commits: Commits) -> list[Step]:
+        """Stage the new list, and the record of the commits that no list has any more; the steps
+        put them in place."""
+        volume = self.volume
         volume.write(entry / "commits.json", as_document(commits))
         put = volume.put_step(entry / "commits.json", volume.layout.commit_list(self.branch))
-        kept = ids(commits)
-        dropped = tuple(one for one in before if one.id not in kept)
-        return [put, *volume.steps_to_entry(entry, only_in(dropped, self.branch, history))]
+        dropped = volume.drop_steps(entry, {self.branch: commits})
+        return [put, *dropped, *volume.relisted_steps(commits)]
 
     def _write_note(
         self, verb: str, entry: Path, base: Path, staged: StagedReset, before: Commits
@@ -243,5 +256,5 @@ def _delete_surplus(session: Session, done: Reset) -> None:
         if surplus := done.surplus():
             from dvol.engine.gc import Collector  # late: most commands never need it
 
-            collector = Collector(session.access)
-            session.garbage |= collector.delete_surplus(done.volume.layout, surplus)
+            Collector(session.access).delete_surplus(surplus)
+            session.garbage = True

@@ -120,6 +120,7 @@ class RestoredBranch:
         if commits or os.path.lexists(layout.commit_list(self.name)):
             volume.write(staged / "commits.json", as_document(commits))
             steps.append(volume.put_step(staged / "commits.json", layout.commit_list(self.name)))
+            steps += volume.relisted_steps(commits)
         steps += [*self._undo(), self._tree(staged, commits)]
         if self._is_in_trash():
             steps.append(volume.garbage_step(self.entry.path, self.entry.path.name))

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import NamedTuple
 
 SLACK = 1_000_000  # ns between reading two clocks; far less than a tick
 _COARSE = 5  # CLOCK_REALTIME_COARSE, by which file systems stamp; Python has no name for it
@@ -37,3 +40,18 @@ def offset() -> int:
         if ended - began < SLACK:
             break
     return wall - began
+
+
+class Moment(NamedTuple):
+    """A moment by the wall clock, and by the clock that nobody can set: the id of the boot, and the
+    seconds since then, time asleep included."""
+
+    wall: datetime
+    boot: str
+    uptime: float
+
+
+def moment() -> Moment:
+    """The current moment."""
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    return Moment(datetime.now(UTC), boot, time.clock_gettime(time.CLOCK_BOOTTIME))

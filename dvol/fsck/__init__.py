@@ -23,6 +23,7 @@ from dvol.pool.access import Access
 from dvol.trash.entry import in_trash
 
 _OWN = {"pool.json", "config.json", "locks", "journal.json", "staging", "trash", "garbage"}
+_OWN |= {"expired.json"}
 _FORMAT_1 = {"doomed"}
 _LOCKS = {"pool", "garbage", "volumes", "gates", "waiting", "containers", "sweep"}  # as in format 1
 _SHORTLY = 0.3  # seconds to wait for a lock, where all volumes are checked

@@ -1,5 +1,5 @@
-"""How `fsck` repairs a volume: trees and lists that nothing needs go to the trash, and no data is
-lost.
+"""How `fsck` repairs a volume: lists that nothing needs go to the trash, trees that nothing tells
+of become dropped commits, and no data is lost.
 
 The caller holds the volume's lock. The problems are found in `volume`.
 """
@@ -10,14 +10,15 @@ import os
 from pathlib import Path
 
 from dvol.errors import Corrupt
-from dvol.history.commits import as_document
+from dvol.history.commits import as_document, ids
+from dvol.history.dropped import as_record, next_document, with_before
 from dvol.journal.journal import Journal
-from dvol.journal.steps import Step
+from dvol.journal.steps import Delete, Step
 from dvol.model import Commit, Commits
 from dvol.pool import format
+from dvol.pool.upgrade import upgrade
 from dvol.pool.volume import VolumeDir
 from dvol.trash.notes import new_entry
-from dvol.trash.reachability import only_in
 
 
 def delete_staged(volume: VolumeDir, pool_journal: Journal, name: str) -> None:
@@ -29,30 +30,43 @@ def delete_staged(volume: VolumeDir, pool_journal: Journal, name: str) -> None:
         raise Corrupt(f"{left} is kept until every list of commits can be read")
 
 
-def trash_commit(volume: VolumeDir, id: str) -> None:
-    """Move a frozen tree to the trash, as the one commit of a new list, so that it can be restored
-    as a branch."""
-    commits = (Commit(id, "found by fsck"),)
-    _trash(volume, "", commits, {volume.layout.commit(id): f"commits/{id}"})
+def record_dropped(volume: VolumeDir, id: str) -> None:
+    """Record a frozen tree that nothing tells of as a commit that was dropped now."""
+    _upgrade(volume)
+    with volume.durably():
+        staged = volume.staging_dir("fsck")
+        found = [(Commit(id, "found by fsck"), "")]
+        steps = [_record_step(volume, staged, found, "")]
+        volume.journal.stage("fsck", [*steps, Delete(volume.relative(staged))])
+    volume.journal.run([*steps, Delete(volume.relative(staged))])
 
 
 def trash_list(volume: VolumeDir, branch: str, commits: Commits) -> None:
-    """Move the list of a branch that has no tree to the trash, with the commits that no other
-    branch has."""
-    own = only_in(commits, branch, volume.history)
-    moves = {volume.layout.commit(id): f"commits/{id}" for id in own}
-    listed = volume.layout.commit_list(branch)
-    _trash(volume, branch, commits, {listed: "commits.json", **moves})
-
-
-def _trash(volume: VolumeDir, branch: str, commits: Commits, moves: dict[Path, str]) -> None:
-    trash = volume.layout.pool.trash
-    format.ensure(volume.layout.pool)  # an entry is written in the newest format
+    """Move the list of a branch that has no tree to the trash; the commits that no other branch has
+    stay, as dropped ones."""
+    trash, layout = volume.layout.pool.trash, volume.layout
+    _upgrade(volume)
     with volume.durably():
-        entry = new_entry(volume.layout.staging, trash)
+        entry = new_entry(layout.staging, trash)
         facts = {"volume": volume.name, "branch": branch, "commits": as_document(commits)}
         volume.write_note(entry, verb="fsck", **facts)
-        steps: list[Step] = [volume.move_step(path, entry / name) for path, name in moves.items()]
+        steps: list[Step] = [volume.move_step(layout.commit_list(branch), entry / "commits.json")]
+        others = {one.id for one in volume.history.all_commits()}
+        if leaving := with_before(commits, ids(commits) - others):
+            steps.append(_record_step(volume, entry, leaving, branch))
         steps.append(volume.move_step(entry, trash / entry.name))
         volume.journal.stage("fsck", steps)
     volume.journal.run(steps)
+
+
+def _record_step(
+    volume: VolumeDir, staged: Path, leaving: list[tuple[Commit, str]], branch: str
+) -> Step:
+    volume.write(staged / "dropped.json", as_record(leaving, branch))
+    return volume.move_step(staged / "dropped.json", next_document(volume.layout))
+
+
+def _upgrade(volume: VolumeDir) -> None:
+    """An earlier format has no records of dropped commits."""
+    format.ensure(volume.layout.pool)
+    upgrade(volume)

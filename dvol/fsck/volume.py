@@ -19,6 +19,7 @@ from dvol.fs.documents import is_word, read_json
 from dvol.fsck import repair
 from dvol.fsck.index import wrong_entry
 from dvol.history.commits import ID, commits_of
+from dvol.history.dropped import read_all
 from dvol.history.history import History
 from dvol.journal.journal import Journal
 from dvol.layout import VolumeLayout
@@ -30,6 +31,7 @@ from dvol.trash.reachability import base_of, located, needed
 
 _KNOWN = {"current_branch.json", "branches", "commits", ".dvol", "running_point"}  # the Go original
 _OWN = {"volume.json", "config.json", "journal.json", "suspended.json", "staging", "index", "undo"}
+_OWN |= {"dropped", "tags.json", "expired.json"}
 _FORMAT_1 = {"ended.json"}
 _LINKS = ".links"
 _DIFFERS = "; the index was deleted: the next commit keeps the live file, a reset the committed one"
@@ -68,6 +70,8 @@ class VolumeChecks:
         yield from self._commits()
         yield from self._indexes()
         yield from self._entries()
+        yield from self._dropped()
+        yield from self._tags()
         yield from self._strangers()
 
     def _staged_files(self) -> Iterator[Problem]:
@@ -120,7 +124,7 @@ class VolumeChecks:
                 yield Problem(f"commits/{name} was left by a commit that died", delete)
             elif self._needed is not None and id not in self._needed:
                 text = f"commit {id[:12]} is in no list of commits"
-                yield Problem(text, partial(repair.trash_commit, self.volume, id))
+                yield Problem(text, partial(repair.record_dropped, self.volume, id))
 
     def _indexes(self) -> Iterator[Problem]:
         for branch in sorted(names_in(self._layout.own / "index")):
@@ -152,6 +156,24 @@ class VolumeChecks:
         for _, _, *names in changes or ():
             for name in filter(is_word, names):
                 os.lstat(entry.path / "files" / name)
+
+    def _dropped(self) -> Iterator[Problem]:
+        dropped, wrong = read_all(self._layout)
+        yield from (Problem(str(error)) for error in wrong)
+        for id, one in dropped.items():
+            if not is_directory(self._layout.commit(id)):
+                text = (
+                    f"the tree of commit {id[:12]}, dropped from branch '{one.branch}', is missing"
+                )
+                yield Problem(text)
+
+    def _tags(self) -> Iterator[Problem]:
+        try:
+            for tag, id in self._history.tags.items():
+                if not self._history.line(id):
+                    yield Problem(f"the commit {id[:12]} of the tag '{tag}' is missing")
+        except Corrupt as error:
+            yield Problem(str(error))
 
     def _strangers(self) -> Iterator[Problem]:
         layout, history = self._layout, self._history

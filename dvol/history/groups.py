@@ -1,7 +1,7 @@
 """Which commits a revision means for several volumes that are reset as one.
 
 Commits of several volumes that were made as one share a group: a revision that means one of them
-means all of them. Only the volumes' lists are read.
+means all of them. Only documents are read.
 """
 
 from __future__ import annotations
@@ -11,10 +11,8 @@ from collections.abc import Mapping
 
 from dvol.errors import AmbiguousRevision, NotOneGroup, RevisionNotFound
 from dvol.history.history import History
-from dvol.history.revisions import ID_PREFIX
+from dvol.history.revisions import HEADS, ID_PREFIX
 from dvol.model import Commits
-
-_HEADS = ("HEAD", "@")  # the head of each volume
 
 
 def resolve_group(histories: Mapping[str, History], revision: str) -> dict[str, Commits]:
@@ -27,11 +25,11 @@ def resolve_group(histories: Mapping[str, History], revision: str) -> dict[str, 
     found = _where_found(histories, revision)
     groups = {commits[-1].group for commits in found.values()} or _groups(histories, revision)
     for name in histories.keys() - found.keys():
-        of_group = [one.id for one in histories[name].all_commits() if {one.group} == groups - {""}]
+        of_group = [one.id for one in histories[name].known() if {one.group} == groups - {""}]
         if not of_group:
             raise RevisionNotFound(f"{revision} in {name}")
         found[name] = histories[name].resolve(of_group[-1])
-    if len({commits[-1].group for commits in found.values()}) > 1 and revision not in _HEADS:
+    if len({commits[-1].group for commits in found.values()}) > 1 and revision not in HEADS:
         heads = (f"{name} {found[name][-1].id[:7]}" for name in sorted(found))
         raise NotOneGroup(revision, ", ".join(heads))
     return found
@@ -52,7 +50,7 @@ def _require_unambiguous(histories: Mapping[str, History], start: str) -> None:
     """Raise AmbiguousRevision if commits of several volumes begin with `start`: no two volumes
     share a commit."""
     if ID_PREFIX.fullmatch(start) and not any(start in history for history in histories.values()):
-        commits = (one for history in histories.values() for one in {*history.all_commits()})
+        commits = (one for history in histories.values() for one in {*history.known()})
         found = {one.id[:12] for one in commits if one.id.startswith(start)}
         if len(found) > 1:
             raise AmbiguousRevision(start, ", ".join(sorted(found)))
@@ -62,7 +60,7 @@ def _groups(histories: Mapping[str, History], prefix: str) -> set[str]:
     """The one group whose id begins with `prefix`; empty if there is none."""
     if not ID_PREFIX.fullmatch(prefix):
         return set()
-    commits = (one for history in histories.values() for one in history.all_commits())
+    commits = (one for history in histories.values() for one in history.known())
     found = {one.group for one in commits if one.group.startswith(prefix.lower())}
     if len(found) > 1:
         raise AmbiguousRevision(prefix, ", ".join(sorted(group[:12] for group in found)))

@@ -1,4 +1,5 @@
-"""One volume's history as it is on disk: its branches and their lists of commits. Reading only.
+"""One volume's history as it is on disk: its branches and their lists of commits, its tags, and
+the commits that were dropped from lists. Reading only.
 
 Reading takes no lock, since every document is replaced whole: a verb stages a new one and renames
 it into place.
@@ -8,16 +9,20 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from functools import cache
+from functools import cache, cached_property
+from typing import TYPE_CHECKING
 
 from dvol.errors import BadDocument, BranchNotFound, TreeMissing
-from dvol.fs.directories import is_directory
+from dvol.fs.directories import is_directory, names_in
 from dvol.fs.documents import read_json
-from dvol.history.commits import commits_of
+from dvol.history.commits import ID, commits_of
 from dvol.history.revisions import resolve
 from dvol.layout import DEFAULT_BRANCH, VolumeLayout
 from dvol.model import Commit, Commits
 from dvol.names import is_component
+
+if TYPE_CHECKING:
+    from dvol.history.dropped import Dropped
 
 
 class History(Mapping[str, Commits]):
@@ -70,13 +75,78 @@ class History(Mapping[str, Commits]):
     def resolve(self, revision: str) -> Commits:
         """The history that ends with the commit that `revision` means, see `revisions`."""
         branch, _ = self.head()
-        return resolve(revision, branch, self)
+        return resolve(revision, branch, self, self)
+
+    # -- tags and dropped commits, see `revisions.Unlisted` --------------------------------------
+
+    @cached_property
+    def tags(self) -> dict[str, str]:
+        """The id of the commit that each tag names. Raises BadDocument."""
+        from dvol.history import tags  # late: most commands need no tag
+
+        return tags.read(self.layout)
+
+    @cached_property
+    def dropped(self) -> dict[str, Dropped]:
+        """The newest record of each commit that was dropped from a list, by id; its tree may be
+        deleted by now, and it may be listed again. Documents that can't be read are left out."""
+        from dvol.history.dropped import read_all  # late: most commands need none
+
+        return read_all(self.layout)[0]
+
+    def tagged(self, name: str) -> str:
+        return self.tags.get(name, "")
+
+    def frozen_ids(self, prefix: str) -> set[str]:
+        names = names_in(self.layout.commits)
+        return {name for name in names if name.startswith(prefix) and ID.fullmatch(name)}
+
+    def line(self, id: str) -> Commits:
+        """A commit that is in a list has the history in that list, the current branch's first; a
+        dropped one has that of the commit before it, as far as that still exists."""
+        after: list[Commit] = []
+        seen = set()
+        while id and id not in seen:
+            seen.add(id)
+            if listed := self._line_in_lists(id):
+                return (*listed, *reversed(after))
+            dropped = self.dropped.get(id)
+            if dropped is None:
+                break
+            if is_directory(self.layout.commit(id)):
+                after.append(dropped.commit)
+            elif not after:
+                break  # the commit itself is gone
+            id = dropped.before
+        return tuple(reversed(after))
+
+    def _line_in_lists(self, id: str) -> Commits:
+        current = self.current()
+        for branch in sorted(self, key=lambda name: (name != current, name)):
+            for place, commit in enumerate(self[branch]):
+                if commit.id == id:
+                    return self[branch][: place + 1]
+        return ()
 
     def all_commits(self) -> Iterator[Commit]:
         """The commits of every branch, those of the current branch last."""
         current = self.current()
         for branch in sorted(self, key=lambda name: name == current):
             yield from self[branch]
+
+    @cached_property
+    def listed_ids(self) -> set[str]:
+        """The ids of the commits of every branch."""
+        return {commit.id for branch in self for commit in self[branch]}
+
+    def known(self) -> Iterator[Commit]:
+        """Every commit that exists: those that were dropped from all lists, then `all_commits`."""
+        listed = list(self.all_commits())
+        gone = self.dropped.keys() - self.listed_ids
+        for id in sorted(gone):
+            if is_directory(self.layout.commit(id)):
+                yield self.dropped[id].commit
+        yield from listed
 
     def listed(self) -> Iterator[Commit]:
         """The commits of every list, also of the list of a branch that has no tree."""

@@ -22,6 +22,7 @@ from dvol.errors import (
     VolumeNotFound,
     disk_failed,
 )
+from dvol.fs.directories import is_directory
 from dvol.fs.locks import exclusive, holder
 from dvol.journal.journal import Journal
 from dvol.layout import PoolLayout
@@ -87,6 +88,8 @@ class Access:
                 with suppress(Corrupt, OSError) if tolerant else nullcontext():
                     self._await_pool_journal(verb, timeout)
                     self._recover(found)
+                    if upgrade:
+                        self._upgrade(found)
                 recover = partial(self._recover, found)
                 with _left_clean(recover), self._explained_space(f"{verb} of '{volume}'"):
                     yield found
@@ -141,6 +144,12 @@ class Access:
     def _ensure(self, upgrade: bool) -> None:
         with self._explained_space(f"the newest format of the pool {self._layout.root}"):
             format.ensure(self._layout, upgrade)
+
+    def _upgrade(self, volume: VolumeDir) -> None:
+        if not is_directory(volume.layout.dropped):
+            from dvol.pool.upgrade import upgrade  # late: only once for each volume
+
+            upgrade(volume)
 
     def _recover(self, volume: VolumeDir) -> None:
         volume.recover(self.pool.journal)

@@ -6,31 +6,56 @@ Here are the keys, their values, and the files; what a setting means is decided 
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from dvol import dates
 from dvol.errors import BadDocument, InvalidRequest
 from dvol.fs.documents import read_json, replace_json
 
 COMMIT_MODE = "commit.mode"
-VALUES = {COMMIT_MODE: ("stop", "pause", "live")}  # the first is the default
+GC_KEEP = "gc.keep"
+GC_AUTO = "gc.auto"
+FOREVER = "forever"
+MODES = ("stop", "pause", "live")
+DEFAULTS = {COMMIT_MODE: "stop", GC_KEEP: "30d", GC_AUTO: "on"}
+_CHOICES = {COMMIT_MODE: MODES, GC_AUTO: ("on", "off")}
 
 
 def check(key: str, value: str | None = None) -> None:
     """Raise InvalidRequest if no setting has that key, or if it can't have that value."""
-    if key not in VALUES:
-        raise InvalidRequest(f"there is no setting '{key}'; the settings are {', '.join(VALUES)}")
-    if value is not None and value not in VALUES[key]:
-        raise InvalidRequest(f"{key} must be one of {', '.join(VALUES[key])}, not '{value}'")
+    if key not in DEFAULTS:
+        raise InvalidRequest(f"there is no setting '{key}'; the settings are {', '.join(DEFAULTS)}")
+    if value is None or _is_valid(key, value):
+        return
+    if key == GC_KEEP:
+        raise InvalidRequest(f"{key} must be a time such as 30d, 12h or 8w, or {FOREVER}")
+    raise InvalidRequest(f"{key} must be one of {', '.join(_CHOICES[key])}, not '{value}'")
 
 
 def effective(key: str, *files: Path) -> str:
     """The value in the first of `files` that has a valid one, else the default."""
     for path in files:
         value = read(path).get(key)
-        if value in VALUES[key]:
-            return str(value)
-    return VALUES[key][0]
+        if isinstance(value, str) and _is_valid(key, value):
+            return value
+    return DEFAULTS[key]
+
+
+def keep(*files: Path) -> timedelta:
+    """How long what was dropped or removed is kept: the setting `gc.keep`."""
+    value = effective(GC_KEEP, *files)
+    return timedelta.max if value == FOREVER else dates.duration(value)
+
+
+def _is_valid(key: str, value: str) -> bool:
+    if key != GC_KEEP:
+        return value in _CHOICES[key]
+    try:
+        return value == FOREVER or bool(dates.duration(value))
+    except ValueError:
+        return False
 
 
 def read(path: Path) -> dict[str, Any]:

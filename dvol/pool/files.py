@@ -23,6 +23,11 @@ from dvol.pool.volume import VolumeDir
 from dvol.trash.notes import new_entry, new_name, write_note
 
 
+def _made_with(root: Path) -> tuple[Path, ...]:
+    """The directories that a new volume has."""
+    return root, root / OWN, root / OWN / "dropped", root / "branches", root / "commits"
+
+
 class PoolDir:
     """The directory of the pool with these paths."""
 
@@ -96,7 +101,7 @@ class PoolDir:
 
     def _build(self, staged: Path, volume: str, active: bool) -> list[Step]:
         root = staged / "root"
-        for directory in (root, root / OWN, root / "branches", root / "commits"):
+        for directory in _made_with(root):
             directory.mkdir(parents=True, mode=0o755)
         self.backend.create(root / "branches" / DEFAULT_BRANCH)
         write_json(root / OWN / "volume.json", {"created": dates.now()}, durable=False)

@@ -1,9 +1,10 @@
 """The pool's format and id, in `pool.json`: what makes a directory a pool.
 
 Formats: 0 is the original dvol's, which has no `pool.json`. 1 called `garbage` `doomed` and
-`suspended.json` `ended.json`, had other names for steps of a journal, and recorded no parents. Each
-is read as it is; the first verb that writes raises the format to the newest. The number rises with
-each change that an older dvol would get wrong, so that it refuses the pool.
+`suspended.json` `ended.json`, had other names for steps of a journal, and recorded no parents. 2
+moved the commits that a verb dropped to its entry, where they lived as long as that. Each is read
+as it is; the first verb that writes raises the format to the newest. The number rises with each
+change that an older dvol would get wrong, so that it refuses the pool.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from dvol.fs.durable import sync_directory
 from dvol.fs.locks import exclusive, holder
 from dvol.layout import DEFAULT_BRANCH, OWN, PoolLayout
 
-FORMAT = 2
+FORMAT = 3
 _NEEDED = 8192  # bytes: a directory, and a document
 _TIMEOUT = 30.0  # seconds to wait for the pool's lock
 

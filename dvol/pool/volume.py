@@ -8,7 +8,7 @@ lock. What the verbs do is in the engine.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,10 +20,10 @@ from dvol.errors import BadDocument, Corrupt, PathOccupied, TreeMissing
 from dvol.fs.directories import is_directory
 from dvol.fs.documents import read_json, replace_json, write_json
 from dvol.fs.durable import durably
-from dvol.history.commits import ID
+from dvol.history.commits import ID, ids
 from dvol.history.history import History
 from dvol.journal.journal import Journal
-from dvol.journal.steps import Move, Step, put_document, relative
+from dvol.journal.steps import Delete, Move, Step, put_document, relative
 from dvol.layout import VolumeLayout
 from dvol.model import Commits, Volume
 from dvol.trash.notes import write_note
@@ -74,10 +74,10 @@ class VolumeDir:
                     self._delete_staged(name, delete)
 
     def _delete_staged(self, name: str, delete: Callable[[Path], None]) -> None:
-        from dvol.trash.reachability import needed_by_lists  # late: only after a crash
+        from dvol.trash.reachability import reported  # late: only after a crash
 
         with suppress(Corrupt):
-            if ID.fullmatch(name) and name not in needed_by_lists(self.history):
+            if ID.fullmatch(name) and name not in reported(self.history):
                 delete(self.layout.commit(name))
                 delete(self.layout.commit(name + ".links"))
             delete(self.layout.staging / name)
@@ -127,9 +127,40 @@ class VolumeDir:
         garbage.mkdir(exist_ok=True)  # now: once the step is journalled nothing may be missing
         return self.move_step(path, garbage / name)
 
-    def steps_to_entry(self, entry: Path, ids: list[str]) -> list[Step]:
-        """Steps that move frozen trees to an entry of the trash."""
-        return [self.move_step(self.layout.commit(id), entry / "commits" / id) for id in ids]
+    def drop_steps(self, staged: Path, lists: Mapping[str, Commits]) -> list[Step]:
+        """Stage records of the commits that no list has any more once these branches have these
+        `lists`, () for a branch that is deleted; the steps put them in place. The frozen trees stay
+        where they are. Raises Corrupt."""
+        from dvol.history import dropped  # late: most verbs drop nothing
+
+        history, steps = self.history, list[Step]()
+        if all(ids(history[branch]) <= ids(after) for branch, after in lists.items()):
+            return []
+        kept = {id for name in history for id in ids(lists.get(name, history[name]))}
+        for branch in lists:
+            before = history[branch]
+            leaving = dropped.with_before(before, ids(before) - kept)
+            if leaving:
+                record = staged / f"dropped-{len(steps)}.json"
+                self.write(record, dropped.as_record(leaving, branch))
+                place = dropped.next_document(self.layout, len(steps))
+                steps.append(self.move_step(record, place))
+                kept |= ids(before)  # a commit that leaves two lists has one record
+        return steps
+
+    def relisted_steps(self, commits: Commits) -> list[Step]:
+        """Steps that delete the records which mean nothing once these commits are in a list again:
+        else a loop of resets and undos would leave one each time."""
+        if ids(commits) <= self.history.listed_ids:
+            return []
+        from dvol.history import dropped
+
+        steps: list[Step] = []
+        for path in dropped.documents(self.layout):
+            with suppress(Corrupt):  # it stays, for fsck
+                if {one.commit.id for one in dropped.read_record(path)} <= ids(commits):
+                    steps.append(Delete(self.relative(path)))
+        return steps
 
     def steps_from_entries(self, places: dict[str, Path]) -> list[Step]:
         """Steps that move frozen trees from these paths back to the volume's commits."""

@@ -1,13 +1,13 @@
-"""Which commits are still needed, by lists, entries and journals. The one place that decides it.
+"""Which commits are still needed: by lists, tags, entries or journals. The one place that decides
+it.
 
-`reset` and `branch -d` ask which commits no other branch has, recovery whether a staged commit was
-published, gc which entries may be deleted, fsck which frozen trees nothing refers to.
+A commit that was reported stays in `commits/<id>` until gc deletes it, whatever has dropped it from
+the lists. Recovery asks which commits were ever published, gc which it may delete, fsck which
+frozen trees nothing tells of, `undo` and `restore` where the commits of a list are.
 
-Entries need each other. The entry of a reset describes a state as changes against a frozen tree and
-a list of commits; another verb, of any branch, may since have moved one of these commits to an
-entry of its own. So a commit is searched in lists and entries, and an entry may be deleted only if
-it holds no commit that a remaining entry needs. Deleting the oldest entries first mostly ensures
-that, because a list names no commit that was dropped before the list was made.
+In pools before format 3 a verb moved the commits that it dropped to its entry. The first verb that
+changes a volume moves them back (`pool.upgrade`); until then an entry may be deleted only if it
+holds no commit that a remaining entry needs.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from typing import Any
 from dvol.errors import BadDocument, CommitsGone, Corrupt, TreeMissing
 from dvol.fs.directories import is_directory
 from dvol.history.commits import ID, ids
+from dvol.history.dropped import read_all
 from dvol.history.history import History
 from dvol.journal.journal import Journal
 from dvol.layout import VolumeLayout
@@ -26,26 +27,45 @@ from dvol.model import Commits
 from dvol.trash.entry import Entry, in_trash, in_volume, of_volume
 
 
+def reported(history: History) -> set[str]:
+    """The ids of all commits that a list has, or had until they were dropped: no other commit was
+    ever reported. Raises Corrupt where that can't be found out."""
+    dropped, wrong = read_all(history.layout)
+    for error in wrong:
+        raise error
+    return needed_by_lists(history) | dropped.keys()
+
+
 def needed(history: History, journals: Iterable[Journal]) -> set[str]:
-    """The ids of all commits that a list, an entry or a journal needs. Raises Corrupt or OSError
-    where that can't be found out: then every commit may be needed."""
-    layout = history.layout
-    entries = [*in_volume(layout), *in_trash(layout.pool)]
-    by_entries = {id for entry in entries for id in entry.needs()}
-    by_journals = {id for each in journals for id in each.components() if ID.fullmatch(id)}
-    return needed_by_lists(history) | by_entries | by_journals
+    """The ids of all commits that anything tells of. Raises Corrupt or OSError where that can't be
+    found out: then every commit may be needed."""
+    entries = [*in_volume(history.layout), *in_trash(history.layout.pool)]
+    return reported(history) | pinned(history, entries, journals).keys()
+
+
+def pinned(
+    history: History, staying: Iterable[Entry], journals: Iterable[Journal]
+) -> dict[str, str]:
+    """The ids of the commits that must not be deleted at any age, and for each the reason.
+    `staying` are the entries that are not deleted either. Raises Corrupt or OSError where that
+    can't be found out."""
+    reasons: dict[str, str] = {}
+    for each in journals:
+        unfinished = filter(ID.fullmatch, each.components())
+        reasons |= dict.fromkeys(unfinished, "an unfinished command needs it")
+    for entry in staying:
+        reasons |= dict.fromkeys(
+            entry.needs(), f"'{entry.id}' in the list of 'dvol restore' needs it"
+        )
+    for tag, id in history.tags.items():
+        reasons |= dict.fromkeys(ids(history.line(id)) | {id}, f"the tag '{tag}' keeps it")
+    return reasons | dict.fromkeys(needed_by_lists(history), "a branch has it")
 
 
 def needed_by_lists(history: History) -> set[str]:
-    """The ids of the commits that a list has. No entry can need another one that was never in a
-    list. Raises Corrupt."""
+    """The ids of the commits that a list has, also the list of a branch without a tree. Raises
+    Corrupt."""
     return {commit.id for commit in history.listed()}
-
-
-def only_in(commits: Commits, branch: str, history: History) -> list[str]:
-    """The ids of the `commits` of a branch that no other branch has."""
-    others = {id for name in history if name != branch for id in ids(history[name])}
-    return [one.id for one in commits if one.id not in others]
 
 
 def deletable(going: Iterable[Entry], staying: Iterable[Entry]) -> list[Entry]:
@@ -65,8 +85,8 @@ def deletable(going: Iterable[Entry], staying: Iterable[Entry]) -> list[Entry]:
 
 
 def located(layout: VolumeLayout, commits: Commits, what: str) -> dict[str, Path]:
-    """The commits of a list whose trees lie in entries by now, and their paths. Raises CommitsGone
-    if a tree no longer exists; `what` names the thing that needs it."""
+    """The commits of a list whose trees lie in entries, as before format 3, and their paths. Raises
+    CommitsGone if a tree no longer exists; `what` names the thing that needs it."""
     missing = [one.id for one in commits if not is_directory(layout.commit(one.id))]
     found = _held_by_entries(layout) if missing else {}
     lost = [id[:12] for id in missing if id not in found]

@@ -151,7 +151,8 @@ def test_checkout_says_as_git_where_one_is(dvol: Dvol, volume: Keeper) -> None:
 
 @pytest.mark.parametrize("option", ["-b", "--branch"])
 def test_checkout_b_makes_a_branch(dvol: Dvol, volume: Keeper, option: str) -> None:
-    said = "Switched to a new branch 'new', made from the last commit"
+    head = volume.engine.log("v")[0].id[:7]
+    said = f"Switched to a new branch 'new', made from {head}"
     assert dvol("checkout", option, "new", "v").said() == said
     assert volume.engine.get("v").branch == "new"
     assert (volume.tree("v", "new") / "file").read_text() == "2"

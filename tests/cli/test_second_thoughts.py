@@ -32,11 +32,13 @@ def test_undo_brings_back_and_says_where_head_is(
 ) -> None:
     two, one = (commit.id[:7] for commit in volume.engine.log("v"))
     dvol("reset", "--hard", "HEAD^").said()
-    back = "with the state before the last reset or undo"
+    back = "with the state before the last reset or undo; to redo, 'dvol undo'"
     assert dvol("undo", *argv).said() == f"HEAD is now at {two} 2, {back}"
     assert content(volume) == "not committed"
-    newer = "; newer commits set aside: 1 (to redo, 'dvol undo' again)"
-    assert dvol("undo", *argv).said() == f"HEAD is now at {one} 1, {back}{newer}"
+    leaves = f"commits that leave the list: 1, the newest is {two} '2'"
+    again = f"'dvol reset --hard {two}' goes back to it"
+    said = f"dvol: {leaves}; {again}\nHEAD is now at {one} 1, {back}\n"
+    assert dvol("undo", *argv).err == said
     assert content(volume) == "1"
 
 
@@ -56,7 +58,7 @@ def test_only_the_first_line_of_a_message_is_said(dvol: Dvol, volume: Keeper) ->
 def test_undo_may_lead_to_before_the_first_commit(dvol: Dvol, volume: Keeper) -> None:
     (volume.pool / "v" / "branches" / "master.json").unlink()
     dvol("reset", "--hard", "side").said()
-    assert dvol("undo").said().startswith("HEAD is now before the first commit")
+    assert "\nHEAD is now before the first commit" in dvol("undo").err
 
 
 # -- restore -----------------------------------------------------------------------------------
@@ -139,8 +141,13 @@ def test_gc_says_what_it_frees_and_the_sum(dvol: Dvol, volume: Keeper) -> None:
     assert re.fullmatch(rf"{state}   {size}   state of v/master before reset", "\n".join(rows))
     assert re.fullmatch(rf"Would free {size}", total)
     young = dvol("gc")
-    assert (young.code, young.out, young.err[:7]) == (0, "Freed 0 B\n", "1 kept,")
-    *rows, total = dvol("gc", "--now").well().splitlines()
+    assert (young.code, young.out, young.err[:7]) == (0, "Freed 0 B\n", "1 entri")
+    assert "deletes 1 of what 'dvol gc' would still keep" in dvol("gc", "--now").refused(2)
+    assert "deletes 1 of what" in dvol("gc", state[:6]).refused(2)
+    assert "deletes 1 of what" in dvol("gc", "--older-than", "0m").refused(2)
+    assert "no entry has the id" in dvol("gc", "0123456").refused(3)
+    assert "no time such as 30d" in dvol("gc", "--older-than", "soon").refused(2)
+    *rows, total = dvol("gc", "--now", "-f").well().splitlines()
     assert (len(rows), total[:6]) == (1, "Freed ")
     assert len(dvol("restore").well().splitlines()) == 1
 
@@ -155,7 +162,7 @@ def test_a_dry_run_counts_nothing_as_kept_that_would_go(dvol: Dvol, volume: Keep
 def test_gc_says_which_volume_was_busy(dvol: Dvol, volume: Keeper) -> None:
     dvol("reset", "--hard")
     with locked(lock(volume.pool)):
-        done = dvol("gc", "--now")
+        done = dvol("gc", "--now", "-f")
     assert (done.code, done.out) == (0, "Freed 0 B\n")
     assert re.fullmatch(r"dvol: nothing of v is freed: volume v is busy.*\n", done.err)
 

@@ -42,8 +42,12 @@ def test_an_impossible_setting_is_refused(dvol: Dvol, unchanged: Keeper, argv: l
 
 def test_without_a_key_all_settings_are_shown(dvol: Dvol, volume: Keeper) -> None:
     dvol("config", "v", "commit.mode", "pause").well()
-    assert dvol("config").well() == dvol("config", "v").well() == "commit.mode=pause\n"
-    assert dvol("config", "--global").well() == "commit.mode=stop\n"
+    assert (
+        dvol("config").well()
+        == dvol("config", "v").well()
+        == "commit.mode=pause\ngc.keep=30d\ngc.auto=on\n"
+    )
+    assert dvol("config", "--global").well() == "commit.mode=stop\ngc.keep=30d\ngc.auto=on\n"
 
 
 @on_disk

@@ -8,7 +8,7 @@ from pathlib import Path
 from dvol.engine import Engine
 from tests.contract.places import Keeper
 
-WEEK = timedelta(days=7)
+KEPT_FOR = timedelta(days=30)  # the default of gc.keep
 
 
 def set_aside(keeper: Keeper, branch: str = "master", volume: str = "v") -> list[Path]:
@@ -35,11 +35,25 @@ def path_of(keeper: Keeper, entry: str) -> Path:
     return found
 
 
-def aged(keeper: Keeper, entry: str, age: timedelta = WEEK + timedelta(minutes=1)) -> None:
+def aged(keeper: Keeper, entry: str, age: timedelta = KEPT_FOR + timedelta(minutes=1)) -> None:
     """Set the date of an entry to `age` ago."""
     note = path_of(keeper, entry) / "entry.json"
     date = (datetime.now(UTC) - age).isoformat(timespec="seconds")
     note.write_text(json.dumps({**json.loads(note.read_text()), "date": date}))
+
+
+def all_aged(keeper: Keeper, age: timedelta = KEPT_FOR + timedelta(minutes=1)) -> None:
+    """Set the dates of all entries and of all dropped commits to `age` ago, and those of the
+    commits themselves to before that."""
+    date = (datetime.now(UTC) - age).isoformat(timespec="seconds")
+    before = (datetime.now(UTC) - age - timedelta(days=1)).isoformat(timespec="seconds")
+    notes = [*keeper.pool.glob(".dvol/trash/*/entry.json")]
+    notes += keeper.pool.glob("*/.dvol/undo/*/*/entry.json")
+    for note in [*notes, *keeper.pool.glob("*/.dvol/dropped/*.json")]:
+        document = json.loads(note.read_text())
+        if note.parent.name == "dropped":
+            document["commits"] = [{**one, "date": before} for one in document["commits"]]
+        note.write_text(json.dumps({**document, "date": date}))
 
 
 def staged(keeper: Keeper) -> list[str]:

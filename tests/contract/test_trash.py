@@ -32,8 +32,9 @@ from tests.contract.conftest import anywhere, indexed
 from tests.contract.locking import lock, locked
 from tests.contract.places import Keeper, eventually
 from tests.contract.pool_files import (
-    WEEK,
+    KEPT_FOR,
     aged,
+    all_aged,
     commits_on_disk,
     entry_of,
     path_of,
@@ -247,7 +248,7 @@ def test_a_branch_comes_back_with_its_list_tree_and_commits(
     before, had = described(keeper.tree("v", "side")), commits_on_disk(keeper)
     log = side.log("v", "side")
     side.delete_branch("v", "side")
-    assert len(commits_on_disk(keeper)) == 1
+    assert had == commits_on_disk(keeper)
     new = name or "side"
     assert Restored("v", new) == side.restore(entry_of(side, "branch -d"), name)
     assert before == described(keeper.tree("v", new))
@@ -301,7 +302,7 @@ def test_a_branch_whose_commit_is_nowhere_is_refused_and_says_which(
     two = side.log("v", "side")[0]
     side.delete_branch("v", "side")
     entry = entry_of(side, "branch -d")
-    delete_tree(path_of(keeper, entry) / "commits" / two.id)
+    delete_tree(keeper.frozen("v", two.id))
     with pytest.raises(CommitsGone, match=two.id[:12]):
         side.restore(entry)
     assert [branch.name for branch in side.branches("v")] == ["master"]
@@ -456,15 +457,14 @@ def verbs(engine: Engine) -> set[str]:
     return {one.verb for one in engine.discarded()}
 
 
-def test_gc_deletes_nothing_that_is_a_week_old_or_less(discarded: Engine, keeper: Keeper) -> None:
-    for one in discarded.discarded():
-        aged(keeper, one.entry, WEEK - timedelta(minutes=1))
+def test_gc_deletes_nothing_that_is_not_past_its_time(discarded: Engine, keeper: Keeper) -> None:
+    all_aged(keeper, KEPT_FOR - timedelta(minutes=1))
     assert discarded.gc() == []
     assert verbs(discarded) == {"reset", "branch -d", "rm"}
 
 
 @pytest.mark.parametrize("verb", ["reset", "branch -d", "rm"])
-def test_gc_deletes_what_is_older_than_a_week(discarded: Engine, keeper: Keeper, verb: str) -> None:
+def test_gc_deletes_what_is_past_its_time(discarded: Engine, keeper: Keeper, verb: str) -> None:
     entry = entry_of(discarded, verb)
     aged(keeper, entry)
     path = path_of(keeper, entry)
@@ -477,7 +477,10 @@ def test_gc_deletes_what_is_older_than_a_week(discarded: Engine, keeper: Keeper,
 
 def test_gc_now_deletes_everything(discarded: Engine, keeper: Keeper) -> None:
     listed = {one.entry for one in discarded.discarded()}
-    assert listed == {one.entry for one in discarded.gc(now=True)}
+    two = next(iter(commits_on_disk(keeper) - {discarded.log("v")[0].id}))
+    assert listed | {two} == {one.entry for one in discarded.gc(now=True)}
+    assert commits_on_disk(keeper) == {discarded.log("v")[0].id}
+    assert os.listdir(keeper.pool / "v/.dvol/dropped") == []
     assert discarded.discarded() == []
     assert discarded.gc(now=True) == []
     eventually(lambda: swept(keeper))
@@ -491,9 +494,9 @@ def test_a_dry_run_tells_the_same_and_deletes_nothing(discarded: Engine, keeper:
     before = described(keeper.pool / ".dvol" / "trash"), described(keeper.pool / "v")
     told = discarded.gc(dry_run=True), discarded.gc(now=True, dry_run=True)
     assert before == (described(keeper.pool / ".dvol" / "trash"), described(keeper.pool / "v"))
-    assert ([one.verb for one in told[0]], len(told[1])) == (["rm"], 3)
+    assert ([one.verb for one in told[0]], len(told[1])) == (["rm"], 4)
     assert told[0] == discarded.gc()
-    assert sorted(one.entry for one in told[1][:2]) == sorted(
+    assert sorted(one.entry for one in told[1][:3]) == sorted(
         one.entry for one in discarded.gc(now=True)
     )
 
@@ -513,14 +516,18 @@ def test_what_nobody_can_tell_is_deleted_only_with_everything(
 def test_a_commit_that_a_kept_state_needs_is_not_deleted(
     shared: Engine, keeper: Keeper, tree: Path
 ) -> None:
-    """It lies in an older entry of another branch."""
+    """A branch had it that was deleted longer ago."""
+    two = shared.log("v", "side")[0]
     shared.delete_branch("v", "side")
-    entry = entry_of(shared, "branch -d")
-    aged(keeper, entry)
-    assert shared.gc() == []
+    all_aged(keeper)
+    aged(keeper, kept := entry_of(shared, "reset"), timedelta(0))
+    freed = {one.entry: one.kept for one in shared.gc()}
+    reason = f"'{kept}' in the list of 'dvol restore' needs it"
+    assert freed.pop(two.id) == reason
+    assert set(freed.values()) == {""}
     shared.undo("v")
     assert (content(tree), messages(shared)) == ("2", ["2", "1"])
-    assert [one.entry for one in shared.gc()] == [entry]
+    assert shared.gc() == []
     assert messages(shared) == ["2", "1"]
 
 
@@ -536,10 +543,11 @@ def test_a_frozen_tree_that_a_kept_state_is_against_is_not_deleted(
     engine.reset("v")
     kept = entry_of(engine, "reset")
     engine.reset("v", "HEAD^")
-    aged(keeper, engine.discarded()[0].entry)
+    all_aged(keeper)
+    aged(keeper, kept, timedelta(0))
     note = path_of(keeper, kept) / "entry.json"
     note.write_text(json.dumps({**json.loads(note.read_text()), "commits": []}))
-    assert engine.gc() == []
+    assert "reset" in [one.verb for one in engine.gc() if not one.kept]
     engine.restore(kept, "old")
     assert content(keeper.tree("v", "old")) == "set aside"
 
@@ -547,20 +555,22 @@ def test_a_frozen_tree_that_a_kept_state_is_against_is_not_deleted(
 def test_where_it_is_not_known_what_is_needed_no_commit_is_deleted(
     shared: Engine, keeper: Keeper
 ) -> None:
+    two = shared.log("v", "side")[0]
     shared.delete_branch("v", "side")
-    aged(keeper, entry_of(shared, "branch -d"))
+    all_aged(keeper)
     (path_of(keeper, entry_of(shared, "reset")) / "entry.json").write_text("{")
-    assert shared.gc() == []
-    assert verbs(shared) == {"branch -d"}
+    (kept,) = [one for one in shared.gc() if one.kept]
+    assert (kept.entry, kept.kept) == (two.id, "what needs it can't be read: see 'dvol fsck'")
+    assert two.id in commits_on_disk(keeper)
 
 
 def test_a_state_in_a_discarded_volume_keeps_what_it_needs(
     shared: Engine, keeper: Keeper, tree: Path
 ) -> None:
     shared.delete_branch("v", "side")
-    aged(keeper, entry_of(shared, "branch -d"))
+    all_aged(keeper)
     shared.rm("v")
-    assert shared.gc() == []
+    assert [one.verb for one in shared.gc()] == ["branch -d"]
     shared.restore(entry_of(shared, "rm"))
     shared.undo("v")
     assert messages(shared) == ["2", "1"]
@@ -569,7 +579,7 @@ def test_a_state_in_a_discarded_volume_keeps_what_it_needs(
 def test_a_busy_volume_is_left_for_the_next_time(discarded: Engine, keeper: Keeper) -> None:
     with locked(lock(keeper.pool)):
         assert {one.verb for one in discarded.gc(now=True)} == {"rm"}
-    assert {one.verb for one in discarded.gc(now=True)} == {"reset", "branch -d"}
+    assert {one.verb for one in discarded.gc(now=True)} == {"reset", "branch -d", "drop"}
 
 
 def test_a_gc_that_died_is_taken_up_by_the_next(discarded: Engine, keeper: Keeper) -> None:

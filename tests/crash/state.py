@@ -115,8 +115,9 @@ def _leftovers(volume: Path) -> Iterator[Path]:
     yield from (path for path in lists if not path.with_suffix("").is_dir())
     named = {one["id"] for path in lists for one in json.loads(path.read_text())}
     yield from (volume / "commits" / id for id in named if not (volume / "commits" / id).is_dir())
-    if not any(volume.glob(".dvol/undo/*/*")):  # which holds commits that no list names
-        yield from (path for path in volume.glob("commits/*") if path.name not in named)
+    records = [json.loads(path.read_text()) for path in volume.glob(".dvol/dropped/*")]
+    named |= {one["id"] for record in records for one in record["commits"]}
+    yield from (path for path in volume.glob("commits/*") if path.name not in named)
 
 
 def _volume(pool: LocalEngine, name: str) -> dict:
@@ -131,7 +132,18 @@ def _volume(pool: LocalEngine, name: str) -> dict:
             "tree": _tree(root / "branches" / branch.name),
         }
         for branch in pool.branches(name)
-    }
+    } | _dropped(root / name)
+
+
+def _dropped(volume: Path) -> dict:
+    """The dropped commits, by message, under a name that no branch has."""
+    records = [json.loads(path.read_text()) for path in sorted(volume.glob(".dvol/dropped/*"))]
+    log = [
+        {"message": one["message"], **_frozen(volume, one["id"])}
+        for record in records
+        for one in record["commits"]
+    ]
+    return {" dropped": {"current": False, "log": log, "tree": {}}}
 
 
 def _frozen(root: Path, id: str) -> dict:

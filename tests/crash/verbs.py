@@ -113,7 +113,7 @@ VERBS = {
     "restore a volume": Verb("restore {entry}", build=history.build_and_remove),
     "restore a branch": Verb("restore {entry}", journalled=True, build=history.build_and_delete),
     "restore a state": Verb("restore {entry} old", journalled=True, build=history.build_and_reset),
-    "gc": Verb("gc --now", frees=True, build=history.build_and_remove),
+    "gc": Verb("gc --now -f", frees=True, build=history.build_and_remove),
     "fsck": Verb(
         "fsck --repair v",
         journalled=True,

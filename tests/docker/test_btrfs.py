@@ -49,7 +49,7 @@ def test_commit_reset_and_undo_are_snapshots(on_btrfs: InstalledAt) -> None:
     for tree in (volume / "branches/master", volume / "commits" / commit):
         assert os.stat(tree).st_ino == SUBVOLUME
     on_btrfs.dvol("rm", "-f", "shop_db")
-    on_btrfs.dvol("gc", "--now")
+    on_btrfs.dvol("gc", "--now", "-f")
     assert list((on_btrfs.pool / ".dvol/trash").iterdir()) == []
 
 

@@ -14,7 +14,7 @@ from dvol.journal.journal import Journal
 from dvol.journal.steps import Move, encode
 from dvol.layout import PoolLayout, VolumeLayout
 from dvol.pool.volume import VolumeDir
-from dvol.trash.reachability import needed, needed_by_lists, only_in
+from dvol.trash.reachability import needed, needed_by_lists
 
 LISTED, ON_SIDE, SET_ASIDE, BASE, IN_TRASH, STAGED = (digit * 40 for digit in "123456")
 
@@ -88,10 +88,24 @@ def test_a_directory_in_the_place_of_a_list_is_damage(layout: VolumeLayout) -> N
         needed_by_lists(History(layout))
 
 
-def test_a_branch_alone_has_the_commits_that_no_other_has(layout: VolumeLayout) -> None:
+def test_a_branch_alone_drops_the_commits_that_no_other_has(layout: VolumeLayout) -> None:
     write(layout.commit_list("side"), listed(LISTED, ON_SIDE))
-    history = History(layout)
-    assert only_in(history["side"], "side", history) == [ON_SIDE]
+    layout.staging.mkdir(parents=True)
+    (step,) = VolumeDir(layout, cache(Copy)).drop_steps(layout.staging, {"side": ()})
+    record = json.loads((layout.pool.root / step.paths[0]).read_text())
+    assert [(one["id"], one["before"]) for one in record["commits"]] == [(ON_SIDE, LISTED)]
+    assert step.paths[1] == "v/.dvol/dropped/00000001.json"
+
+
+def test_recovery_keeps_a_commit_that_was_dropped(layout: VolumeLayout) -> None:
+    """A staging directory of that name must not take it with it."""
+    for path in (layout.staging / SET_ASIDE, layout.commit(SET_ASIDE)):
+        path.mkdir(parents=True)
+    dropped = [{"id": SET_ASIDE, "message": "x", "before": ""}]
+    record = {"format": 1, "date": "2026-01-01T00:00:00+00:00", "branch": "master"}
+    write(layout.dropped / "00000001.json", record | {"commits": dropped})
+    VolumeDir(layout, cache(Copy)).recover(pool_journal(layout))
+    assert os.listdir(layout.commits) == [SET_ASIDE]
 
 
 def test_recovery_keeps_the_files_that_the_pools_journal_names(layout: VolumeLayout) -> None:

@@ -1,0 +1,91 @@
+"""Which commits and entries are past their time, and since when that is known.
+
+A wall clock may be wrong, and what is deleted does not come back. A date that can't be right (in
+the future, before the commit's own, none at all) counts from when gc first sees it. And `gc.auto`,
+which nobody watches, deletes only what earlier runs have found past its time: one at least 24 h
+ago by the clock that counts from the boot, in the same boot, or runs on three different days. What
+a run finds is kept in a document, `.dvol/expired.json` of the volume or of the pool.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from dvol import dates
+from dvol.fs.clock import Moment
+
+_DAY = 24 * 3600.0  # seconds
+_DAYS = 3
+
+
+class Expiry:
+    """The judgement of one run of gc. `document` is what earlier runs have left, in any shape."""
+
+    def __init__(self, document: Any, moment: Moment) -> None:
+        self._moment = moment
+        self._before = _part(document, "past")
+        self._counted_before = _part(document, "counted")
+        self._past: dict[str, Any] = {}
+        self._counted: dict[str, str] = {}
+
+    def is_past(self, key: str, kept_for: timedelta, date: str, not_before: str = "") -> bool:
+        """Whether the time of a thing is over, by the wall clock: it is kept for `kept_for` after
+        `date`, when it was dropped or removed, which can't be before the date `not_before`. `key`
+        names it."""
+        if self._age(key, date, not_before) <= kept_for:
+            return False
+        self._past[key] = self._finding(key)
+        return True
+
+    def was_past(self, key: str) -> bool:
+        """Whether earlier runs have found so, often and long enough for `gc.auto`."""
+        found = _part(self._before, key)
+        if found.get("boot") == self._moment.boot:
+            since = found.get("uptime")
+            if isinstance(since, int | float) and self._moment.uptime - since >= _DAY:
+                return True
+        return len(_days(found)) >= _DAYS
+
+    def forget(self, key: str) -> None:
+        """Leave a thing that was deleted out of the new document."""
+        self._past.pop(key, None)
+        self._counted.pop(key, None)
+
+    def document(self) -> dict[str, Any]:
+        """What this run leaves for the next ones; empty if that is nothing."""
+        parts = {"past": self._past, "counted": self._counted}
+        return {name: part for name, part in parts.items() if part}
+
+    def _age(self, key: str, date: str, not_before: str) -> timedelta:
+        now, when = self._moment.wall, _moment_of(date)
+        if when is None or when > now or when < (_moment_of(not_before) or when):
+            when = _moment_of(str(self._counted_before.get(key)))
+            if when is None or when > now:
+                when = now
+            self._counted[key] = when.isoformat(timespec="seconds")
+        return now - when
+
+    def _finding(self, key: str) -> dict[str, Any]:
+        """The first finding in this boot stays, and each day is added."""
+        found, now = _part(self._before, key), self._moment
+        days = sorted({*_days(found), now.wall.date().isoformat()})[-_DAYS:]
+        same = found.get("boot") == now.boot and isinstance(found.get("uptime"), int | float)
+        return {"boot": now.boot, "uptime": found["uptime"] if same else now.uptime, "days": days}
+
+
+def _part(document: Any, name: str) -> dict[str, Any]:
+    part = document.get(name) if isinstance(document, dict) else None
+    return part if isinstance(part, dict) else {}
+
+
+def _days(found: dict[str, Any]) -> set[str]:
+    days = found.get("days")
+    return {day for day in days if isinstance(day, str)} if isinstance(days, list) else set()
+
+
+def _moment_of(date: str) -> datetime | None:
+    try:
+        return dates.parse(date).astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None

@@ -1,0 +1,367 @@
+"""A commit that was reported is kept: whatever drops it from the lists, its id finds it."""
+
+import json
+import os
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from dvol.engine import Engine
+from dvol.engine.gc import Collector
+from dvol.engine.local import LocalEngine
+from dvol.errors import CommitsGone, NotSoManyToUndo, RevisionNotFound
+from dvol.fs.clock import Moment
+from dvol.model import Commit
+from dvol.pool.access import Access, open_pool
+from dvol.trash.selection import Wanted
+from tests.contract.conftest import anywhere
+from tests.contract.places import Keeper
+from tests.contract.pool_files import KEPT_FOR, all_aged, commits_on_disk, entry_of
+from tests.contract.trees import described
+from tests.contract.verbs import ANN, commit, content, messages, state
+
+DAY = timedelta(days=1)
+
+
+@pytest.fixture
+def three(engine: Engine, tree: Path) -> list[Commit]:
+    """The commits 1, 2 and 3 of `v`, each with that content."""
+    done = []
+    for text in ("1", "2", "3"):
+        state(tree, text)
+        done.append(commit(engine, text))
+    return done
+
+
+# -- the losses that were seen -------------------------------------------------------------------
+
+
+def test_a_loop_of_test_resets_loses_no_commit(engine: Engine, keeper: Keeper, tree: Path) -> None:
+    state(tree, "seed")
+    seed = commit(engine, "seed")
+    state(tree, "important")
+    important = commit(engine, "important")
+    for number in range(15):
+        engine.reset("v", seed.id)
+        state(tree, f"scribble {number}")
+    assert engine.log("v", important.id) == [important, seed]
+    engine.reset("v", important.id)
+    assert (content(tree), engine.log("v")) == ("important", [important, seed])
+
+
+def test_an_id_that_was_just_the_head_is_found_again(
+    engine: Engine, tree: Path, three: list[Commit]
+) -> None:
+    engine.reset("v", "HEAD~2")
+    assert engine.reset("v", three[2].id) == three[2]
+    assert (content(tree), engine.log("v")) == ("3", three[::-1])
+
+
+# -- what drops a commit -------------------------------------------------------------------------
+
+
+def by_undo(engine: Engine, tree: Path) -> None:
+    """A reset is undone, and what was committed since leaves the list."""
+    engine.undo("v")
+
+
+def by_branch_d(engine: Engine, tree: Path) -> None:
+    engine.branch("v", "other", "HEAD^")
+    engine.delete_branch("v", "master")
+
+
+DROPS: dict[str, Callable[[Engine, Path], None]] = {
+    "reset": lambda engine, tree: engine.reset("v", "HEAD^") and None,
+    "reset to another branch": lambda engine, tree: engine.reset("v", "side") and None,
+    "undo": by_undo,
+    "branch -d": by_branch_d,
+    "rm and restore": lambda engine, tree: by_rm_and_restore(engine),
+    "together": lambda engine, tree: engine.reset_group(["v", "w"], "", "HEAD^") and None,
+}
+
+
+def by_rm_and_restore(engine: Engine) -> None:
+    engine.reset("v", "HEAD^")
+    engine.rm("v")
+    engine.restore(entry_of(engine, "rm"))
+
+
+@pytest.mark.parametrize("drop", DROPS.values(), ids=DROPS)
+def test_what_drops_a_commit_keeps_it(
+    engine: Engine, keeper: Keeper, tree: Path, drop: Callable[[Engine, Path], None]
+) -> None:
+    engine.init("w")
+    for text in ("0", "1"):
+        commit(engine, text, "w")
+        state(tree, text)
+        commit(engine, text)
+    engine.branch("v", "side", "HEAD^")
+    engine.checkout("v", "master")
+    state(tree, "scribble")
+    engine.reset("v")
+    state(tree, "kept")
+    last = commit(engine, "kept")
+    frozen = described(keeper.frozen("v", last.id))
+    drop(engine, tree)
+    assert "kept" not in messages(engine)
+    for number in range(12):  # what was set aside is pushed out, and gc takes what is old
+        current = engine.get("v").branch
+        state(keeper.tree("v", current), str(number))
+        engine.reset("v")
+    all_aged(keeper, KEPT_FOR - DAY)
+    engine.gc()
+    assert described(keeper.frozen("v", last.id)) == frozen
+    assert messages(engine, revision=last.id[:10]) == ["kept", "1", "0"]
+    engine.branch("v", "back", last.id)
+    assert content(keeper.tree("v", "back")) == "kept"
+    assert engine.fsck() == []
+
+
+def test_a_random_walk_finds_every_commit_again(engine: Engine, tree: Path) -> None:
+    made = []
+    for number in range(34):
+        state(tree, str(number))
+        made.append(commit(engine, str(number)))
+        if number % 3 == 2:
+            engine.reset("v", made[(number * 7) % len(made)].id)
+    for one in made:
+        assert engine.reset("v", one.id) == one
+        assert content(tree) == one.message
+
+
+def test_a_history_goes_on_over_a_commit_that_was_deleted(
+    engine: Engine, keeper: Keeper, tree: Path, three: list[Commit]
+) -> None:
+    one, two, last = three
+    engine.reset("v", one.id)
+    (freed,) = engine.gc(entry=two.id[:12])
+    assert (freed.entry, freed.kept) == (
+        two.id,
+        f"'{entry_of(engine, 'reset')}' in the list of 'dvol restore' needs it",
+    )
+    engine.gc(entry=entry_of(engine, "reset"))
+    assert [freed.kept for freed in engine.gc(entry=two.id[:12])] == [""]
+    assert engine.log("v", last.id) == [last, one]
+    engine.reset("v", last.id)
+    assert (content(tree), engine.log("v")) == ("3", [last, one])
+    with pytest.raises(RevisionNotFound):
+        engine.log("v", two.id)
+    assert engine.fsck() == []
+
+
+def test_of_two_lists_that_had_it_the_last_drops_it(
+    engine: Engine, keeper: Keeper, three: list[Commit]
+) -> None:
+    engine.branch("v", "side")
+    engine.checkout("v", "master")
+    engine.reset("v", "HEAD^")
+    assert os.listdir(keeper.pool / "v/.dvol/dropped") == []
+    engine.delete_branch("v", "side")
+    assert len(os.listdir(keeper.pool / "v/.dvol/dropped")) == 1
+    assert engine.log("v", three[2].id) == three[::-1]
+
+
+def test_back_and_forth_leaves_one_record(
+    engine: Engine, keeper: Keeper, three: list[Commit]
+) -> None:
+    for _ in range(20):
+        engine.reset("v", "HEAD^")
+        engine.reset("v", three[2].id)
+    engine.reset("v", "HEAD^")
+    assert len(os.listdir(keeper.pool / "v/.dvol/dropped")) == 1
+
+
+def test_a_commit_of_a_group_that_one_volume_has_dropped_is_found(
+    engine: Engine, keeper: Keeper, tree: Path
+) -> None:
+    engine.init("w")
+    done = {}
+    for text in ("1", "2"):
+        state(tree, text)
+        state(keeper.tree("w"), text)
+        done[text] = engine.commit_group(["v", "w"], "", text, ANN)
+    engine.reset("w", "HEAD^")
+    engine.reset_group(["v", "w"], "", done["2"]["v"].id)
+    assert (content(tree), content(keeper.tree("w"))) == ("2", "2")
+    engine.reset_group(["v", "w"], "", done["1"]["v"].id)
+    engine.reset_group(["v", "w"], "", done["2"]["v"].group[:8])
+    assert messages(engine, "w") == messages(engine) == ["2", "1"]
+
+
+# -- undo ----------------------------------------------------------------------------------------
+
+
+def test_undo_goes_back_further(engine: Engine, tree: Path) -> None:
+    state(tree, "1")
+    commit(engine, "1")
+    for text in ("a", "b", "c"):
+        state(tree, text)
+        engine.reset("v")
+    engine.undo("v", 3)
+    assert content(tree) == "a"
+    engine.undo("v", 1)
+    assert content(tree) == "1"
+    with pytest.raises(NotSoManyToUndo, match="only 3"):
+        engine.undo("v", 4)
+    engine.undo("v", 2)
+    assert content(tree) == "c"
+
+
+# -- gc ------------------------------------------------------------------------------------------
+
+
+def test_gc_deletes_a_dropped_commit_when_it_is_past_its_time(
+    engine: Engine, keeper: Keeper, three: list[Commit]
+) -> None:
+    engine.reset("v", "HEAD^")
+    all_aged(keeper, KEPT_FOR - timedelta(minutes=1))
+    assert engine.gc() == []
+    all_aged(keeper)
+    gone = {(one.verb, one.kept) for one in engine.gc()}
+    assert gone == {("reset", ""), ("drop", "")}
+    assert commits_on_disk(keeper) == {one.id for one in three[:2]}
+    assert os.listdir(keeper.pool / "v/.dvol/dropped") == []
+    with pytest.raises(RevisionNotFound):
+        engine.log("v", three[2].id)
+
+
+@pytest.mark.parametrize("where", ["v", ""])
+def test_how_long_it_is_kept_is_a_setting(
+    engine: Engine, keeper: Keeper, three: list[Commit], where: str
+) -> None:
+    engine.config(where, "gc.keep", "1h")
+    engine.reset("v", "HEAD^")
+    all_aged(keeper, timedelta(minutes=59))
+    assert engine.gc() == []
+    all_aged(keeper, timedelta(minutes=61))
+    assert len(engine.gc(dry_run=True)) == 2
+    engine.config(where, "gc.keep", "forever")
+    all_aged(keeper, 9999 * DAY)
+    assert engine.gc() == []
+
+
+def test_gc_of_an_age_and_of_one_volume(
+    engine: Engine, keeper: Keeper, three: list[Commit]
+) -> None:
+    engine.init("w")
+    commit(engine, "1", "w")
+    commit(engine, "2", "w")
+    for volume in ("v", "w"):
+        engine.reset(volume, "HEAD^")
+    all_aged(keeper, 2 * DAY)
+    assert engine.gc(older_than="3d") == []
+    freed = engine.gc(older_than="1d", volume="w")
+    assert {one.volume for one in freed} == {"w"}
+    assert {one.volume for one in engine.gc(older_than="1d")} == {"v"}
+
+
+@pytest.mark.parametrize(
+    "date", ["1970-01-01T00:00:00+00:00", "2999-01-01T00:00:00+00:00", "", "soon"]
+)
+def test_a_date_that_cannot_be_right_counts_from_now(
+    engine: Engine, keeper: Keeper, three: list[Commit], date: str
+) -> None:
+    engine.reset("v", "HEAD^")
+    (record,) = (keeper.pool / "v/.dvol/dropped").iterdir()
+    record.write_text(json.dumps({**json.loads(record.read_text()), "date": date}))
+    assert engine.gc() == []
+    assert three[2].id in commits_on_disk(keeper)
+
+
+# -- gc.auto -------------------------------------------------------------------------------------
+
+
+class Clocks:
+    """A wall clock and a clock since the boot, set by a test."""
+
+    def __init__(self, access: Access) -> None:
+        self.access = access
+        self.wall = datetime.now(UTC)
+        self.boot = "first"
+        self.uptime = 1000.0
+
+    def auto(self) -> set[str]:
+        """The verbs of what gc.auto deletes now."""
+        moment = Moment(self.wall, self.boot, self.uptime)
+        freed = Collector(self.access, moment).collect(Wanted(auto=True))
+        return {one.verb for one in freed if not one.kept}
+
+    def sleep(self, time: timedelta) -> None:
+        self.wall += time
+        self.uptime += time.total_seconds()
+
+    def reboot(self) -> None:
+        self.boot += "+"
+        self.uptime = 10.0
+
+
+@pytest.fixture
+def clocks(tmp_path: Path) -> Clocks:
+    """Of a pool with a volume that has dropped a commit and a state, and a removed volume."""
+    engine = LocalEngine(tmp_path / "volumes")
+    for volume in ("v", "w"):
+        engine.init(volume)
+        for text in ("1", "2"):
+            commit(engine, text, volume)
+    engine.reset("v", "HEAD^")
+    engine.rm("w")
+    return Clocks(open_pool(tmp_path / "volumes", lambda text: None, 1.0))
+
+
+def test_what_is_past_its_time_goes_a_day_after_that_was_found(clocks: Clocks) -> None:
+    assert clocks.auto() == set()
+    clocks.sleep(KEPT_FOR + DAY)
+    assert clocks.auto() == set()
+    clocks.sleep(DAY - timedelta(minutes=1))
+    assert clocks.auto() == set()
+    clocks.sleep(timedelta(minutes=1))
+    assert clocks.auto() == {"reset", "drop", "rm"}
+
+
+def test_a_clock_that_jumps_deletes_nothing(clocks: Clocks) -> None:
+    clocks.wall += 9999 * DAY
+    for _ in range(5):
+        assert clocks.auto() == set()
+    clocks.wall -= 9999 * DAY
+    clocks.sleep(2 * DAY)
+    assert clocks.auto() == set()
+    clocks.wall += 9999 * DAY
+    assert clocks.auto() == set()
+
+
+def test_after_reboots_three_different_days_count(clocks: Clocks) -> None:
+    clocks.sleep(KEPT_FOR + DAY)
+    for _ in range(2):
+        for _ in range(3):
+            assert clocks.auto() == set()
+            clocks.reboot()
+        clocks.wall += DAY
+    assert clocks.auto() == set()
+    clocks.reboot()
+    assert clocks.auto() == {"reset", "drop", "rm"}
+
+
+def test_a_commit_that_is_listed_again_begins_anew(clocks: Clocks) -> None:
+    engine = LocalEngine(clocks.access.pool.layout.root)
+    engine.gc(entry=entry_of(engine, "rm"))
+    clocks.sleep(KEPT_FOR + DAY)
+    assert clocks.auto() == set()
+    engine.undo("v")
+    clocks.sleep(2 * DAY)
+    assert clocks.auto() == set()
+    engine.reset("v", "HEAD^")
+    clocks.sleep(2 * DAY)
+    assert "drop" not in clocks.auto()
+
+
+@anywhere
+def test_undo_of_a_state_whose_commit_is_deleted_by_hand_says_which(
+    engine: Engine, keeper: Keeper, three: list[Commit]
+) -> None:
+    engine.reset("v", "HEAD^")
+    (keeper.frozen("v", three[2].id)).rename(keeper.pool / "moved")
+    with pytest.raises(CommitsGone, match=three[2].id[:12]):
+        engine.undo("v")
+    (keeper.pool / "moved").rename(keeper.frozen("v", three[2].id))
