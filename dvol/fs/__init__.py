@@ -1,3 +1,3 @@
-"""What the kernel offers, thinly: syncs, exchange, flock, openat, mountinfo, btrfs ioctls, and JSON
-documents replaced whole; no tree, and no pool.
+"""What the kernel offers, thinly: syncs, exchange, flock, openat, mountinfo, btrfs ioctls, JSON
+documents replaced whole, and logs; no tree, and no pool.
 """
