@@ -29,6 +29,7 @@
         .dvol/dropped/<n>.json        commits that a verb took from the last list that had them
         .dvol/tags.json               {"name": "id of a commit"}
         .dvol/expired.json            what gc.auto has found to be past its time, and when
+        .dvol/reflog                  where HEAD and each branch pointed: a line for each change
 
 Outside of `.dvol` it is the layout of the original dvol, whose pools open unchanged. Format 1
 called `.dvol/garbage` `.dvol/doomed`, and `suspended.json` `ended.json`: these are still read.
@@ -190,6 +191,10 @@ class VolumeLayout:
     @property
     def expired(self) -> Path:
         return self.own / "expired.json"
+
+    @property
+    def reflog(self) -> Path:
+        return self.own / "reflog"
 
     @property
     def current(self) -> Path:

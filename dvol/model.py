@@ -68,6 +68,24 @@ class Branch(NamedTuple):
     current: bool
 
 
+class ReflogEntry(NamedTuple):
+    """Where HEAD or a branch pointed.
+
+    `selector` is the revision that means it, as `HEAD@{0}` or `master@{2}`; `id` is that commit's,
+    "" where there was none. `verb` is the verb that made HEAD or the branch point there, at `date`
+    (RFC 3339, UTC), and `message` says of which commit or which branches; `branch` is the branch
+    that was changed. An entry whose line in the log is missing has neither verb nor message: its
+    `date` is the earliest that it can be, and "" where nothing older is known.
+    """
+
+    selector: str
+    id: str
+    verb: str = ""
+    date: str = ""
+    message: str = ""
+    branch: str = ""
+
+
 class Volume(NamedTuple):
     """What Docker calls a volume, with its history.
 

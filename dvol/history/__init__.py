@@ -1,1 +1,1 @@
-"""Commits, branches, revisions and groups, as read from documents; no trees."""
+"""Commits, branches, revisions, groups and the reflog, as read from their files; no trees."""

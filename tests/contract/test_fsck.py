@@ -13,6 +13,8 @@ from dvol.engine import Engine
 from dvol.engine.local import LocalEngine
 from dvol.errors import InvalidName, NotFound, VolumeBusy, VolumeNotFound
 from dvol.fsck import index as index_checks
+from dvol.history.reflog import Line, append
+from dvol.layout import PoolLayout
 from dvol.model import Finding
 from dvol.tree.delete import delete_tree
 from dvol.tree.index import epoch, load
@@ -434,6 +436,14 @@ def test_what_nobody_can_tell_in_the_trash_is_found(engine: Engine, keeper: Keep
 
 
 # -- strangers -----------------------------------------------------------------------------------
+
+
+@anywhere
+def test_the_reflog_is_a_file_of_dvols(engine: Engine, keeper: Keeper) -> None:
+    layout = PoolLayout(keeper.pool).volume("v")
+    append(layout, Line("master", "", ID, "commit", "1", True))
+    assert layout.reflog.exists()
+    assert engine.fsck() == []
 
 
 @anywhere
