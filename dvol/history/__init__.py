@@ -1,1 +1,3 @@
-"""Commits, branches, revisions, groups and the reflog, as read from their files; no trees."""
+"""Commits, branches, revisions, groups and the reflog, as read from their files; which commits a
+policy keeps; no trees.
+"""
