@@ -41,6 +41,7 @@ FILE_SYSTEMS = (
     Need("mkfs.xfs", "xfsprogs", "all that is tried on XFS"),
     Need("mkfs.btrfs", "btrfs-progs", "all that is tried on btrfs"),
 )
+RESTIC = Need("restic", "restic", "which commits a policy keeps, compared with restic; its times")
 NEEDS = (
     VENV,
     Need("dockerd", "docker.io", "demo on a real Engine, docker ring, make plugin"),
@@ -54,13 +55,14 @@ NEEDS = (
     Need("setfacl", "acl", "fidelity of ACLs"),
     Need("setfattr", "attr", "fidelity of extended attributes"),
     Need("setcap", "libcap2-bin", "fidelity of file capabilities"),
+    RESTIC,
 )
 # The peers that are measured: nobody who only tests should have to have them.
 BENCH = (
     VENV,
     *FILE_SYSTEMS,
     Need("rsync", "rsync", "the times of rsync"),
-    Need("restic", "restic", "the times of restic"),
+    RESTIC,
 )
 # And virtual machines.
 ACCEPTANCE = (*NEEDS, Need("ssh", "openssh-client", "virtual machines"))
