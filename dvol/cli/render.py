@@ -6,7 +6,18 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from dvol.errors import printable
-from dvol.model import VERSION, Branch, Commit, Discarded, Finding, Freed, Restored, Version, Volume
+from dvol.model import (
+    VERSION,
+    Branch,
+    Commit,
+    Discarded,
+    Finding,
+    Freed,
+    ReflogEntry,
+    Restored,
+    Version,
+    Volume,
+)
 from dvol.sizes import readable
 
 
@@ -64,6 +75,11 @@ def head(commit: Commit) -> str:
     return f"HEAD is now at {commit.id[:7]} {title}"
 
 
+def reflog(entries: Sequence[ReflogEntry]) -> str:
+    """A line for each entry, as `git reflog` prints it; git's null id where there was no commit."""
+    return "".join(f"{one.id[:7] or '0' * 7} {': '.join(_change(one))}\n" for one in entries)
+
+
 def discarded(listed: Sequence[Discarded]) -> str:
     """A table of entries; the first column is the id that `restore` takes."""
     rows = [("ENTRY", "DISCARDED", "WHAT")]
@@ -102,6 +118,10 @@ def summary(found: Sequence[Finding]) -> str:
     counts = [f"{states.count(state)} {state}" for state in ("broken", "repaired", "busy")]
     nonzero = ", ".join(count for count in counts if not count.startswith("0 "))
     return f"found {nonzero}" if nonzero else "nothing wrong was found"
+
+
+def _change(one: ReflogEntry) -> list[str]:
+    return [printable(text) for text in (one.selector, one.verb, one.message) if text]
 
 
 def _sizes(entries: Sequence[Freed]) -> str:
