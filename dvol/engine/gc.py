@@ -35,20 +35,23 @@ from dvol.pool import config
 from dvol.pool.access import Access
 from dvol.trash.entry import Entry, in_trash, in_volume, of_volume
 from dvol.trash.expiry import Expiry
-from dvol.trash.selection import Selection, Wanted
+from dvol.trash.selection import NOW, Selection, Wanted
 from dvol.tree.usage import DiskUsage
 
 _TIMEOUT = 0.3  # seconds to wait for a volume, before it is left for the next gc
 _SHORTEST = 4  # digits of an id, at least
 
 
-def collect(access: Access, entry: str, older_than: str, volume: str, dry_run: bool) -> list[Freed]:
-    """See `Engine.gc`; `older_than` is a duration, "" for the setting `gc.keep`."""
-    collector = Collector(access)
-    try:
-        age = dates.duration(older_than) if older_than else None
-    except ValueError:
-        raise InvalidRequest(f"'{older_than}' is no time such as 30d, 12h or 8w") from None
+def collect(
+    access: Access, now: bool, dry_run: bool, entry: str, volume: str, older_than: str
+) -> list[Freed]:
+    """See `Engine.gc`."""
+    collector, age = Collector(access), NOW if now else None
+    if older_than:
+        try:
+            age = dates.duration(older_than)
+        except ValueError:
+            raise InvalidRequest(f"'{older_than}' is no time such as 30d, 12h or 8w") from None
     with access.reading():
         ids = collector.named([entry]) if entry else frozenset()
     return collector.collect(Wanted(ids, age), volume, dry_run)

@@ -256,8 +256,7 @@ class LocalEngine:
     ) -> list[Freed]:
         from dvol.engine.gc import collect
 
-        age = "0m" if now else older_than
-        return collect(self.access, entry, age, volume, dry_run)
+        return collect(self.access, now, dry_run, entry, volume, older_than)
 
     def fsck(self, volume: str = "", repair: bool = False) -> list[Finding]:
         from dvol.fsck import Fsck

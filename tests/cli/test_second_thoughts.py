@@ -2,6 +2,7 @@
 
 import os
 import re
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -144,7 +145,8 @@ def test_gc_says_what_it_frees_and_the_sum(dvol: Dvol, volume: Keeper) -> None:
     assert (young.code, young.out, young.err[:7]) == (0, "Freed 0 B\n", "1 entri")
     assert "deletes 1 of what 'dvol gc' would still keep" in dvol("gc", "--now").refused(2)
     assert "deletes 1 of what" in dvol("gc", state[:6]).refused(2)
-    assert "deletes 1 of what" in dvol("gc", "--older-than", "0m").refused(2)
+    aged(volume, state, timedelta(seconds=2))
+    assert "deletes 1 of what" in dvol("gc", "--older-than", "1s").refused(2)
     assert "no entry has the id" in dvol("gc", "0123456").refused(3)
     assert "no time such as 30d" in dvol("gc", "--older-than", "soon").refused(2)
     *rows, total = dvol("gc", "--now", "-f").well().splitlines()
