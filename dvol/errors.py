@@ -127,6 +127,19 @@ class RevisionNotFound(NotFound):
     """Referenced commit does not exist; check dvol log ('{0}')"""
 
 
+class TagNotFound(NotFound):
+    """Tag '{0}' does not exist; 'dvol tag' shows those that do"""
+
+
+class NoGroupToUndo(NotFound):
+    """there is no last reset of several volumes to undo: {0}; 'dvol undo VOLUME' undoes the last
+    one of a volume"""
+
+
+class NotInAnyBranch(NotFound):
+    """commit {0} is in no branch any more; 'dvol gc {0}' deletes it"""
+
+
 class NothingToUndo(NotFound):
     """Nothing to undo on branch '{0}': no reset has changed it, or gc deleted the state before"""
 
@@ -136,7 +149,7 @@ class NotSoManyToUndo(NotFound):
 
 
 class EntryNotFound(NotFound):
-    """no entry has the id '{0}'; 'dvol restore' lists the entries that can be restored"""
+    """no entry has the id or the name '{0}'; 'dvol restore' lists those that can be restored"""
 
 
 class VolumeGone(VolumeNotFound):
@@ -166,8 +179,33 @@ class VolumeExists(Conflict):
     """volume {0} already exists; choose another name"""
 
 
+class NameInUse(VolumeExists):
+    """volume {0} exists; 'dvol restore {1} NAME' restores the other one under another name"""
+
+
 class BranchExists(Conflict):
     """Cannot create existing branch {0}; 'dvol checkout {0}' switches to it"""
+
+
+class BranchNameInUse(BranchExists):
+    """branch '{0}' exists; 'dvol restore {1} NAME' restores the other one under another name"""
+
+
+class TagExists(Conflict):
+    """Tag '{0}' exists, for commit {1}; 'dvol tag -d {0}' deletes it"""
+
+
+class TagIsBranch(Conflict):
+    """'{0}' is a branch, which a revision of that name would mean; choose another name for the
+    tag"""
+
+
+class CommitIsHead(Conflict):
+    """commit {0} is the newest of branch '{1}'; 'dvol reset --hard HEAD^' goes back before it"""
+
+
+class CommitIsTagged(Conflict):
+    """commit {0} has the tag '{1}'; 'dvol tag -d {1}' deletes the tag"""
 
 
 class BranchActive(Conflict):

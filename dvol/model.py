@@ -110,7 +110,9 @@ class Discarded(NamedTuple):
     `entry` is its id, 12 hex digits; `verb` is the verb that made it, at `date` (RFC 3339, UTC):
     `rm` of a volume, `branch -d` of a branch, `reset` and `undo` of the state of a branch before
     them, `fsck` of a commit or a list that nothing refers to. `branch` is "" for an entry that
-    belongs to no branch.
+    belongs to no branch. `commits` counts those of the branch, or of the current branch of a
+    volume, and `message` is the last one's. `size` is the bytes that its deletion would give back,
+    -1 if they were not asked for.
     """
 
     entry: str
@@ -118,6 +120,30 @@ class Discarded(NamedTuple):
     verb: str
     volume: str
     branch: str
+    commits: int = 0
+    message: str = ""
+    size: int = -1
+
+
+class Tag(NamedTuple):
+    """A name for a commit, which keeps that and its history from being deleted. `commit` is its id,
+    `message` its message, "" if the commit is missing."""
+
+    name: str
+    commit: str
+    message: str
+
+
+class Pruned(NamedTuple):
+    """What `prune` does with a commit of a branch; `kept` is why it stays, "" if it leaves the
+    branch. `commit` is its id; `date` and `message` are its own."""
+
+    volume: str
+    branch: str
+    commit: str
+    date: str
+    message: str
+    kept: str
 
 
 class Restored(NamedTuple):

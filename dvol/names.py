@@ -33,6 +33,14 @@ def check_branch(name: str) -> None:
         raise ReservedName(name, "branch")
 
 
+def check_tag(name: str) -> None:
+    """Raise InvalidName or ReservedName if no tag may have that name: one that looks like a whole
+    id would hide that commit."""
+    _check(name, "tag")
+    if name == "HEAD" or re.fullmatch("[0-9a-f]{40}", name):
+        raise ReservedName(name, "tag")
+
+
 def is_component(name: str) -> bool:
     """Whether `name` is one path component, and can only be that of a file that is not hidden."""
     try:

@@ -7,6 +7,7 @@ them.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -100,6 +101,13 @@ def _reset(engine: Engine, arguments: Arguments) -> Result:
 
 
 def _undo(engine: Engine, arguments: Arguments) -> Result:
+    project = _project(arguments)
+    if project or arguments["--volume"]:
+        if arguments["COUNT"] is not None:
+            raise InvalidRequest("name all volumes by --volume, or a project by --project")
+        done = engine.undo_group(list(arguments["--volume"]), project)
+        heads = (f"{volume}: {render.head(commit)}" for volume, commit in done.items())
+        return Result(done, note="\n".join(heads))
     words = [word for name in ("COUNT", "VOLUME") if (word := arguments[name]) is not None]
     counted = bool(words) and words[0].isascii() and words[0].isdecimal()
     count = words.pop(0) if counted else "1"
@@ -138,10 +146,42 @@ def _checkout(engine: Engine, arguments: Arguments) -> Result:
     return Result(branch, note=f"Switched to branch '{name}'")
 
 
+def _tag(engine: Engine, arguments: Arguments) -> Result:
+    name, revision, volume = (arguments[each] for each in ("NAME", "REVISION", "VOLUME"))
+    if arguments["--delete"] is not None:
+        if revision is not None:
+            raise InvalidRequest("Wrong number of arguments. usage: dvol tag -d NAME [VOLUME]")
+        arguments["VOLUME"] = name
+        gone = engine.delete_tag(_volume(engine, arguments), arguments["--delete"])
+        return Result(gone, note=f"Deleted tag '{gone.name}' (was {gone.commit[:7]})")
+    if name is None or (revision is None and _is_volume(engine, name)):
+        arguments["VOLUME"] = name
+        return Result(engine.tags(_volume(engine, arguments)), render.tags)
+    revision, volume = _revision_and_volume(engine, arguments)
+    return Result(engine.tag(volume, name, revision))
+
+
+def _drop(engine: Engine, arguments: Arguments) -> Result:
+    if arguments["REVISION"] is None:
+        raise InvalidRequest("Please specify a revision: 'dvol log' shows the commits")
+    volume = _volume(engine, arguments)
+    commit = engine.drop(volume, arguments["REVISION"])
+    return Result(commit, note=f"Dropped {render.title(commit)}; {_STAYS.format(commit.id[:7])}")
+
+
+def _prune(engine: Engine, arguments: Arguments) -> Result:
+    last, hourly, daily, weekly = (_number(arguments, option) for option in _RULES)
+    tags, dry_run = arguments["--keep-tag"] or "", arguments["--dry-run"]
+    volume = _volume(engine, arguments)
+    rules = (last, hourly, daily, weekly, tags)
+    judged = engine.prune(volume, *rules, arguments["--groups"], dry_run)
+    return Result(judged, render.would_prune if dry_run else render.pruned)
+
+
 def _restore(engine: Engine, arguments: Arguments) -> Result:
     entry, name = arguments["ENTRY"], arguments["NAME"]
     if entry is None:
-        return Result(engine.discarded(), render.discarded)
+        return Result(engine.discarded(sizes=True), render.discarded)
     return Result(engine.restore(entry, name or ""), render.restored)
 
 
@@ -222,12 +262,17 @@ COMMANDS: dict[str, Callable[[Engine, Arguments], Result]] = {
     "undo": _undo,
     "branch": _branch,
     "checkout": _checkout,
+    "tag": _tag,
+    "drop": _drop,
+    "prune": _prune,
     "restore": _restore,
     "gc": _gc,
     "fsck": _fsck,
     "config": _config,
     "version": _version,
 }
+_RULES = ("--keep-last", "--keep-hourly", "--keep-daily", "--keep-weekly")
+_STAYS = "'dvol checkout -b NAME {}' goes back to it until gc deletes it"
 _RESTORE = "'dvol restore' can undelete it"
 
 
@@ -237,6 +282,8 @@ def _exists(engine: Engine, volume: str) -> bool:
         engine.get(volume)
     except NotFound:
         return False
+    except InvalidRequest:
+        raise
     except DvolError:
         return True
     return True
@@ -249,7 +296,7 @@ def _volume_comes_last(engine: Engine, word: str, usage: str) -> Iterator[None]:
     try:
         yield
     except NotFound:
-        if word in [one.name for one in engine.volumes()]:
+        if _is_volume(engine, word):
             raise InvalidRequest(
                 f"'{word}' is a volume, which comes last: {usage} {word}"
             ) from None
@@ -270,10 +317,25 @@ def _volume(engine: Engine, arguments: Arguments) -> str:
     return os.environ.get("DVOL_VOLUME") or engine.active()
 
 
+def _number(arguments: Arguments, option: str) -> int:
+    """The number of an option, 0 without it."""
+    given = str(arguments[option] or "0")
+    if not re.fullmatch("-1|[0-9]{1,6}", given):
+        raise InvalidRequest(f"{option} must be a number of commits, or -1 for all, not '{given}'")
+    return int(given)
+
+
+def _is_volume(engine: Engine, word: str) -> bool:
+    try:
+        return _exists(engine, word)
+    except InvalidRequest:  # no volume can have that name
+        return False
+
+
 def _revision_and_volume(engine: Engine, arguments: Arguments) -> tuple[str, str]:
     """`[REVISION] [VOLUME]`, where one word is a volume if there is one of that name."""
     word, volume = arguments["REVISION"], arguments["VOLUME"]
-    if word is not None and volume is None and word in [one.name for one in engine.volumes()]:
+    if word is not None and volume is None and _is_volume(engine, word):
         word, volume = None, word
     arguments["VOLUME"] = volume
     return "HEAD" if word is None else word, _volume(engine, arguments)

@@ -9,9 +9,13 @@ Usage:
                  [--project NAME] [--volume NAME]... [VOLUME]
   dvol [options] log [REVISION] [VOLUME]
   dvol [options] reset [--hard] [-f] [--project NAME] [--volume NAME]... [REVISION] [VOLUME]
-  dvol [options] undo [-f] [COUNT] [VOLUME]
+  dvol [options] undo [-f] [--project NAME] [--volume NAME]... [COUNT] [VOLUME]
   dvol [options] branch [-d NAME] [VOLUME]
   dvol [options] checkout [-b] [-f] [BRANCH] [REVISION] [VOLUME]
+  dvol [options] tag [-d NAME] [NAME] [REVISION] [VOLUME]
+  dvol [options] drop [REVISION] [VOLUME]
+  dvol [options] prune [--keep-last N] [--keep-hourly N] [--keep-daily N] [--keep-weekly N]
+                 [--keep-tag PATTERN] [--groups] [--dry-run] [VOLUME]
   dvol [options] restore [ENTRY] [NAME]
   dvol [options] gc [--now | --older-than AGE] [-f] [--dry-run] [--volume NAME] [ENTRY]
   dvol [options] fsck [--repair] [VOLUME]
@@ -29,6 +33,9 @@ Commands:
   undo        restore the state before the last reset, or the last COUNT; again, to redo
   branch      list the branches, or delete one
   checkout    switch to a branch, or make one (-b) from the last commit or a revision
+  tag         list the tags, name a commit, or delete such a name
+  drop        take one commit out of the branches that have it
+  prune       take commits out of all branches, except those that a rule keeps
   restore     list the entries of trash and undo, or undelete one (as NAME)
   gc          delete what was dropped or removed over 30 days ago (gc.keep), or is named
   fsck        check the pool, or one volume
@@ -56,12 +63,19 @@ Options:
   --volume NAME                    a volume; repeat it for several, as one
   --hard                           confirm: uncommitted changes are discarded
   -b, --branch                     make the branch first
-  -d NAME, --delete NAME           move a branch to the trash
+  -d NAME, --delete NAME           branch: move it to the trash; tag: delete it
   -f, --force                      rm, gc: do not ask; other commands: also stop
                                    containers that Docker then removes (--rm)
   --now                            everything that was dropped or removed
   --older-than AGE                 what was dropped or removed longer ago: 12h, 30d, 8w
-  --dry-run                        print what would be deleted, and delete nothing
+  --dry-run                        print what would be done, and do nothing
+  --keep-last N                    keep the last N commits of each branch; -1: all
+  --keep-hourly N                  keep the newest commit of each of N hours
+  --keep-daily N                   keep the newest commit of each of N days
+  --keep-weekly N                  keep the newest commit of each of N weeks
+  --keep-tag PATTERN               keep commits with such a tag, as 'release-*'
+  --groups                         also drop commits that were made with other
+                                   volumes as one
   --repair                         repair what can be without losing data
   --global                         for volumes without a setting of their own
   --unset                          remove the setting

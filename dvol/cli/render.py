@@ -13,8 +13,10 @@ from dvol.model import (
     Discarded,
     Finding,
     Freed,
+    Pruned,
     ReflogEntry,
     Restored,
+    Tag,
     Version,
     Volume,
 )
@@ -67,12 +69,31 @@ def log(commits: Sequence[Commit]) -> str:
     return "\n".join(map(_commit, commits))
 
 
+def tags(listed: Sequence[Tag]) -> str:
+    """A line for each tag: its name, its commit and the first line of that one's message."""
+    return _table([(one.name, one.commit[:7], _first_line(one.message)) for one in listed])
+
+
+def pruned(judged: Sequence[Pruned]) -> str:
+    """A line for each commit, and how many have left their branch."""
+    return f"{_judged(judged)}Dropped {_leaving(judged)}\n"
+
+
+def would_prune(judged: Sequence[Pruned]) -> str:
+    """The same, of a dry run."""
+    return f"{_judged(judged)}Would drop {_leaving(judged)}\n"
+
+
+def title(commit: Commit) -> str:
+    """A commit in a few words."""
+    return f"{commit.id[:7]} {_first_line(commit.message)}"
+
+
 def head(commit: Commit) -> str:
     """The new head of a branch, in git's words."""
     if not commit.id:
         return "HEAD is now before the first commit"
-    title = printable(commit.message.split("\n")[0])
-    return f"HEAD is now at {commit.id[:7]} {title}"
+    return f"HEAD is now at {title(commit)}"
 
 
 def reflog(entries: Sequence[ReflogEntry]) -> str:
@@ -82,8 +103,13 @@ def reflog(entries: Sequence[ReflogEntry]) -> str:
 
 def discarded(listed: Sequence[Discarded]) -> str:
     """A table of entries; the first column is the id that `restore` takes."""
-    rows = [("ENTRY", "DISCARDED", "WHAT")]
-    return _table([*rows, *((one.entry, _when(one.date), _what(one)) for one in listed)])
+    rows = [("ENTRY", "DISCARDED", "SIZE", "COMMITS", "WHAT")]
+    for one in sorted(listed, key=lambda one: one.volume):  # stable: newest first in each
+        last = f": {_first_line(one.message)}" if one.message else ""
+        size = readable(one.size)
+        what = f"{_what(one)}{last}"
+        rows.append((one.entry, _when(one.date), size, str(one.commits), what))
+    return _table(rows)
 
 
 def restored(done: Restored) -> str:
@@ -132,10 +158,30 @@ def _sum(entries: Sequence[Freed]) -> str:
     return readable(sum(one.size for one in entries))
 
 
+def _judged(judged: Sequence[Pruned]) -> str:
+    return _table([_judgement(one) for one in judged]) if judged else ""
+
+
+def _judgement(one: Pruned) -> tuple[str, ...]:
+    verdict = f"keep ({one.kept})" if one.kept else "drop"
+    return verdict, one.branch, one.commit[:7], _when(one.date), _first_line(one.message)
+
+
+def _leaving(judged: Sequence[Pruned]) -> str:
+    count = len([one for one in judged if not one.kept])
+    return f"{count} commit{'' if count == 1 else 's'}"
+
+
+def _first_line(message: str) -> str:
+    return printable(message.split("\n")[0])
+
+
 def _what(one: Discarded | Freed) -> str:
     branch = f"{one.volume}/{one.branch}"
     if one.verb in ("reset", "undo"):
         return f"state of {branch} before {one.verb}"
+    if one.verb == "drop":
+        return f"commit of {branch}"
     if one.branch:
         return f"branch {branch}"
     if one.verb == "rm":

@@ -23,7 +23,18 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from dvol.model import Branch, Commit, Discarded, Finding, Freed, Restored, Version, Volume
+from dvol.model import (
+    Branch,
+    Commit,
+    Discarded,
+    Finding,
+    Freed,
+    Pruned,
+    Restored,
+    Tag,
+    Version,
+    Volume,
+)
 
 PROTOCOL = 3  # of the control API; raised when a verb's arguments or results change
 
@@ -123,6 +134,12 @@ class Engine(Protocol):
         NothingToUndo, NotSoManyToUndo; NoSpace before anything is changed; CommitsGone.
         """
 
+    def undo_group(self, volumes: list[str], project: str) -> dict[str, Commit]:
+        """Undo the last reset or undo of several volumes as one, all or none. A volume in which it
+        had changed nothing is left as it is. Raises as `undo` does; ProjectNotFound; NoGroupToUndo
+        if the last reset or undo of any of them was of that volume alone.
+        """
+
     def config(self, volume: str, key: str, value: str = "", unset: bool = False) -> str:
         """The effective value of a setting for a volume; the volume "" stands for all volumes that
         have no value of their own. A `value` is set first; with `unset` the setting is removed.
@@ -152,17 +169,58 @@ class Engine(Protocol):
         Raises BranchNotFound, BranchActive.
         """
 
-    def discarded(self) -> list[Discarded]:
-        """The entries that `restore` can restore, newest first."""
+    def tag(self, volume: str, name: str, revision: str = "HEAD") -> Tag:
+        """Give a commit a name: it and its history are then kept from `gc` and `prune`, also when
+        no branch has them. Raises as `log` does; InvalidName, TagExists, TagIsBranch.
+        """
+
+    def tags(self, volume: str) -> list[Tag]:
+        """The tags of a volume by name."""
+
+    def delete_tag(self, volume: str, name: str) -> Tag:
+        """Delete a tag. Its commit stays, until gc deletes it if no branch has it. Raises
+        TagNotFound."""
+
+    def drop(self, volume: str, revision: str) -> Commit:
+        """Take one commit out of every branch of the volume that has it. It stays, until gc deletes
+        it, and is found by its id. Raises as `log` does; CommitIsHead, CommitIsTagged,
+        NotInAnyBranch.
+        """
+
+    def prune(
+        self,
+        volume: str,
+        last: int = 0,
+        hourly: int = 0,
+        daily: int = 0,
+        weekly: int = 0,
+        tags: str = "",
+        groups: bool = False,
+        dry_run: bool = False,
+    ) -> list[Pruned]:
+        """Take commits out of each branch, except those that a rule keeps: the `last` ones, the
+        newest of each of so many hours, days or weeks, and those with a tag that the pattern `tags`
+        matches; -1 means all. The head of a branch and every tagged commit stay, and so does a
+        commit that was made with other volumes as one, unless `groups` says otherwise.
+
+        Returns what becomes of each commit. What leaves its last branch stays, until gc deletes it.
+        With `dry_run` nothing is changed. Raises InvalidRequest if there is no rule.
+        """
+
+    def discarded(self, sizes: bool = False) -> list[Discarded]:
+        """The entries that `restore` can restore, newest first. With `sizes` the files of each are
+        walked, and its size is told."""
 
     def restore(self, entry: str, name: str = "") -> Restored:
         """Undelete a volume, a branch, or the state of a branch; `entry` is the id of its entry, or
-        the first four digits or more. The active volume and the current branch stay as they are.
+        the first four digits or more, or the name of a volume, or VOLUME/BRANCH, which mean the
+        newest entry of such a removed volume or branch. The active volume and the current branch
+        stay as they are.
 
         A volume or a branch is restored under its own name, or under `name`. A state of a branch
         becomes a new branch of that `name`, and its undo entry stays. The commits of a list are
         restored with it. Raises EntryNotFound, AmbiguousEntry, NameRequired, InvalidName,
-        VolumeExists, BranchExists, VolumeGone, CommitsGone, UnfinishedRemoval; NoSpace before
+        NameInUse, BranchNameInUse, VolumeGone, CommitsGone, UnfinishedRemoval; NoSpace before
         anything is changed.
         """
 

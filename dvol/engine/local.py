@@ -43,12 +43,16 @@ from dvol.model import (
     Discarded,
     Finding,
     Freed,
+    Pruned,
     Restored,
+    Tag,
     Version,
     Volume,
 )
 from dvol.pool import config
 from dvol.pool.access import open_pool
+
+NONE = Commit("", "")  # before the first commit
 
 if TYPE_CHECKING:
     from dvol.engine.session import Session
@@ -195,7 +199,14 @@ class LocalEngine:
             raise InvalidRequest(f"undo goes back 1 or more states, not {count}")
         with self._collecting() as session:
             commits = undo(session, volume, count)
-        return commits[-1] if commits else Commit("", "")
+        return commits[-1] if commits else NONE
+
+    def undo_group(self, volumes: list[str], project: str) -> dict[str, Commit]:
+        from dvol.engine.reset import undo_group
+
+        with self._collecting() as session:
+            histories = undo_group(session, self._named(volumes, project))
+        return {name: commits[-1] if commits else NONE for name, commits in histories.items()}
 
     def config(self, volume: str, key: str, value: str = "", unset: bool = False) -> str:
         config.check(key, value or None)
@@ -233,11 +244,48 @@ class LocalEngine:
 
         branch.delete(self.access, volume, name)
 
-    def discarded(self) -> list[Discarded]:
+    def tag(self, volume: str, name: str, revision: str = "HEAD") -> Tag:
+        from dvol.engine import tag
+
+        return tag.create(self.access, volume, name, revision)
+
+    def tags(self, volume: str) -> list[Tag]:
+        from dvol.engine import tag
+
+        with self.access.reading(volume):
+            return tag.listed(self.access.recovered(volume).history)
+
+    def delete_tag(self, volume: str, name: str) -> Tag:
+        from dvol.engine import tag
+
+        return tag.delete(self.access, volume, name)
+
+    def drop(self, volume: str, revision: str) -> Commit:
+        from dvol.engine import prune
+
+        return prune.drop(self.access, volume, revision)
+
+    def prune(
+        self,
+        volume: str,
+        last: int = 0,
+        hourly: int = 0,
+        daily: int = 0,
+        weekly: int = 0,
+        tags: str = "",
+        groups: bool = False,
+        dry_run: bool = False,
+    ) -> list[Pruned]:
+        from dvol.engine.prune import checked, prune
+
+        policy = checked(last, hourly, daily, weekly, tags)
+        return prune(self.access, volume, policy, groups, dry_run)
+
+    def discarded(self, sizes: bool = False) -> list[Discarded]:
         from dvol.engine.restore import discarded
 
         with self.access.reading():
-            return discarded(self.access)
+            return discarded(self.access, sizes)
 
     def restore(self, entry: str, name: str = "") -> Restored:
         from dvol.engine.restore import restore

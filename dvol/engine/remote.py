@@ -23,7 +23,9 @@ from dvol.model import (
     Discarded,
     Finding,
     Freed,
+    Pruned,
     Restored,
+    Tag,
     Version,
     Volume,
 )
@@ -107,6 +109,10 @@ class RemoteEngine:
     def undo(self, volume: str, count: int = 1) -> Commit:
         return _fact(Commit, self._ask("undo", volume=volume, count=count))
 
+    def undo_group(self, volumes: list[str], project: str) -> dict[str, Commit]:
+        done = self._ask("undo_group", volumes=volumes, project=project)
+        return {name: _fact(Commit, each) for name, each in done.items()}
+
     def config(self, volume: str, key: str, value: str = "", unset: bool = False) -> str:
         return str(self._ask("config", volume=volume, key=key, value=value, unset=unset))
 
@@ -122,8 +128,36 @@ class RemoteEngine:
     def delete_branch(self, volume: str, name: str) -> None:
         self._ask("delete_branch", volume=volume, name=name)
 
-    def discarded(self) -> list[Discarded]:
-        return [_fact(Discarded, each) for each in self._ask("discarded")]
+    def tag(self, volume: str, name: str, revision: str = "HEAD") -> Tag:
+        return _fact(Tag, self._ask("tag", volume=volume, name=name, revision=revision))
+
+    def tags(self, volume: str) -> list[Tag]:
+        return [_fact(Tag, each) for each in self._ask("tags", volume=volume)]
+
+    def delete_tag(self, volume: str, name: str) -> Tag:
+        return _fact(Tag, self._ask("delete_tag", volume=volume, name=name))
+
+    def drop(self, volume: str, revision: str) -> Commit:
+        return _fact(Commit, self._ask("drop", volume=volume, revision=revision))
+
+    def prune(
+        self,
+        volume: str,
+        last: int = 0,
+        hourly: int = 0,
+        daily: int = 0,
+        weekly: int = 0,
+        tags: str = "",
+        groups: bool = False,
+        dry_run: bool = False,
+    ) -> list[Pruned]:
+        numbers = {"last": last, "hourly": hourly, "daily": daily, "weekly": weekly}
+        more = {"groups": groups, "dry_run": dry_run}
+        judged = self._ask("prune", volume=volume, **numbers, tags=tags, **more)
+        return [_fact(Pruned, each) for each in judged]
+
+    def discarded(self, sizes: bool = False) -> list[Discarded]:
+        return [_fact(Discarded, each) for each in self._ask("discarded", sizes=sizes)]
 
     def restore(self, entry: str, name: str = "") -> Restored:
         return _fact(Restored, self._ask("restore", entry=entry, name=name))
@@ -159,7 +193,9 @@ class RemoteEngine:
             raise ServerGone(self.url)
 
 
-Fact = TypeVar("Fact", Version, Volume, Branch, Commit, Discarded, Restored, Freed, Finding)
+Fact = TypeVar(
+    "Fact", Version, Volume, Branch, Commit, Discarded, Restored, Freed, Finding, Tag, Pruned
+)
 
 
 def _fact(kind: type[Fact], answer: dict[str, Any]) -> Fact:

@@ -17,9 +17,9 @@ from dvol.containers import RESET
 from dvol.engine.quiesce import Quiesce
 from dvol.engine.session import Session
 from dvol.engine.transaction import Transaction, transaction
-from dvol.errors import DvolError, NothingToUndo, NotSoManyToUndo
+from dvol.errors import DvolError, NoGroupToUndo, NothingToUndo, NotSoManyToUndo
 from dvol.fs.directories import is_directory
-from dvol.history.commits import as_document, commits_of, ids
+from dvol.history.commits import as_document, commits_of, ids, new_id
 from dvol.journal.steps import Step
 from dvol.model import Commits
 from dvol.pool.volume import VolumeDir
@@ -34,7 +34,8 @@ def reset(session: Session, names: Sequence[str], revision: str) -> dict[str, Co
     the new history of each."""
     with transaction(session, "reset", names) as work:
         targets = _resolved(work.volumes, revision)
-        resets = [Reset(volume, volume.history.current()) for volume in work.volumes]
+        group = new_id() if len(work.volumes) > 1 else ""
+        resets = [Reset(volume, volume.history.current(), group) for volume in work.volumes]
         quiesce = work.quiesce(RESET)
         with quiesce.closing():
             for _ in quiesce.plan():
@@ -54,20 +55,23 @@ def undo(session: Session, name: str, count: int) -> Commits:
     """Reset the current branch to the state in its newest undo entry, or in the `count`th newest;
     returns its new history."""
     with transaction(session, "undo", [name]) as work:
-        one = Reset(work.volumes[0], work.volumes[0].history.current())
-        one.tell_what_leaves(count, session.access.on_progress)
-        quiesce = work.quiesce(RESET)
-        with quiesce.closing():
-            for _ in quiesce.plan():
-                if quiesce.suspends:
-                    one.require_undo_possible(count)
-            quiesce.record()
-            stopped = quiesce.suspend()
-            [plan] = _apply(work, quiesce, [one], lambda one: one.stage_undo(count, stopped))
-        _delete_surplus(session, one)
-        session.garbage = True  # the undo entry that was used
+        [volume] = work.volumes
+        quiesce, plans = _undo(work, [Reset(volume, volume.history.current())], count)
     quiesce.finish()
-    return plan.commits
+    return plans[0].commits
+
+
+def undo_group(session: Session, names: Sequence[str]) -> dict[str, Commits]:
+    """Undo the last reset or undo that was of these volumes together; returns the new history of
+    each that it had changed."""
+    with transaction(session, "undo", names) as work:
+        group = new_id()
+        resets = [Reset(volume, volume.history.current(), group) for volume in work.volumes]
+        chosen = _of_last_group(resets)
+        changed = Transaction(session, "undo", [one.volume for one in chosen])
+        quiesce, plans = _undo(changed, chosen, 1)  # no other container is touched
+    quiesce.finish()
+    return {one.volume.name: plan.commits for one, plan in zip(chosen, plans, strict=True)}
 
 
 class ResetPlan(NamedTuple):
@@ -83,9 +87,10 @@ class Reset:
     """A reset or undo of one branch. From `stage` to `save_index` no process may write to its
     tree."""
 
-    def __init__(self, volume: VolumeDir, branch: str) -> None:
+    def __init__(self, volume: VolumeDir, branch: str, group: str = "") -> None:
         self.volume = volume
         self.branch = branch
+        self.group = group  # names a reset of several volumes as one
 
     def require_possible(self, commits: Commits) -> None:
         """Raise now what `stage` would raise, as far as is known while processes still write."""
@@ -144,6 +149,12 @@ class Reset:
             return []
         return found[: -min(KEPT, how_many_fit(found[::-1]))]
 
+    def groups(self) -> list[tuple[str, str]]:
+        """For each undo entry, newest first, its date and the group of its reset, "" for a reset
+        of this volume alone."""
+        notes = map(read_note, reversed(entries(self.volume.layout.undo(self.branch))))
+        return [(str(note.get("date")), str(note.get("group", ""))) for note in notes]
+
     def _entry(self, count: int) -> tuple[Path, dict[str, Any]]:
         """The `count`th newest undo entry, and its note. Raises NothingToUndo, NotSoManyToUndo."""
         found = entries(self.volume.layout.undo(self.branch))
@@ -199,6 +210,7 @@ class Reset:
             branch=self.branch,
             base=self.volume.relative(base),
             changes=staged.changes,
+            group=self.group,
             commits=as_document(before),
         )
 
@@ -229,6 +241,41 @@ def _resolved(volumes: list[VolumeDir], revision: str) -> dict[str, Commits]:
 
         return resolve_group(histories, revision)
     return {name: history.resolve(revision) for name, history in histories.items()}
+
+
+def _undo(work: Transaction, resets: list[Reset], count: int) -> tuple[Quiesce, list[ResetPlan]]:
+    session = work.session
+    for one in resets:
+        one.tell_what_leaves(count, session.access.on_progress)
+    quiesce = work.quiesce(RESET)
+    with quiesce.closing():
+        for _ in quiesce.plan():
+            if quiesce.suspends:
+                for one in resets:
+                    one.require_undo_possible(count)
+        quiesce.record()
+        stopped = quiesce.suspend()
+        plans = _apply(work, quiesce, resets, lambda one: one.stage_undo(count, stopped))
+    for one in resets:
+        _delete_surplus(session, one)
+    session.garbage = True  # the undo entry that was used
+    return quiesce, plans
+
+
+def _of_last_group(resets: list[Reset]) -> list[Reset]:
+    """Those whose newest undo entry is of the last reset of several volumes. Raises NoGroupToUndo
+    if that is not the last reset of each that it had changed."""
+    found = {one: groups for one in resets if (groups := one.groups())}
+    if not found:
+        raise NoGroupToUndo("no reset has changed any of them")
+    last = max(found, key=lambda one: found[one][0][0])
+    group = found[last][0][1]
+    if not group:
+        raise NoGroupToUndo(f"the last one was of {last.volume.name} alone")
+    for one, groups in found.items():
+        if group in [each for _, each in groups[1:]]:
+            raise NoGroupToUndo(f"{one.volume.name} was reset alone since")
+    return [one for one, groups in found.items() if groups[0][1] == group]
 
 
 def _apply(

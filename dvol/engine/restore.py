@@ -14,12 +14,12 @@ from dvol import names
 from dvol.engine.reset import reconstruct
 from dvol.errors import (
     AmbiguousEntry,
-    BranchExists,
+    BranchNameInUse,
     EntryNotFound,
+    NameInUse,
     NameRequired,
     PathOccupied,
     UnfinishedRemoval,
-    VolumeExists,
     VolumeGone,
 )
 from dvol.fs.directories import is_directory
@@ -32,13 +32,18 @@ from dvol.pool.volume import VolumeDir
 from dvol.trash.entry import Entry
 from dvol.trash.notes import entries
 from dvol.trash.reachability import located
+from dvol.tree.usage import DiskUsage
 
 _SHORTEST = 4  # digits of an id, at least
 
 
-def discarded(access: Access) -> list[Discarded]:
+def discarded(access: Access, sizes: bool) -> list[Discarded]:
     """The entries that can be restored, newest first."""
-    found = [entry.fact() for entry in access.entries() if entry.note]
+    usage, found = DiskUsage(), []
+    for entry in access.entries():
+        if entry.note:
+            size = usage.add(entry.path) if sizes else -1
+            found.append(entry.fact()._replace(size=size))
     found.sort(key=lambda one: one.date)
     found.reverse()  # sorted is stable: of entries of the same second, the later comes first
     return found
@@ -54,13 +59,32 @@ def restore(access: Access, typed: str, name: str) -> Restored:
 
 
 def _found(access: Access, typed: str) -> Entry:
-    wanted = typed.lower()
-    found = [one for one in access.entries() if one.note and one.id.startswith(wanted)]
-    if not found or len(wanted) < _SHORTEST:
+    entries = [one for one in access.entries() if one.note]
+    wanted = typed.lower() if len(typed) >= _SHORTEST else "?"
+    found = [one for one in entries if one.id.startswith(wanted)]
+    found += [one for one in _named(entries, typed)[-1:] if one not in found]
+    if not found:
         raise EntryNotFound(typed)
     if len(found) > 1:
         raise AmbiguousEntry(typed, ", ".join(sorted(entry.id for entry in found)))
     return found[0]
+
+
+def _named(entries: list[Entry], name: str) -> list[Entry]:
+    """The removed volumes of that name, or removed branches that are called VOLUME/BRANCH, oldest
+    first."""
+    found = [one for one in entries if one.is_volume and one.volume == name]
+    found += [
+        one
+        for one in entries
+        if not one.home and not one.is_volume and f"{one.volume}/{one.branch}" == name
+    ]
+    return sorted(found, key=_when)
+
+
+def _when(entry: Entry) -> tuple[str, int]:
+    """When an entry was made: of two of the same second, the files of the later one moved later."""
+    return entry.fact().date, os.lstat(entry.path).st_mtime_ns
 
 
 def _restore_volume(access: Access, entry: Entry, name: str) -> Restored:
@@ -71,7 +95,7 @@ def _restore_volume(access: Access, entry: Entry, name: str) -> Restored:
         if not is_directory(entry.path / "volume"):  # another command has just restored it
             raise EntryNotFound(entry.id)
         if access.pool.exists(name):
-            raise VolumeExists(name)
+            raise NameInUse(name, entry.id)
         journal = entry.path / "volume" / OWN / "journal.json"
         if name != entry.volume and os.path.lexists(journal):
             raise UnfinishedRemoval(entry.id, entry.volume)
@@ -92,7 +116,7 @@ def _restore_branch(access: Access, entry: Entry, name: str) -> Restored:
         if Entry(entry.path, entry.home).id != entry.id:  # another command has just restored it
             raise EntryNotFound(entry.id)
         if name in volume.history:
-            raise BranchExists(name)
+            raise BranchNameInUse(name, entry.id)
         with volume.durably():
             steps = RestoredBranch(volume, entry, name).stage()
             volume.journal.stage("restore", steps)

@@ -17,6 +17,7 @@ from dvol import dates
 from dvol.errors import Corrupt
 from dvol.fs.directories import is_directory, names_in
 from dvol.history.commits import ID, commits_of, ids
+from dvol.history.history import History
 from dvol.layout import OWN, PoolLayout, VolumeLayout
 from dvol.model import Commits, Discarded
 from dvol.trash.notes import entries, id_in, read_note
@@ -69,7 +70,20 @@ class Entry:
         return commits_of(self.note.get("commits", []), self.path / "entry.json")
 
     def fact(self) -> Discarded:
-        return Discarded(self.id, self._text("date"), self._text("verb"), self.volume, self.branch)
+        commits = self._last_list()
+        message = commits[-1].message if commits else ""
+        what = (self._text("verb"), self.volume, self.branch)
+        return Discarded(self.id, self._text("date"), *what, len(commits), message)
+
+    def _last_list(self) -> Commits:
+        """The commits of the branch, or of the current branch of a volume; none if they can't be
+        read."""
+        try:
+            if self.is_volume:
+                return History(PoolLayout(self.path).volume("volume")).head()[1]
+            return self.commits
+        except (Corrupt, OSError):
+            return ()
 
     def is_older_than(self, age: timedelta) -> bool:
         """False if its note can't be read: then its age is not known."""

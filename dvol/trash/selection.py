@@ -80,12 +80,14 @@ class Selection:
 
     def report(self, usage: DiskUsage, history: History | None) -> list[Freed]:
         """A line for each thing. `usage` adds up what is deleted in one gc."""
-        freed = [Freed(*one.fact(), size=usage.add(one.path)) for one in self.entries]
+        freed = [Freed(*one.fact()[:5], size=usage.add(one.path)) for one in self.entries]
         for one in self.commits:
             size = usage.add(history.layout.commit(one.commit.id)) if history else 0
             freed.append(_of_commit(one, size))
         for kept, reason in self.kept:
-            line = Freed(*kept.fact(), 0) if isinstance(kept, Entry) else _of_commit(kept, 0)
+            line = (
+                Freed(*kept.fact()[:5], size=0) if isinstance(kept, Entry) else _of_commit(kept, 0)
+            )
             freed.append(line._replace(kept=reason))
         return freed
 

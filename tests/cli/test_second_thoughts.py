@@ -71,13 +71,14 @@ def test_restore_lists_what_can_be_brought_back(dvol: Dvol, volume: Keeper) -> N
     volume.engine.init("w")
     dvol("rm", "-f", "w")
     header, *rows = dvol("restore").well().splitlines()
-    assert re.fullmatch(r"ENTRY +DISCARDED +WHAT", header)
-    told = [re.fullmatch(rf"({ENTRY})   ({WHEN})   (.+)", row) for row in rows]
-    assert {row[3] for row in told if row} == {
-        "state of v/master before reset",
-        "branch v/side",
-        "volume w",
-    }
+    assert re.fullmatch(r"ENTRY +DISCARDED +SIZE +COMMITS +WHAT", header)
+    size = r"[\d.]+ [KM]?i?B"
+    told = [re.fullmatch(rf"({ENTRY})   ({WHEN})   ({size}) +(\d) +(.+)", row) for row in rows]
+    assert [row.group(4, 5) for row in told if row] == [
+        ("2", "branch v/side: 2"),
+        ("2", "state of v/master before reset: 2"),
+        ("0", "volume w"),
+    ]
 
 
 def test_without_anything_discarded_the_list_is_its_header(dvol: Dvol, volume: Keeper) -> None:
@@ -86,7 +87,7 @@ def test_without_anything_discarded_the_list_is_its_header(dvol: Dvol, volume: K
 
 def entry(dvol: Dvol, what: str) -> str:
     """The id in the row that says so."""
-    (row,) = [row for row in dvol("restore").well().splitlines() if row.endswith(what)]
+    (row,) = [row for row in dvol("restore").well().splitlines() if what in row]
     return row.split()[0]
 
 
@@ -127,7 +128,50 @@ def test_restore_of_what_is_no_entry_is_refused(
 def test_restore_over_what_is_there_is_refused(dvol: Dvol, volume: Keeper) -> None:
     dvol("rm", "-f", "v")
     dvol("init", "v")
-    assert "volume v already exists" in dvol("restore", entry(dvol, "volume v")).refused(4)
+    assert "volume v exists; 'dvol restore " in dvol("restore", "v").refused(4)
+
+
+# -- tags, drop and prune ----------------------------------------------------------------------
+
+
+def test_a_tag_is_made_listed_and_deleted(dvol: Dvol, volume: Keeper) -> None:
+    two, one = volume.engine.log("v")
+    assert dvol("tag", "new").well() == dvol("tag", "old", "HEAD^", "v").well() == ""
+    assert dvol("tag", "third", "v").well() == ""
+    dvol("tag", "-d", "third").said()
+    shown = f"new   {two.id[:7]}   2\nold   {one.id[:7]}   1\n"
+    assert dvol("tag").well() == dvol("tag", "v").well() == shown
+    assert dvol("tag", "-d", "new", "v").said() == f"Deleted tag 'new' (was {two.id[:7]})"
+    assert dvol("log", "old").well().count("commit ") == 1
+
+
+def test_drop_says_how_to_go_back(dvol: Dvol, volume: Keeper) -> None:
+    one = volume.engine.log("v")[1]
+    back = f"'dvol checkout -b NAME {one.id[:7]}' goes back to it until gc deletes it"
+    assert dvol("drop", "HEAD^").said() == f"Dropped {one.id[:7]} 1; {back}"
+    dvol("checkout", "-b", "back", one.id[:7]).said()
+    assert content(volume, "back") == "1"
+    assert "is the newest of branch" in dvol("drop", "HEAD").refused(4)
+    dvol("drop").refused(2)
+
+
+def test_prune_tells_what_becomes_of_each_commit(dvol: Dvol, volume: Keeper) -> None:
+    would = dvol("prune", "--keep-last", "1", "--dry-run", "v").well().splitlines()
+    done = dvol("prune", "--keep-last", "1").well().splitlines()
+    assert would[:-1] == done[:-1]
+    assert [row.split("  ")[0] for row in done[:2]] == ["keep (last)", "drop"]
+    assert (would[-1], done[-1]) == ("Would drop 2 commits", "Dropped 2 commits")
+    assert "needs a rule" in dvol("prune").refused(2)
+    assert "must be a number" in dvol("prune", "--keep-last", "many").refused(2)
+
+
+def test_undo_of_several_volumes_says_where_each_head_is(dvol: Dvol, volume: Keeper) -> None:
+    volume.engine.init("w")
+    dvol("commit", "-m", "1", "w").well()
+    dvol("reset", "--hard", "--volume", "v", "--volume", "w")
+    two = volume.engine.log("v")[0].id[:7]
+    assert dvol("undo", "--volume", "v", "--volume", "w").said() == f"v: HEAD is now at {two} 2"
+    assert content(volume) == "not committed"
 
 
 # -- gc ----------------------------------------------------------------------------------------

@@ -51,6 +51,20 @@ def build_and_reset(root: Path) -> None:
     _sync(root)
 
 
+def build_and_reset_together(root: Path) -> None:
+    """The same, after a reset of both volumes as one, which can be undone."""
+    build_together(root)
+    LocalEngine(root).reset_group(["other", "v"], "", "HEAD^")
+    _sync(root)
+
+
+def build_and_tag(root: Path) -> None:
+    """The same, with a tag."""
+    build(root)
+    LocalEngine(root).tag("v", "old", "HEAD^")
+    _sync(root)
+
+
 def build_and_remove(root: Path) -> None:
     """The same, after a volume was removed, which can be restored."""
     build(root)

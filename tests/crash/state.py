@@ -21,8 +21,8 @@ VOLUME = {"branches", "commits", "current_branch.json", ".dvol"}
 
 
 def state_of(root: Path) -> State:
-    """The active volume, the discarded entries, and for each volume its branches, with the
-    messages, authors and frozen content of their commits, and the entries of their trees."""
+    """The active volume, the discarded entries, the tags, and for each volume its branches, with
+    the messages, authors and frozen content of their commits, and the entries of their trees."""
     pool = LocalEngine(root)
     try:
         volumes = pool.volumes()
@@ -30,6 +30,7 @@ def state_of(root: Path) -> State:
     except NotFound:
         return {"active": None}
     discarded = [(one.verb, one.volume, one.branch) for one in pool.discarded()]
+    discarded += [("tag", one.name, tag.name) for one in volumes for tag in pool.tags(one.name)]
     facts = {"active": active, "discarded": discarded}
     return facts | {one.name: _volume(pool, one.name) for one in volumes}
 
