@@ -30,7 +30,6 @@ from dvol.pool import format
 from dvol.pool.files import PoolDir
 from dvol.pool.volume import VolumeDir
 from dvol.sizes import readable
-from dvol.trash.notes import freeable
 
 if TYPE_CHECKING:
     from dvol.trash.entry import Entry
@@ -172,8 +171,10 @@ class Access:
             if not all(number.isdigit() for number in error.subject[1:3]):
                 raise  # the lock of another volume is held too, and that explained it already
             needs, free = map(int, error.subject[1:3])
+            from dvol.trash.freeable import freeable  # late: only where space is short
+
             gc_frees = freeable(self._layout, self.pool.names())
-            raise NoSpace(what, *map(readable, (needs, free, gc_frees))) from error
+            raise NoSpace(what, readable(needs), readable(free), gc_frees) from error
 
     @contextmanager
     def _locked(

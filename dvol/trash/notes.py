@@ -19,7 +19,6 @@ holds and needs is in `entry`, which entries need each other in `reachability`.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -27,7 +26,6 @@ from typing import Any
 from dvol import dates
 from dvol.errors import BadDocument, PathOccupied
 from dvol.fs.documents import read_json, write_json
-from dvol.layout import PoolLayout
 
 FORMAT = 2
 _READ = (1, FORMAT)  # format 1 called `commits` `line`
@@ -86,13 +84,3 @@ def next_number(trash: Path) -> str:
     """The name of the next undo entry of a branch: numbered, since a clock may be set back."""
     last = max((int(path.name) for path in entries(trash) if path.name.isdecimal()), default=0)
     return f"{last + 1:08d}"
-
-
-def freeable(layout: PoolLayout, volumes: Iterable[str]) -> int:
-    """The bytes that deleting the garbage and every entry, of the pool and of `volumes`, would give
-    back."""
-    from dvol.tree.usage import DiskUsage  # late: only where space is short
-
-    usage = DiskUsage()
-    undo = (layout.volume(name).undos for name in volumes)
-    return sum(map(usage.add, (layout.garbage, layout.format1_garbage, layout.trash, *undo)))
