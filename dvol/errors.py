@@ -285,6 +285,11 @@ class PoolBusy(Busy):
     """the pool is busy{0}; try again when that has ended"""
 
 
+class UnfinishedDiscard(Busy):
+    """volume {0} is half reset, since a 'dvol reset --discard' of it did not end; type 'dvol reset
+    --hard --discard HEAD {0}' to complete it"""
+
+
 class TooManyWaiting(Busy):
     """too many of Docker's calls wait for volumes already; volume {0} has to wait as well"""
 
@@ -345,6 +350,21 @@ class DiskFailed(BackendFailed):
 
 class NoSpace(BackendFailed):
     """no space for {0}: it needs {1}, {2} are free; 'dvol gc --now' would free {3}"""
+
+
+class NoSpaceToReset(NoSpace):
+    """no space for {0}: it needs {1}, {2} are free; 'dvol gc --now' would free {3}, and 'dvol reset
+    --hard --discard' needs no space, but keeps nothing to undo"""
+
+
+class NoSpaceToFinish(NoSpace):
+    """no space to finish the discarding reset of '{0}': it needs {1} more, {2} are free; free some
+    ('dvol gc --now' would free {3}), then 'dvol reset --hard --discard HEAD {0}' completes it"""
+
+
+class DiscardStopped(BackendFailed):
+    """the discarding reset of '{0}' is unfinished: {1}; put that right, then 'dvol reset --hard
+    --discard HEAD {0}' completes it"""
 
 
 class CannotSuspend(BackendFailed):

@@ -6,6 +6,7 @@ that.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -44,12 +45,14 @@ class StagedReset:
     """A reset of a live tree, staged; the steps of a journal are left to be applied.
 
     Every step is a rename, an exchange or a change of attributes, needs no space and may be applied
-    twice. `changes` describes the files that the steps set aside, for `reconstruct`.
+    twice. `changes` describes the files that the steps set aside, for `reconstruct`. Of
+    `stage_refill` there is no such step, but `final` ones, for a journal of their own.
     """
 
-    def __init__(self, steps: list[Step], changes: Any) -> None:
+    def __init__(self, steps: list[Step], changes: Any, final: Sequence[Step] = ()) -> None:
         self.steps = steps
         self.changes = changes
+        self.final = final
 
     def tree_index(self) -> TreeIndex | None:
         """What is known of the tree after the steps were applied; to be called before any process
@@ -72,6 +75,10 @@ class Backend(Mover, Protocol):
 
     def require_space_to_reset(self, frozen: Path, tree: Path, hints: FreezeHints) -> None:
         """Raise NoSpace if `stage_reset` would, as far as that can be found out while processes
+        write to the tree."""
+
+    def require_space_to_refill(self, frozen: Path, tree: Path, hints: FreezeHints) -> None:
+        """Raise NoSpace if `stage_refill` would, as far as that can be found out while processes
         write to the tree."""
 
     def require_space_to_reconstruct(self, entry: Path) -> None:
@@ -98,6 +105,15 @@ class Backend(Mover, Protocol):
 
         Once the steps are applied `entry` holds the files that they set aside. No process may write
         to the tree from this call until the steps are applied.
+        """
+
+    def stage_refill(
+        self, frozen: Path, tree: Path, entry: Path, hints: FreezeHints
+    ) -> StagedReset:
+        """For a reset for which there is no room: its final step deletes what differs in the tree,
+        and copies into the room that this frees.
+
+        Raises NoSpace if that would not be enough either. `entry` is for files of that step.
         """
 
     def reconstruct(self, entry: Path, changes: Any, frozen: Path, into: Path) -> None:

@@ -57,6 +57,9 @@ class Btrfs:
     def require_space_to_reset(self, frozen: Path, tree: Path, hints: FreezeHints) -> None:
         """A snapshot takes next to no space, and a plain tree is cloned."""
 
+    def require_space_to_refill(self, frozen: Path, tree: Path, hints: FreezeHints) -> None:
+        """As `require_space_to_reset`."""
+
     def require_space_to_reconstruct(self, entry: Path) -> None:
         """As `require_space_to_reset`."""
 
@@ -94,6 +97,19 @@ class Btrfs:
         step = Exchange(str(staged), str(tree), self.identity(staged), self.identity(tree))
         # unlike XFS, btrfs leaves the times of what it exchanges (btrfs_rename_exchange)
         return StagedReset([step], _WHOLE_TREE)
+
+    def stage_refill(
+        self, frozen: Path, tree: Path, entry: Path, hints: FreezeHints
+    ) -> StagedReset:
+        """A subvolume is never refilled: a disk without room for a snapshot has none for its files
+        either. DiskFailed then."""
+        with _tree(tree) as live:
+            if btrfs.is_subvolume(live):
+                raise DiskFailed(str(tree), os.strerror(errno.ENOSPC))
+        return self._copy.stage_refill(frozen, tree, entry, hints)
+
+    def refill(self, frozen: Path, tree: Path, index: Path, aside: Path) -> None:
+        self._copy.refill(frozen, tree, index, aside)
 
     def reconstruct(self, entry: Path, changes: Any, frozen: Path, into: Path) -> None:
         if changes not in (_WHOLE_TREE, _NOTHING):

@@ -10,6 +10,9 @@ fails too, some process writes to the tree: then the staged files are kept, as `
 step is a `Move` or a `Delete`, whose source no longer exists once it was applied. A journal that
 exists is a closed gate: no container mounts the volume and no verb changes it before the journal is
 completed.
+
+A journal with a `Refill` is another matter: it copies, and what it has deleted can't be restored.
+If that fails the journal stays, until a later try completes it.
 """
 
 from __future__ import annotations
@@ -19,11 +22,20 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from dvol.errors import BadDocument, Corrupt, TreeChanged
+from dvol.errors import (
+    BadDocument,
+    Corrupt,
+    DiscardStopped,
+    DvolError,
+    NoSpace,
+    NoSpaceToFinish,
+    TreeChanged,
+    disk_failed,
+)
 from dvol.fs.directories import is_directory, names_in
 from dvol.fs.documents import read_json, write_json
 from dvol.fs.durable import sync_directory
-from dvol.journal.steps import Delete, Mover, Replayer, Step, decode, encode
+from dvol.journal.steps import Delete, Mover, Refill, Replayer, Step, decode, encode
 from dvol.layout import OWN
 
 FORMAT = 2
@@ -47,12 +59,23 @@ class Journal:
         """Whether a verb is under way, or was when its process died."""
         return os.path.lexists(self.path)
 
-    def stage(self, verb: str, steps: list[Step]) -> None:
-        """Write the steps to the staging directory. They become durable with the other staged
-        files, or at once where the backend makes its files durable."""
+    def refilling(self) -> bool:
+        """Whether a `Refill` is left: to complete the journal takes long, and needs room. False
+        also if the journal can't be read, which `complete` will report."""
+        try:
+            return any(isinstance(step, Refill) for step in self._read())
+        except (OSError, Corrupt):
+            return False
+
+    def stage(self, verb: str, steps: list[Step], directory: Path | None = None) -> Path:
+        """Write the steps to the staging directory, for `run`, or to another `directory`; returns
+        the file. They become durable with the other staged files, or at once where the backend
+        makes its files durable."""
         self.staging.mkdir(parents=True, exist_ok=True)
         document = {"format": FORMAT, "verb": verb, "steps": list(map(encode, steps))}
-        write_json(self.staging / self.path.name, document, durable=self._mover().durable)
+        staged = (directory or self.staging) / self.path.name
+        write_json(staged, document, durable=self._mover().durable)
+        return staged
 
     def run(self, steps: list[Step]) -> None:
         """Apply the steps, all or none. They, and the files that they move, must be staged and
@@ -72,7 +95,8 @@ class Journal:
             raise
 
     def complete(self) -> None:
-        """Apply the steps of a journal that a dead process left, if there is one."""
+        """Apply the steps of a journal that a dead process left, if there is one. Raises
+        NoSpaceToFinish and DiscardStopped if there is a `Refill`, and the journal stays then."""
         if self.pending():
             self._apply(self._read())
 
@@ -113,7 +137,9 @@ class Journal:
         try:
             for step in left:
                 replayer.apply(step)
-        except (OSError, Corrupt):
+        except (OSError, DvolError) as error:
+            if refills := [step for step in all_ if isinstance(step, Refill)]:
+                raise _unfinished(refills[0].live.split("/")[0], error) from error
             if not replayer.revert(all_):  # a staged file may be the only copy
                 for staging in self._stagings(all_):
                     os.rename(staging, staging.with_name(f"lost-{os.urandom(6).hex()}"))
@@ -140,6 +166,13 @@ class Journal:
         if not steps:
             raise BadDocument(str(self.path), "not a journal that this dvol can complete")
         return steps
+
+
+def _unfinished(volume: str, error: OSError | DvolError) -> DvolError:
+    """The error to raise for a `Refill` of a volume that failed."""
+    if isinstance(error, NoSpace):
+        return NoSpaceToFinish(volume, *error.subject[1:])
+    return DiscardStopped(volume, str(disk_failed(error) if isinstance(error, OSError) else error))
 
 
 def _without_deletions(steps: list[Step]) -> list[Step]:

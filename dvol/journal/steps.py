@@ -48,6 +48,15 @@ class Mover(Protocol):
         A path that does not exist is no error. OSError EBUSY at a mount point.
         """
 
+    def refill(self, frozen: Path, tree: Path, index: Path, aside: Path) -> None:
+        """Make the live `tree` equal to the frozen one in place, durably, and keep nothing of what
+        differs: it is deleted before anything is copied. After a crash or an error another call
+        goes on.
+
+        `index` is the tree's index, if there is one. `aside` is a directory beside the tree for
+        files of the call's own. Raises NoSpace, DiskFailed, PathOccupied.
+        """
+
 
 class Root:
     """The pool's root, whose entries are given by relative path; `mover` moves and deletes them.
@@ -95,6 +104,9 @@ class Root:
 
     def delete(self, path: str) -> None:
         self.mover.delete(self.path / path)
+
+    def refill(self, *paths: str) -> None:
+        self.mover.refill(*(self.path / path for path in paths))
 
     def _by_descriptor(self, path: str) -> Path:
         """A path through the open parent directory, for calls that take no descriptor."""
@@ -234,7 +246,29 @@ class Delete(NamedTuple):
         """Does nothing: only the verb needed the tree."""
 
 
-Step = Exchange | Move | SetAttributes | SetTimes | Delete
+class Refill(NamedTuple):
+    """Make the tree at `live` equal to the frozen one, and keep nothing of what differs; see
+    `Mover.refill`. The only step that copies: it may take long, and needs the room that it has
+    freed. It can't be reverted, so no step that can be is in the same journal."""
+
+    frozen: str
+    live: str
+    index_file: str
+    aside: str
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        return self.frozen, self.live
+
+    def apply(self, root: Root) -> None:
+        root.refill(self.frozen, self.live, self.index_file, self.aside)
+
+    def revert(self, root: Root) -> None:
+        """Never called: a journal with this step is completed, or stays."""
+        raise OSError(errno.EPERM, "what was discarded can't be restored", self.live)
+
+
+Step = Exchange | Move | SetAttributes | SetTimes | Delete | Refill
 
 _KINDS: dict[str, type[Step]] = {
     "exchange": Exchange,
@@ -242,6 +276,7 @@ _KINDS: dict[str, type[Step]] = {
     "attributes": SetAttributes,
     "times": SetTimes,
     "delete": Delete,
+    "refill": Refill,
 }
 _FORMAT_1: dict[str, type[Step]] = {"dress": SetAttributes, "discard": Delete}
 _NAMES = {kind: name for name, kind in _KINDS.items()}

@@ -6,6 +6,7 @@ that its file system holds, so where as much is free no tree is measured.
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Callable
@@ -17,6 +18,7 @@ from dvol.tree.content import can_clone
 from dvol.tree.walk import directories
 
 _SPARE = 1 << 20  # bytes for directories, lists and journals
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 Visit = Callable[[str, str, os.stat_result], int]  # directory, name, status -> bytes to copy
 
@@ -31,6 +33,19 @@ def require(directory: int, label: Path | str, needed: Callable[[], int]) -> Non
         needs = needed() + _SPARE
         if needs > free:
             raise NoSpace(str(label), str(needs), str(free))
+
+
+def free(directory: int) -> int:
+    """The free bytes on the file system of an open directory."""
+    left = os.fstatvfs(directory)
+    return left.f_bavail * left.f_frsize
+
+
+def is_full(error: BaseException) -> bool:
+    """Whether a verb failed with `error` because there is no room, or too little of a quota."""
+    causes = (error, error.__cause__)
+    full = any(isinstance(one, OSError) and one.errno in _FULL for one in causes)
+    return full or isinstance(error, NoSpace)
 
 
 def total(tree: int, visit: Visit) -> int:

@@ -28,11 +28,12 @@ class DiskUsage:
         """
         try:
             with opened_directory(path) as fd:
-                return space.total(fd, self._freed)
+                return space.total(fd, self.freed)
         except OSError:
             return 0
 
-    def _freed(self, path: str, name: str, status: os.stat_result) -> int:
+    def freed(self, path: str, name: str, status: os.stat_result) -> int:
+        """The same for one entry; of a directory, without what is in it."""
         if status.st_nlink > 1 and not stat.S_ISDIR(status.st_mode):
             inode = (status.st_dev, status.st_ino)
             self._names[inode] += 1

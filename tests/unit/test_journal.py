@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from dvol.backends.copy.copy import Copy
-from dvol.errors import BadDocument
+from dvol.errors import BadDocument, NoSpace, NoSpaceToFinish
 from dvol.journal.journal import Journal
 from dvol.journal.steps import decode
 from dvol.tree.delete import delete_tree
@@ -313,3 +313,66 @@ def test_a_journal_of_a_newer_format_is_refused(journal: Journal) -> None:
     with pytest.raises(BadDocument):
         journal.complete()
     assert content(journal.root / "x") == "x"
+
+
+# -- a refill, which can't be reverted ---------------------------------------------------------
+
+REFILL = [
+    ["refill", "v/commits/c0ffee", "v/live", "v/index", ".dvol/staging/x"],
+    ["move", ".dvol/staging/x", "garbage"],
+]
+
+
+class Full(Copy):
+    """The disk is full."""
+
+    def refill(self, frozen: Path, tree: Path, index: Path, aside: Path) -> None:
+        raise NoSpace(str(tree), "4096", "0")
+
+
+@pytest.fixture
+def refilling(journal: Journal) -> Journal:
+    """A journal with a refill, left by a crash."""
+    tree(journal.root / "v" / "commits" / "c0ffee", "committed")
+    tree(journal.root / "v" / "live", "ruin")
+    tree(journal.staging / "x", "x")
+    left_by_a_crash(journal, REFILL)
+    return journal
+
+
+def test_a_refill_is_completed(refilling: Journal) -> None:
+    assert refilling.refilling()
+    refilling.complete()
+    assert content(refilling.root / "v" / "live") == "committed"
+    assert not refilling.pending()
+    assert refilling.staged() == []
+    assert not refilling.refilling()
+
+
+def test_a_refill_that_fails_stays_and_reverts_nothing(refilling: Journal) -> None:
+    full = Journal(refilling.path, refilling.root, refilling.staging, cache(Full))
+    with pytest.raises(NoSpaceToFinish) as error:
+        full.complete()
+    assert error.value.subject == ("v", "4096", "0")
+    assert content(refilling.staging / "x") == "x"
+    refilling.complete()
+    assert content(refilling.root / "v" / "live") == "committed"
+
+
+def test_a_refill_that_a_power_cut_brings_back_discards_nothing(refilling: Journal) -> None:
+    """What was written since is kept: the move shows that the refill was made."""
+    refilling.complete()
+    (refilling.root / "v" / "live" / "file").write_text("written since")
+    left_by_a_crash(refilling, REFILL)
+    refilling.complete()
+    assert content(refilling.root / "v" / "live") == "written since"
+
+
+def test_the_commit_that_a_refill_needs_is_named_by_its_journal(refilling: Journal) -> None:
+    assert "c0ffee" in refilling.components()
+
+
+def test_a_journal_that_can_not_be_read_is_no_refill(journal: Journal) -> None:
+    """It is reported by what completes it."""
+    journal.path.write_text("{")
+    assert not journal.refilling()

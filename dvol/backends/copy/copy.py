@@ -46,6 +46,11 @@ class Copy:
 
         require_space(frozen, tree, hints)
 
+    def require_space_to_refill(self, frozen: Path, tree: Path, hints: FreezeHints) -> None:
+        from dvol.backends.copy.refill import require_space
+
+        require_space(frozen, tree, hints)
+
     def require_space_to_reconstruct(self, entry: Path) -> None:
         """The files that were set aside are copied, and then staged from that copy."""
         with suppress(OSError), opened_directory(entry / "files") as fd:  # reported later
@@ -87,6 +92,18 @@ class Copy:
         from dvol.backends.copy.in_place import stage_reset
 
         return stage_reset(frozen, tree, entry, hints)
+
+    def stage_refill(
+        self, frozen: Path, tree: Path, entry: Path, hints: FreezeHints
+    ) -> StagedReset:
+        from dvol.backends.copy.refill import stage_refill
+
+        return stage_refill(frozen, tree, entry, hints)
+
+    def refill(self, frozen: Path, tree: Path, index: Path, aside: Path) -> None:
+        from dvol.backends.copy.refill import refill
+
+        refill(frozen, tree, index, aside)
 
     def reconstruct(self, entry: Path, changes: Any, frozen: Path, into: Path) -> None:
         from dvol.backends.copy.reconstruct import reconstruct

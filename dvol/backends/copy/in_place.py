@@ -187,7 +187,7 @@ def stage_reset(frozen: Path, tree: Path, entry: Path, hints: FreezeHints) -> In
         if os.fstat(live.directory("")).st_dev != os.lstat(entry).st_dev:
             raise PathOccupied(f"the file system mounted at {tree}")
         try:
-            comparison = _compare(source, live, tree, hints)
+            comparison = compare(source, live, tree, hints)
         except OSError as error:
             raise disk_failed(error, tree) from error
         thawer = Thawer(comparison.names, HardLinks(links), comparison.index)
@@ -212,13 +212,14 @@ def require_space(frozen: Path, tree: Path, hints: FreezeHints) -> None:
     with Beneath(frozen) as source, Beneath(tree) as live:
 
         def needed() -> int:
-            return _to_copy(_compare(source, live, tree, hints), source)
+            return _to_copy(compare(source, live, tree, hints), source)
 
         with suppress(DiskFailed, OSError):
             space.require(live.directory(""), tree, needed)
 
 
-def _compare(frozen: Beneath, live: Beneath, tree: Path, hints: FreezeHints) -> Comparison:
+def compare(frozen: Beneath, live: Beneath, tree: Path, hints: FreezeHints) -> Comparison:
+    """The live tree compared with the frozen one; files that are equal are in its index."""
     source, target = frozen.directory(""), live.directory("")
     index = Index(epoch(target))
     comparison = Comparison(
