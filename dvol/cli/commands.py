@@ -90,13 +90,13 @@ def _reset(engine: Engine, arguments: Arguments) -> Result:
     if not arguments["--hard"]:
         raise InvalidRequest(_HARD)
     revision = "HEAD" if arguments["REVISION"] is None else arguments["REVISION"]
-    project = _project(arguments)
+    project, discard = _project(arguments), arguments["--discard"]
     if project or arguments["--volume"]:
-        done = engine.reset_group(_several(arguments), project, revision)
+        done = engine.reset_group(_several(arguments), project, revision, discard)
         heads = (f"{volume}: {render.head(commit)}" for volume, commit in done.items())
         return Result(done, note="\n".join(heads))
     with _volume_comes_last(engine, revision, "dvol reset --hard HEAD"):
-        commit = engine.reset(_volume(engine, arguments), revision)
+        commit = engine.reset(_volume(engine, arguments), revision, discard)
     return Result(commit, note=render.head(commit))
 
 

@@ -8,7 +8,8 @@ Usage:
   dvol [options] commit [-m MSG] [--author AUTHOR] [--full] [--stop | --pause | --live]
                  [--project NAME] [--volume NAME]... [VOLUME]
   dvol [options] log [REVISION] [VOLUME]
-  dvol [options] reset [--hard] [-f] [--project NAME] [--volume NAME]... [REVISION] [VOLUME]
+  dvol [options] reset [--hard] [--discard] [-f] [--project NAME] [--volume NAME]...
+                 [REVISION] [VOLUME]
   dvol [options] undo [-f] [--project NAME] [--volume NAME]... [COUNT] [VOLUME]
   dvol [options] branch [-d NAME] [VOLUME]
   dvol [options] checkout [-b] [-f] [BRANCH] [REVISION] [VOLUME]
@@ -62,6 +63,8 @@ Options:
   --project NAME                   all volumes of a Compose project, as one
   --volume NAME                    a volume; repeat it for several, as one
   --hard                           confirm: uncommitted changes are discarded
+  --discard                        delete them at once, keep nothing to undo; needs
+                                   no space
   -b, --branch                     make the branch first
   -d NAME, --delete NAME           branch: move it to the trash; tag: delete it
   -f, --force                      rm, gc: do not ask; other commands: also stop

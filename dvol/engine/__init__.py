@@ -106,7 +106,7 @@ class Engine(Protocol):
         Raises InvalidRevision, RevisionNotFound, AmbiguousRevision.
         """
 
-    def reset(self, volume: str, revision: str = "HEAD") -> Commit:
+    def reset(self, volume: str, revision: str = "HEAD", discard: bool = False) -> Commit:
         """Reset the current branch to a commit: its tree, and its list of commits.
 
         The commit may be another branch's; the list then becomes that commit's own history. The
@@ -114,11 +114,17 @@ class Engine(Protocol):
         list. Commits that no branch has any more stay, and are found by their ids, until gc deletes
         them. Of each branch the last ten entries are kept, or fewer if the disk is nearly full.
         Containers whose writable data is all reset are killed at once, others stopped. Raises as
-        `log` does; NoSpace before anything is changed.
+        `log` does; NoSpaceToReset before anything is changed.
+
+        With `discard` the state before is deleted, no undo entry is made, and none is pushed out.
+        Where there is no room for a copy, what differs is deleted first and then copied. If that is
+        interrupted, or fails (NoSpaceToFinish, DiscardStopped), the volume is half reset, and no
+        container can mount it (UnfinishedDiscard), until the next verb that changes the volume has
+        completed the reset.
         """
 
     def reset_group(
-        self, volumes: list[str], project: str, revision: str = "HEAD"
+        self, volumes: list[str], project: str, revision: str = "HEAD", discard: bool = False
     ) -> dict[str, Commit]:
         """Reset several volumes, all or none, to the commits of one group. HEAD means the head of
         each volume. A commit of one volume means, in the others, the commit of its group, and so

@@ -15,7 +15,7 @@ from pathlib import Path
 from dvol import names
 from dvol.engine import gate
 from dvol.engine.gate import MOUNT_TIMEOUT
-from dvol.errors import TreeMissing, VolumeBusy, VolumeNotFound
+from dvol.errors import TreeMissing, UnfinishedDiscard, VolumeBusy, VolumeNotFound
 from dvol.fs.directories import is_directory
 from dvol.fs.locks import exclusive, holder
 from dvol.journal.journal import Journal
@@ -76,7 +76,8 @@ class DockerVolumes:
 
     def mount(self, volume: str, timeout: float = MOUNT_TIMEOUT) -> Path:
         """The live tree, once no verb needs it quiet, and no journal is left. Raises VolumeBusy
-        after `timeout` seconds."""
+        after `timeout` seconds; UnfinishedDiscard where completing a journal means to copy files,
+        which may take longer than Docker waits."""
         deadline = time.monotonic() + timeout
         with self._access.reading():
             while True:
@@ -102,6 +103,8 @@ def _complete(volume: str, journal: Journal, lock: Path, deadline: float) -> Non
         with exclusive(lock, "recovery", deadline - time.monotonic()) as had:
             if not had:
                 raise VolumeBusy(volume, holder(lock))
+            if journal.refilling():
+                raise UnfinishedDiscard(volume)
             journal.complete()
 
 

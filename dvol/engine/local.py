@@ -176,20 +176,20 @@ class LocalEngine:
                 commits = history.resolve(revision)
         return list(reversed(commits))
 
-    def reset(self, volume: str, revision: str = "HEAD") -> Commit:
+    def reset(self, volume: str, revision: str = "HEAD", discard: bool = False) -> Commit:
         from dvol.engine.reset import reset
 
         with self._collecting() as session:
-            histories = reset(session, [volume], revision)
+            histories = reset(session, [volume], revision, discard)
         return histories[volume][-1]
 
     def reset_group(
-        self, volumes: list[str], project: str, revision: str = "HEAD"
+        self, volumes: list[str], project: str, revision: str = "HEAD", discard: bool = False
     ) -> dict[str, Commit]:
         from dvol.engine.reset import reset
 
         with self._collecting() as session:
-            histories = reset(session, self._named(volumes, project), revision)
+            histories = reset(session, self._named(volumes, project), revision, discard)
         return {name: commits[-1] for name, commits in histories.items()}
 
     def undo(self, volume: str, count: int = 1) -> Commit:

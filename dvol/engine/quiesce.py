@@ -18,6 +18,7 @@ Only this module and `recovery` combine containers and volumes. Its phases are c
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -74,13 +75,18 @@ class Quiesce:
     @contextmanager
     def closing(self) -> Iterator[None]:
         """Around the other phases. Afterwards the gates are open again, and the containers that ran
-        before run again; if one does not, `finish` raises NotRestarted."""
+        before run again; if one does not, `finish` raises NotRestarted. While a volume's journal is
+        unfinished they can't mount it: they stay suspended, and in the record, until a later verb
+        has completed the journal."""
         with self._locks:
             try:
                 with self._gates:
                     yield
             finally:
-                self._resume()
+                if any(os.path.lexists(volume.journal) for volume in self.volumes):
+                    self._leave_suspended()
+                else:
+                    self._resume()
 
     def require_possible(self) -> None:
         """Raise now what `plan` would raise, as far as is known before the gates close."""
@@ -261,6 +267,11 @@ class Quiesce:
 
             for volume in self.volumes:
                 suspended.forget(volume, self._recorded - missing)
+
+    def _leave_suspended(self) -> None:
+        for one in self._suspended:
+            until = f"until the {self.verb} of {self.volumes[0].name} is completed"
+            self.on_progress(f"warning: {one.name} is not started again {until}")
 
     def _is_resumed(self, one: Suspension) -> bool:
         self._await_needed(one)

@@ -34,8 +34,8 @@ class Recovery:
         self._pool = access.pool
 
     def complete_journals(self) -> Iterator[DvolError]:
-        """Complete the journals that dead processes left in the volumes; yields an error for each
-        that can't be completed."""
+        """Complete the journals that dead processes left in the volumes, except those that copy
+        files, which `clear_staging` completes; yields an error for each that can't be completed."""
         with self._access.reading():
             for name in self._pool.names():
                 try:
@@ -48,7 +48,8 @@ class Recovery:
     def clear_staging(self) -> Iterator[DvolError]:
         """Move the files that dead verbs had only staged to the garbage, except in volumes on which
         a verb works: half a copy may be large, and the next verb, which would delete it, may come
-        late. Locks are held for renames only. Yields an error for each volume where that fails."""
+        late. Locks are held for renames only, and while a discarding reset is finished. Yields an
+        error for each volume where that fails."""
         with self._access.reading():
             names = self._pool.names()
         clears: list[Callable[[], None]] = [self._clear_pool]
@@ -77,7 +78,7 @@ class Recovery:
 
     def _clear(self, volume: str) -> None:
         if self._pool.volume(self._pool.layout.volume(volume)).journal.staged():
-            with self._access.inspecting(volume, "recovery", timeout=0.0) as found:
+            with self._access.inspecting(volume, "recovery", timeout=0.0, finish=True) as found:
                 found.recover(self._pool.journal, self._pool.delete_later)
 
     def _clear_pool(self) -> None:
@@ -92,6 +93,8 @@ class Recovery:
             with access.changing(
                 volume, "recovery", tolerant=True, timeout=0.0, upgrade=False
             ) as found:
+                if found.journal.refilling():  # they can't start before a verb has completed it
+                    return False
                 return resume(containers, found.layout, access.on_progress, timeout=0.0)
         except (Busy, VolumeNotFound):  # a verb is under way, and will start them
             return False

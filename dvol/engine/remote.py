@@ -96,14 +96,15 @@ class RemoteEngine:
     def log(self, volume: str, revision: str = "HEAD") -> list[Commit]:
         return [_fact(Commit, each) for each in self._ask("log", volume=volume, revision=revision)]
 
-    def reset(self, volume: str, revision: str = "HEAD") -> Commit:
-        return _fact(Commit, self._ask("reset", volume=volume, revision=revision))
+    def reset(self, volume: str, revision: str = "HEAD", discard: bool = False) -> Commit:
+        done = self._ask("reset", volume=volume, revision=revision, discard=discard)
+        return _fact(Commit, done)
 
     def reset_group(
-        self, volumes: list[str], project: str, revision: str = "HEAD"
+        self, volumes: list[str], project: str, revision: str = "HEAD", discard: bool = False
     ) -> dict[str, Commit]:
         which = {"project": project, "revision": revision}
-        done = self._ask("reset_group", volumes=volumes, **which)
+        done = self._ask("reset_group", volumes=volumes, **which, discard=discard)
         return {name: _fact(Commit, each) for name, each in done.items()}
 
     def undo(self, volume: str, count: int = 1) -> Commit:

@@ -17,25 +17,39 @@ from dvol.containers import RESET
 from dvol.engine.quiesce import Quiesce
 from dvol.engine.session import Session
 from dvol.engine.transaction import Transaction, transaction
-from dvol.errors import DvolError, NoGroupToUndo, NothingToUndo, NotSoManyToUndo
+from dvol.errors import (
+    DiskFailed,
+    DvolError,
+    NoGroupToUndo,
+    NoSpace,
+    NoSpaceToReset,
+    NothingToUndo,
+    NotSoManyToUndo,
+)
 from dvol.fs.directories import is_directory
 from dvol.history.commits import as_document, commits_of, ids, new_id
 from dvol.journal.steps import Step
 from dvol.model import Commits
 from dvol.pool.volume import VolumeDir
 from dvol.trash.notes import entries, new_entry, next_number, read_note
+from dvol.tree import space
 from dvol.tree.usage import how_many_fit
 
 KEPT = 10  # undo entries of a branch, at most
 
 
-def reset(session: Session, names: Sequence[str], revision: str) -> dict[str, Commits]:
+def reset(
+    session: Session, names: Sequence[str], revision: str, discard: bool = False
+) -> dict[str, Commits]:
     """Reset the current branch of each volume to the commit that the revision means in it; returns
-    the new history of each."""
+    the new history of each. With `discard` what is replaced goes to the garbage, and no undo entry
+    is made."""
     with transaction(session, "reset", names) as work:
         targets = _resolved(work.volumes, revision)
         group = new_id() if len(work.volumes) > 1 else ""
-        resets = [Reset(volume, volume.history.current(), group) for volume in work.volumes]
+        resets = [
+            Reset(volume, volume.history.current(), group, discard) for volume in work.volumes
+        ]
         quiesce = work.quiesce(RESET)
         with quiesce.closing():
             for _ in quiesce.plan():
@@ -47,6 +61,7 @@ def reset(session: Session, names: Sequence[str], revision: str) -> dict[str, Co
             _apply(work, quiesce, resets, lambda one: one.stage(targets[one.volume.name], stopped))
         for one in resets:
             _delete_surplus(session, one)
+    session.garbage |= discard
     quiesce.finish()
     return {volume.name: targets[volume.name] for volume in work.volumes}
 
@@ -87,16 +102,25 @@ class Reset:
     """A reset or undo of one branch. From `stage` to `save_index` no process may write to its
     tree."""
 
-    def __init__(self, volume: VolumeDir, branch: str, group: str = "") -> None:
+    def __init__(
+        self, volume: VolumeDir, branch: str, group: str = "", discard: bool = False
+    ) -> None:
         self.volume = volume
         self.branch = branch
         self.group = group  # names a reset of several volumes as one
+        self.discard = discard
 
     def require_possible(self, commits: Commits) -> None:
         """Raise now what `stage` would raise, as far as is known while processes still write."""
-        volume, tree = self.volume, self.volume.layout.tree(self.branch)
+        volume, backend = self.volume, self.volume.backend
+        frozen, tree = volume.frozen(commits), volume.layout.tree(self.branch)
         hints = volume.hints(self.branch, volume.history[self.branch])
-        volume.backend.require_space_to_reset(volume.frozen(commits), tree, hints)
+        try:
+            backend.require_space_to_reset(frozen, tree, hints)
+        except NoSpace as error:
+            if not self.discard:
+                raise NoSpaceToReset(*error.subject) from error
+            backend.require_space_to_refill(frozen, tree, hints)
 
     def tell_what_leaves(self, count: int, on_progress: Callable[[str], None]) -> None:
         """Say which commits an undo takes from the list."""
@@ -117,9 +141,18 @@ class Reset:
         self._commits_back(commits_of(note.get("commits"), undone / "entry.json"))
 
     def stage(self, commits: Commits, writers_stopped: bool) -> ResetPlan:
-        """Stage a reset to the last of `commits`, which become the branch's list."""
-        frozen = self.volume.frozen(commits)
-        return self._plan("reset", self._new_entry(), frozen, commits, writers_stopped)
+        """Stage a reset to the last of `commits`, which become the branch's list. If there is no
+        room and what is replaced is discarded, stage a refill instead."""
+        frozen, entry = self.volume.frozen(commits), self._new_entry()
+        try:
+            return self._plan("reset", entry, frozen, commits, writers_stopped)
+        except (NoSpace, DiskFailed, OSError) as error:
+            if self.discard and space.is_full(error):
+                self.volume.backend.delete(entry)
+                return self._plan_refill(self._new_entry(), frozen, commits, writers_stopped)
+            if isinstance(error, NoSpace):
+                raise NoSpaceToReset(*error.subject) from error
+            raise
 
     def stage_undo(self, count: int, writers_stopped: bool) -> ResetPlan:
         """Stage a reset to the state in the `count`th newest undo entry."""
@@ -179,17 +212,35 @@ class Reset:
         before = volume.history[self.branch]
         hints = volume.hints(self.branch, before, writers_stopped)
         staged = volume.backend.stage_reset(frozen, layout.tree(self.branch), entry, hints)
-        target = layout.undo(self.branch) / next_number(layout.undo(self.branch))
+        target = self._target(entry)
         base = target / "base" if frozen == entry / "base" else frozen
         if not staged.steps and commits == before:
             volume.backend.delete(entry)
             return ResetPlan([], staged, base, commits)
-        self._write_note(verb, entry, base, staged, before)
+        if not self.discard:
+            self._write_note(verb, entry, base, staged, before)
         steps = [*map(volume.relative_step, staged.steps), *back]
         if commits != before:
             steps += self._list_steps(entry, commits)
         steps.append(volume.move_step(entry, target))
         return ResetPlan(steps, staged, base, commits)
+
+    def _plan_refill(
+        self, entry: Path, frozen: Path, commits: Commits, writers_stopped: bool
+    ) -> ResetPlan:
+        """Stage a reset that deletes before it copies. Its last step puts a journal in place, which
+        can't be reverted any more and so has the other steps."""
+        volume, layout = self.volume, self.volume.layout
+        before = volume.history[self.branch]
+        hints = volume.hints(self.branch, before, writers_stopped)
+        staged = volume.backend.stage_refill(frozen, layout.tree(self.branch), entry, hints)
+        steps = self._list_steps(entry, commits) if commits != before else []
+        final = [*map(volume.relative_step, staged.final)]
+        final.append(volume.move_step(entry, self._target(entry)))
+        journal = volume.journal.stage("reset", final, entry)
+        return ResetPlan(
+            [*steps, volume.move_step(journal, layout.journal)], staged, frozen, commits
+        )
 
     def _list_steps(self, entry: Path, commits: Commits) -> list[Step]:
         """Stage the new list, and the record of the commits that no list has any more; the steps
@@ -222,7 +273,16 @@ class Reset:
         return self.volume.steps_from_entries(located(self.volume.layout, commits, what))
 
     def _new_entry(self) -> Path:
-        return new_entry(self.volume.layout.staging, self.volume.layout.undo(self.branch))
+        layout = self.volume.layout
+        into = layout.pool.garbage if self.discard else layout.undo(self.branch)
+        return new_entry(layout.staging, into)
+
+    def _target(self, entry: Path) -> Path:
+        """Where the entry is moved to by the last step."""
+        layout = self.volume.layout
+        if self.discard:
+            return layout.pool.garbage / entry.name
+        return layout.undo(self.branch) / next_number(layout.undo(self.branch))
 
 
 def reconstruct(volume: VolumeDir, entry: Path, note: dict[str, Any], into: Path) -> None:
@@ -298,7 +358,9 @@ def _apply(
 
 def _delete_surplus(session: Session, done: Reset) -> None:
     """Delete surplus undo entries. The verb is done, so a failure is ignored: the next reset or gc
-    deletes them."""
+    deletes them. A reset that makes no undo entry pushes none out."""
+    if done.discard:
+        return
     with suppress(DvolError, OSError):
         if surplus := done.surplus():
             from dvol.engine.gc import Collector  # late: most commands never need it

@@ -10,7 +10,8 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dvol.engine import quiesce, recovery
 from dvol.engine.quiesce import Quiesce
 from dvol.engine.session import Session
-from dvol.journal.steps import Delete, Step
+from dvol.errors import DvolError, Interrupted
+from dvol.journal.steps import Delete, Move, Step
 from dvol.pool.volume import VolumeDir
 
 
@@ -34,17 +35,29 @@ class Transaction:
 
     def stage_journal(self, steps: list[Step]) -> None:
         """Within `durably`: write the steps of a verb on one volume to the volume's journal. For
-        several volumes `run` writes them to the pool's journal, whose lock is taken last."""
-        if steps and len(self.volumes) == 1:
+        several volumes `run` writes them to the pool's journal, whose lock is taken last; and for
+        one volume if a step puts the volume's journal in place."""
+        if steps and not self._need_pool(steps):
             self.volumes[0].journal.stage(self.verb, steps)
 
     def run(self, steps: list[Step]) -> None:
-        """Apply the steps, all or none; their files are staged and durable."""
+        """Apply the steps, all or none; their files are staged and durable. Then complete the
+        journals that the steps have put in place, if they have. Raises NoSpaceToFinish and
+        DiscardStopped if one of these stays: the verb will happen, and is unfinished."""
         if not steps:
             return
-        if len(self.volumes) == 1:
+        if not self._need_pool(steps):
             self.volumes[0].journal.run(steps)
             return
+        self._run_in_pool(steps)
+        self._complete()
+
+    def _need_pool(self, steps: list[Step]) -> bool:
+        own = {volume.relative(volume.layout.journal) for volume in self.volumes}
+        placed = any(isinstance(step, Move) and step.target in own for step in steps)
+        return len(self.volumes) > 1 or placed
+
+    def _run_in_pool(self, steps: list[Step]) -> None:
         # deletions last: they can't be reverted
         steps = sorted(steps, key=lambda step: isinstance(step, Delete))
         access = self.session.access
@@ -53,6 +66,21 @@ class Transaction:
             with self.volumes[0].durably(journal.staging):
                 journal.stage(self.verb, steps)
             journal.run(steps)
+
+    def _complete(self) -> None:
+        """Complete the journal of each volume, also if that of another can't be completed; the
+        first error is raised."""
+        errors: list[DvolError] = []
+        for volume in self.volumes:
+            try:
+                volume.journal.complete()
+            except DvolError as error:
+                errors.append(error)
+            except KeyboardInterrupt:
+                again = f"'dvol {self.verb} --hard --discard' again completes it"
+                raise Interrupted(f"; the {self.verb} is unfinished: {again}") from None
+        if errors:
+            raise errors[0]
 
 
 @contextmanager

@@ -17,7 +17,9 @@ from dvol.errors import (
     Corrupt,
     DvolError,
     NoSpace,
+    NoSpaceToFinish,
     PoolBusy,
+    UnfinishedDiscard,
     VolumeBusy,
     VolumeNotFound,
     disk_failed,
@@ -74,23 +76,28 @@ class Access:
         tolerant: bool = False,
         timeout: float | None = None,
         upgrade: bool = True,
+        finish: bool = True,
     ) -> Iterator[VolumeDir]:
         """Hold a volume's lock, and first recover what dead processes left in the volume; if that
         fails, a `tolerant` verb goes on all the same. Raises VolumeBusy after `timeout` seconds.
-        The pool gets the newest format, unless the verb does not `upgrade` it."""
+        The pool gets the newest format, unless the verb does not `upgrade` it.
+
+        A verb that does not `finish` leaves a discarding reset unfinished, as does a `tolerant`
+        one: the verb may be what makes room for it. Else NoSpaceToFinish or DiscardStopped may be
+        raised."""
         with self.reading():
             layout = self.pool.find(volume)
             self._ensure(upgrade)
             busy = partial(VolumeBusy, volume)
-            with self._locked(layout.lock, verb, busy, timeout):
+            explained = self._explained_space(f"{verb} of '{volume}'")
+            with self._locked(layout.lock, verb, busy, timeout), explained:
                 found = self.pool.volume(self.pool.find(volume))  # it may be deleted by now
                 with suppress(Corrupt, OSError) if tolerant else nullcontext():
                     self._await_pool_journal(verb, timeout)
-                    self._recover(found)
-                    if upgrade:
+                    self._recover(found, finish and not tolerant)
+                    if upgrade and not found.journal.pending():
                         self._upgrade(found)
-                recover = partial(self._recover, found)
-                with _left_clean(recover), self._explained_space(f"{verb} of '{volume}'"):
+                with _left_clean(partial(self._recover, found, finish=False)):
                     yield found
 
     @contextmanager
@@ -107,13 +114,20 @@ class Access:
                     yield
 
     @contextmanager
-    def inspecting(self, volume: str, verb: str, timeout: float) -> Iterator[VolumeDir]:
-        """Hold a volume's lock as `changing` does, but delete nothing and upgrade no pool."""
+    def inspecting(
+        self, volume: str, verb: str, timeout: float, finish: bool = False
+    ) -> Iterator[VolumeDir]:
+        """Hold a volume's lock as `changing` does, but delete nothing and upgrade no pool. Unless
+        the verb is to `finish` it, UnfinishedDiscard is raised where a discarding reset is
+        unfinished."""
         with self.reading():
             layout = self.pool.find(volume)
-            with self._locked(layout.lock, verb, partial(VolumeBusy, volume), timeout):
+            explained = self._explained_space(f"{verb} of '{volume}'")
+            with self._locked(layout.lock, verb, partial(VolumeBusy, volume), timeout), explained:
                 found = self.pool.volume(self.pool.find(volume))
                 self._await_pool_journal(verb, timeout)
+                if not finish and found.journal.refilling():
+                    raise UnfinishedDiscard(volume)
                 found.journal.complete()
                 yield found
 
@@ -125,7 +139,8 @@ class Access:
             yield
 
     def recovered(self, volume: str) -> VolumeDir:
-        """A volume for reading, once the journal that a dead process left in it is completed."""
+        """A volume for reading, once the journal that a dead process left in it is completed; not
+        if that takes long, because it copies files."""
         found = self.pool.volume(self.pool.find(volume))
         _complete_if_dead(found.journal, found.layout.lock)
         return found
@@ -150,7 +165,11 @@ class Access:
 
             upgrade(volume)
 
-    def _recover(self, volume: VolumeDir) -> None:
+    def _recover(self, volume: VolumeDir, finish: bool) -> None:
+        if volume.journal.refilling():
+            if not finish:
+                return
+            self.on_progress(f"completing the discarding reset of {volume.name}")
         volume.recover(self.pool.journal)
 
     def _await_pool_journal(self, verb: str, timeout: float | None) -> None:
@@ -174,7 +193,8 @@ class Access:
             from dvol.trash.freeable import freeable  # late: only where space is short
 
             gc_frees = freeable(self._layout, self.pool.names())
-            raise NoSpace(what, readable(needs), readable(free), gc_frees) from error
+            named = error.subject[0] if isinstance(error, NoSpaceToFinish) else what
+            raise type(error)(named, readable(needs), readable(free), gc_frees) from error
 
     @contextmanager
     def _locked(
@@ -207,11 +227,12 @@ def _complete_if_dead(journal: Journal, lock: Path) -> None:
     """Complete a journal whose lock is free: its process has died. While the lock is held, a living
     process applies the journal.
 
-    If the disk fails, reading goes on without: each document is whole.
+    If the disk fails, or completing it means to copy files, reading goes on without: each document
+    is whole.
     """
     if journal.pending():
         with suppress(OSError), exclusive(lock, "recovery", 0.0) as had:
-            if had:
+            if had and not journal.refilling():
                 journal.complete()
 
 

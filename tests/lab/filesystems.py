@@ -28,9 +28,14 @@ KINDS = tuple(LEAST)
 
 @contextmanager
 def mounted(
-    kind: str, size: int = 512 << 20, place: Path = PLACE, options: Sequence[str] = ()
+    kind: str,
+    size: int = 512 << 20,
+    place: Path = PLACE,
+    options: Sequence[str] = (),
+    clones: bool = True,
 ) -> Iterator[Path]:
-    """The root of a fresh file system of `kind` with about `size` bytes, at least the least.
+    """The root of a fresh file system of `kind` with about `size` bytes, at least the least. XFS
+    `clones` files, or does not.
 
     Its image file, if it has one, is `image(root)`.
     """
@@ -41,7 +46,7 @@ def mounted(
         undo.callback(leftovers.clear, bench)
         root = bench / "root"
         root.mkdir()
-        _mount(kind, max(size, LEAST[kind]), root, options)
+        _mount(kind, max(size, LEAST[kind]), root, options, clones)
         yield root
 
 
@@ -121,13 +126,14 @@ def _in_kernel(kind: str) -> bool:
     return kind in listed.read_text().split()
 
 
-def _mount(kind: str, size: int, root: Path, options: Sequence[str]) -> None:
+def _mount(kind: str, size: int, root: Path, options: Sequence[str], clones: bool) -> None:
     if kind == "tmpfs":
         _run("mount", "-t", kind, "-o", ",".join([f"size={size}", *options]), "tmpfs", str(root))
         return
     with image(root).open("wb") as file:
         file.truncate(size)
-    _run(*MAKE[kind], str(image(root)))
+    make = [word if clones else word.replace("reflink=1", "reflink=0") for word in MAKE[kind]]
+    _run(*make, str(image(root)))
     _run("fallocate", "--dig-holes", str(image(root)))  # mkfs.xfs writes 64 MiB of zeros
     # -o loop: the device is the kernel's to detach, whoever unmounts
     _run("mount", "-t", kind, "-o", ",".join(["loop", *options]), str(image(root)), str(root))
