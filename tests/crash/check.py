@@ -7,9 +7,10 @@ succeeds, the next commits equal the live trees, and no files are left over.
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from dvol.engine.docker_volumes import DockerVolumes
 from dvol.engine.local import LocalEngine
 from dvol.engine.recovery import Recovery
-from dvol.errors import Conflict, NotFound
+from dvol.errors import Conflict, NotFound, UnfinishedDiscard
 from tests.crash.calls import Call
 from tests.crash.history import ANN
 from tests.crash.state import (
@@ -45,7 +46,7 @@ def expect(root: Path, name: str) -> Expected:
     """Build a pool, and run the verb undisturbed."""
     verb = VERBS[name]
     verb.build(root)
-    before, files = state_of(root), kept(root)
+    before, files = state_of(root), kept(root, verb.discards)
     ended = verb.perform(root)
     assert ended.code == 0, ended.said
     return Expected(before, state_of(root), files, ended.calls)
@@ -72,11 +73,31 @@ class Check:
 
     def complaints(self) -> list[str]:
         """What is wrong with the pool, in words; an empty list if nothing is."""
+        self.complete()
         new = self.check_state()
         self.check_nothing_lost()
         self.check_next_try(new)
         self.check_next_commits()
         return self.wrong[:AT_MOST]
+
+    def complete(self) -> None:
+        """Complete a reset that has begun to delete what it discards, as the next verb does that
+        changes the volume: from its journal on there is only the new state. No container mounts the
+        volume before that."""
+        pool = LocalEngine(self.root) if self.root.exists() else None
+        for volume in pool.volumes() if pool and self.verb.discards else ():
+            if (self.root / volume.name / ".dvol" / "journal.json").exists():
+                self.done = True
+                self.check_mount_is_refused(pool, volume.name)
+                with pool.access.changing(volume.name, "check"):
+                    pass
+
+    def check_mount_is_refused(self, pool: LocalEngine, volume: str) -> None:
+        try:
+            DockerVolumes(pool.access).mount(volume)
+        except UnfinishedDiscard:
+            return
+        self.wrong.append(f"{volume} can be mounted while it is half reset")
 
     def check_state(self) -> bool:
         """Whether the pool has the new state; it must have the new one or the old one."""

@@ -8,6 +8,7 @@ from tests.crash.check import Expected
 from tests.crash.conftest import available
 from tests.crash.image import OPTIONS, Images, build_pool, check_image, run_with_images
 from tests.crash.state import kept, state_of
+from tests.crash.verbs import VERBS
 from tests.crash.worker import Worker
 from tests.lab.filesystems import detach
 
@@ -23,7 +24,8 @@ class CutDisk:
     def run(self, name: str, skipped: frozenset[str] = frozenset(), **how) -> None:
         """Build the pool, run the verb and take the images, then unmount the disk."""
         self.worker.run(build_pool, self.root, name)
-        before, files = self.worker.run(state_of, self.root), self.worker.run(kept, self.root)
+        before = self.worker.run(state_of, self.root)
+        files = self.worker.run(kept, self.root, VERBS[name].discards)
         images = Images(self.mount, self.directory, **how)
         ended, self.images = self.worker.run(run_with_images, self.root, name, images, skipped)
         assert ended.code == 0, ended.said

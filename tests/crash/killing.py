@@ -52,4 +52,4 @@ def recovery_killed(root: Path, name: str, number: int) -> bool:
 
 
 def _recovery(name: str) -> Verb:
-    return Verb("list", without=VERBS[name].without)
+    return Verb(VERBS[name].recovery, without=VERBS[name].without)

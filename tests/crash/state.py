@@ -59,12 +59,13 @@ def without_loose(whole: State) -> State:
     }
 
 
-def kept(root: Path) -> set[str]:
+def kept(root: Path, discards: bool = False) -> set[str]:
     """The content of every file of a user, in trees and commits, except of those that a power cut
-    may change. Each must still be in some file, whatever happened."""
+    may change; only in commits, if the verb discards the others. Each must still be in some file,
+    whatever happened."""
     found = set()
     for volume in LocalEngine(root).volumes() if root.exists() else ():
-        trees = [*(root / volume.name / "branches").iterdir()]
+        trees = [] if discards else [*(root / volume.name / "branches").iterdir()]
         for tree in (one for one in trees if one.is_dir()):
             found |= {one.content for one in _synced(described(tree)).values()}
         for tree in (root / volume.name / "commits").iterdir():

@@ -11,8 +11,9 @@ from pathlib import Path
 
 from dvol.cli.main import main
 from dvol.engine.local import LocalEngine
-from dvol.errors import BackendFailed, Corrupt
+from dvol.errors import BackendFailed, Corrupt, NoSpace
 from dvol.fs import durable
+from dvol.tree import space
 from tests.crash import history
 from tests.crash.calls import Call
 from tests.crash.history import ANN
@@ -37,6 +38,9 @@ class Verb:
     without: tuple[str, ...] = ()
     refused: tuple[int, ...] = (DISK_FAILED,)  # the exit codes with which it says so
     dirty_pages: bool = False  # other processes have many dirty pages in memory
+    cramped: bool = False  # no copy of a tree fits on the disk
+    discards: bool = False  # uncommitted changes are not kept
+    recovery: str = "list"  # the next command, which completes it if it dies
     frees: bool = False  # it makes room, so a full disk must not stop it
     build: Callable[[Path], None] = history.build
 
@@ -57,9 +61,15 @@ class Verb:
         def run() -> int:
             # as if other processes had a terabyte of dirty pages, or none at all
             durable.dirty = lambda: 1 << 40 if self.dirty_pages else 0
+            if self.cramped:
+                space.require = _no_space
             return main(argv)
 
         return traced(run, str(root), decided)
+
+
+def _no_space(directory: int, label: Path | str, needed: Callable[[], int]) -> None:
+    raise NoSpace(str(label), str(needed()), "0")
 
 
 def _ids(root: Path) -> list[str]:
@@ -101,6 +111,35 @@ VERBS = {
         "reset --hard {4} --volume v --volume other",
         settles=True,
         journalled=True,
+        build=history.build_together,
+    ),
+    "discard": Verb("reset --hard --discard {2} v", settles=True, journalled=True, discards=True),
+    "discard to side": Verb(
+        "reset --hard --discard {3} v", settles=True, journalled=True, discards=True
+    ),
+    "refill": Verb(
+        "reset --hard --discard {2} v",
+        settles=True,
+        journalled=True,
+        discards=True,
+        cramped=True,
+        recovery="config v commit.mode stop",
+    ),
+    "refill to side": Verb(
+        "reset --hard --discard {3} v",
+        settles=True,
+        journalled=True,
+        discards=True,
+        cramped=True,
+        recovery="config v commit.mode stop",
+    ),
+    "refill together": Verb(
+        "reset --hard --discard {4} --volume v --volume other",
+        settles=True,
+        journalled=True,
+        discards=True,
+        cramped=True,
+        recovery="config v commit.mode stop",
         build=history.build_together,
     ),
     "undo": Verb(
