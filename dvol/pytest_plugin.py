@@ -1,5 +1,8 @@
 """For pytest: volumes that are reset to a commit before each test, module or session.
 
+The first reset of a volume in a test session keeps the state it finds, which may be a day's work,
+for `dvol undo`. Later ones discard what tests have left, so that they don't push that state out.
+
     # conftest.py
     import psycopg
     from dvol.pytest_plugin import volumes
@@ -40,6 +43,8 @@ _PAUSE = 0.02  # seconds between two tries to connect
 # eight busy processes on two cores, 3 took more than 0.1 s and none 0.2.
 _HANGS_UP = 0.3
 _FAILED = pytest.StashKey[list[pytest.Item]]()
+Kept = set[tuple[str, ...]]  # pool, host and name of the volumes that were reset in this session
+_KEPT = pytest.StashKey[Kept]()
 
 Ready = Callable[[], object] | tuple[str, int] | None
 Scope = Literal["function", "class", "module", "package", "session"]
@@ -47,7 +52,8 @@ Scope = Literal["function", "class", "module", "package", "session"]
 
 class Volumes:
     """Volumes that tests may change, and their engine. `to` is resolved once, at the start: commits
-    that tests make do not change which commit it means."""
+    that tests make do not change which commit it means. `kept` has the volumes whose state before
+    the session is kept by now, or was equal to the commit."""
 
     def __init__(
         self,
@@ -56,8 +62,12 @@ class Volumes:
         to: str,
         ready: Ready,
         timeout: float = _TIMEOUT,
+        where: tuple[str, ...] = (),
+        kept: Kept | None = None,
     ) -> None:
         self.engine = engine
+        self.where = where
+        self.kept = set() if kept is None else kept
         self.names = names
         self.ready = ready
         self.timeout = timeout
@@ -65,13 +75,15 @@ class Volumes:
 
     def reset(self) -> None:
         """Reset all volumes, as one if their commits are of one group; returns when the service is
-        ready."""
+        ready. What a volume held before its first reset of the session is kept for `undo`."""
         groups = {commit.group for commit in self._commits}
         if len(self.names) > 1 and len(groups) == 1 and groups != {""}:
-            self.engine.reset_group(list(self.names), "", self._commits[0].id)
+            discard = all(map(self._is_kept, self.names))
+            self.engine.reset_group(list(self.names), "", self._commits[0].id, discard)
         else:
             for name, commit in zip(self.names, self._commits, strict=True):
-                self.engine.reset(name, commit.id)
+                self.engine.reset(name, commit.id, self._is_kept(name))
+        self.kept |= {(*self.where, name) for name in self.names}
         if self.ready is not None:
             try:
                 await_ready(self.ready, self.timeout)
@@ -101,7 +113,10 @@ class Volumes:
         """A branch that had no commit can't be reset, and keeps the commit that was just made."""
         self.engine.checkout(volume, branch.name)
         if branch.head:
-            self.engine.reset(volume, branch.head)
+            self.engine.reset(volume, branch.head, self._is_kept(volume))
+
+    def _is_kept(self, volume: str) -> bool:
+        return (*self.where, volume) in self.kept
 
     def _resolved(self, volume: str, to: str) -> Commit:
         """The commit that `to` means as a revision, or else the newest whose message begins with
@@ -134,12 +149,17 @@ def volumes(
     may do before it answers queries. The fixture waits for it, and the test fails after `timeout`
     seconds. With `keep_failed`, or `--dvol-keep`, the volumes as a failed test has left them are
     committed on a branch named after the test. The fixture's value is the `Volumes`.
+
+    The first reset of a volume in a session keeps the state it finds, for `dvol undo`; later ones
+    discard it. Each worker of pytest-xdist is a session of its own.
     """
-    opened = cache(lambda: Volumes(_engine(pool, host), names, to, ready, timeout))
+    where = (os.path.realpath(pool) if pool else "", host)
+    opened = cache(lambda: Volumes(_engine(pool, host), names, to, ready, timeout, where))
 
     @pytest.fixture(scope=scope)
     def fixture(request: pytest.FixtureRequest) -> Iterator[Volumes]:
         found = opened()
+        found.kept = request.session.stash.setdefault(_KEPT, set())
         found.reset()
         yield found
         failed = _failed_with(request)

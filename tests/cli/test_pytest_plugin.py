@@ -194,6 +194,57 @@ def test_volumes_committed_one_by_one_are_put_back_so(together: Project) -> None
     assert (together.content("v"), together.content("w")) == ("ruin", "later")
 
 
+# -- what was there before ---------------------------------------------------------------------
+
+
+def kept(project: Project) -> list[str]:
+    return [one.verb for one in project.keeper.engine.discarded() if one.volume == "v"]
+
+
+def test_the_state_before_the_session_is_kept_and_no_test_pushes_it_out(project: Project) -> None:
+    (project.keeper.tree("v") / "file").write_text("a day of work")
+    before = kept(project)
+    many = RUINS.replace("range(2)", "range(14)")
+    project.make("'v'", test_one=many, test_two=many)
+    project.run(passed=28)
+    (project.keeper.pool.parent / "found").unlink()
+    assert kept(project) == ["reset", *before]
+    project.keeper.engine.undo("v")
+    assert project.content() == "a day of work"
+
+
+@on_disk
+def test_fixtures_of_the_same_volume_share_the_memory(project: Project) -> None:
+    (project.keeper.tree("v") / "file").write_text("a day of work")
+    before = kept(project)
+    words = f"'v', pool={str(project.keeper.pool)!r}"
+    uses = f"from dvol.pytest_plugin import volumes\nagain = volumes({words})\n"
+    project.make("'v'", test_one=FAILS, test_two=uses + "def test_it(again): pass\n")
+    project.run(failed=1, passed=1)
+    assert kept(project) == ["reset", *before]
+
+
+@on_disk
+def test_each_session_keeps_what_it_finds(project: Project) -> None:
+    before = kept(project)
+    project.make("'v'", test_it=FAILS)
+    project.run(failed=1)
+    project.run(failed=1)
+    assert kept(project) == ["reset", "reset", *before]
+
+
+@on_disk
+def test_volumes_that_are_reset_once_more_by_hand_are_discarded(volume: Keeper) -> None:
+    found = Volumes(volume.engine, ("v",), "HEAD", None)
+    before = len(volume.engine.discarded())
+    for text in ("work", "ruin", "ruin"):
+        (volume.tree("v") / "file").write_text(text)
+        found.reset()
+    assert len(volume.engine.discarded()) == before + 1
+    volume.engine.undo("v")
+    assert (volume.tree("v") / "file").read_text() == "work"
+
+
 # -- what failed tests leave -------------------------------------------------------------------
 
 
