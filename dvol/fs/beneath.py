@@ -61,9 +61,9 @@ class Beneath:
         self.close()
 
     def _return_to_root(self) -> None:
-        if self._fd != self._root:
-            os.close(self._fd)
-        self._path, self._fd = "", self._root
+        fd, self._path, self._fd = self._fd, "", self._root
+        if fd != self._root:
+            os.close(fd)  # last: an interrupt before it leaks a descriptor, and closes none twice
 
 
 def split(path: str) -> tuple[str, str]:
