@@ -134,7 +134,7 @@ def _volume(pool: LocalEngine, name: str) -> dict:
             "tree": _tree(root / "branches" / branch.name),
         }
         for branch in pool.branches(name)
-    } | _dropped(root / name)
+    } | _dropped(root)
 
 
 def _dropped(volume: Path) -> dict:
