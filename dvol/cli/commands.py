@@ -84,6 +84,11 @@ def _log(engine: Engine, arguments: Arguments) -> Result:
     return Result(engine.log(volume, revision), render.log)
 
 
+def _reflog(engine: Engine, arguments: Arguments) -> Result:
+    branch, volume = _word_and_volume(engine, arguments, "BRANCH")
+    return Result(engine.reflog(volume, branch), render.reflog)
+
+
 def _reset(engine: Engine, arguments: Arguments) -> Result:
     """The original dvol printed nothing to stdout, and scripts may rely on that: the new head is a
     note."""
@@ -258,6 +263,7 @@ COMMANDS: dict[str, Callable[[Engine, Arguments], Result]] = {
     "rm": _rm,
     "commit": _commit,
     "log": _log,
+    "reflog": _reflog,
     "reset": _reset,
     "undo": _undo,
     "branch": _branch,
@@ -333,8 +339,13 @@ def _is_volume(engine: Engine, word: str) -> bool:
 
 
 def _revision_and_volume(engine: Engine, arguments: Arguments) -> tuple[str, str]:
-    """`[REVISION] [VOLUME]`, where one word is a volume if there is one of that name."""
-    word, volume = arguments["REVISION"], arguments["VOLUME"]
+    return _word_and_volume(engine, arguments, "REVISION")
+
+
+def _word_and_volume(engine: Engine, arguments: Arguments, name: str) -> tuple[str, str]:
+    """`[REVISION] [VOLUME]`, or `[BRANCH] [VOLUME]`, where one word is a volume if there is one of
+    that name."""
+    word, volume = arguments[name], arguments["VOLUME"]
     if word is not None and volume is None and _is_volume(engine, word):
         word, volume = None, word
     arguments["VOLUME"] = volume

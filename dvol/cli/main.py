@@ -8,6 +8,7 @@ Usage:
   dvol [options] commit [-m MSG] [--author AUTHOR] [--full] [--stop | --pause | --live]
                  [--project NAME] [--volume NAME]... [VOLUME]
   dvol [options] log [REVISION] [VOLUME]
+  dvol [options] reflog [BRANCH] [VOLUME]
   dvol [options] reset [--hard] [--discard] [-f] [--project NAME] [--volume NAME]...
                  [REVISION] [VOLUME]
   dvol [options] undo [-f] [--project NAME] [--volume NAME]... [COUNT] [VOLUME]
@@ -30,6 +31,7 @@ Commands:
   rm          move a volume to the trash
   commit      keep the state of the volume; prints the new commit's id
   log         show the commits of the current branch or a revision, newest first
+  reflog      show where HEAD pointed, or a branch, newest first; HEAD@{1} is a REVISION
   reset       reset the volume to a commit (HEAD if none is named)
   undo        restore the state before the last reset, or the last COUNT; again, to redo
   branch      list the branches, or delete one

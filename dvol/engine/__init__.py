@@ -30,6 +30,7 @@ from dvol.model import (
     Finding,
     Freed,
     Pruned,
+    ReflogEntry,
     Restored,
     Tag,
     Version,
@@ -104,6 +105,13 @@ class Engine(Protocol):
         """The history that ends with `revision`, newest first; empty before the first commit.
 
         Raises InvalidRevision, RevisionNotFound, AmbiguousRevision.
+        """
+
+    def reflog(self, volume: str, branch: str = "") -> list[ReflogEntry]:
+        """Where a branch pointed, or HEAD if `branch` is "": newest first.
+
+        The first entry is the present commit. A deleted branch keeps its entries. A line that a
+        power cut or a full disk has cost is an entry without a verb. Raises BranchNotFound.
         """
 
     def reset(self, volume: str, revision: str = "HEAD", discard: bool = False) -> Commit:

@@ -20,6 +20,7 @@ from dvol.containers import Containers, NoContainers
 from dvol.engine import PROTOCOL, silent
 from dvol.errors import (
     ActiveVolumeGone,
+    BranchNotFound,
     CannotRemoveMissing,
     Corrupt,
     DockerUnusable,
@@ -34,6 +35,7 @@ from dvol.errors import (
     disk_failed,
 )
 from dvol.history.commits import message_for, new_id
+from dvol.history.revisions import HEADS
 from dvol.model import (
     DEFAULTS,
     VERSION,
@@ -44,6 +46,7 @@ from dvol.model import (
     Finding,
     Freed,
     Pruned,
+    ReflogEntry,
     Restored,
     Tag,
     Version,
@@ -175,6 +178,14 @@ class LocalEngine:
             if commits or revision != "HEAD":
                 commits = history.resolve(revision)
         return list(reversed(commits))
+
+    def reflog(self, volume: str, branch: str = "") -> list[ReflogEntry]:
+        with self.access.reading(volume):
+            history = self.access.recovered(volume).history
+            entries = list(history.reflog(branch or "HEAD"))
+            if not entries and branch not in ("", *HEADS, *history):
+                raise BranchNotFound(branch)
+        return entries
 
     def reset(self, volume: str, revision: str = "HEAD", discard: bool = False) -> Commit:
         from dvol.engine.reset import reset

@@ -24,6 +24,7 @@ from dvol.model import (
     Finding,
     Freed,
     Pruned,
+    ReflogEntry,
     Restored,
     Tag,
     Version,
@@ -95,6 +96,10 @@ class RemoteEngine:
 
     def log(self, volume: str, revision: str = "HEAD") -> list[Commit]:
         return [_fact(Commit, each) for each in self._ask("log", volume=volume, revision=revision)]
+
+    def reflog(self, volume: str, branch: str = "") -> list[ReflogEntry]:
+        found = self._ask("reflog", volume=volume, branch=branch)
+        return [_fact(ReflogEntry, each) for each in found]
 
     def reset(self, volume: str, revision: str = "HEAD", discard: bool = False) -> Commit:
         done = self._ask("reset", volume=volume, revision=revision, discard=discard)
@@ -195,7 +200,18 @@ class RemoteEngine:
 
 
 Fact = TypeVar(
-    "Fact", Version, Volume, Branch, Commit, Discarded, Restored, Freed, Finding, Tag, Pruned
+    "Fact",
+    Version,
+    Volume,
+    Branch,
+    Commit,
+    ReflogEntry,
+    Discarded,
+    Restored,
+    Freed,
+    Finding,
+    Tag,
+    Pruned,
 )
 
 

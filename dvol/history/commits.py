@@ -53,6 +53,11 @@ def ids(commits: Commits) -> set[str]:
     return {commit.id for commit in commits}
 
 
+def head_of(commits: Commits) -> str:
+    """The id of the newest commit, "" if there is none."""
+    return commits[-1].id if commits else ""
+
+
 def commits_of(document: Any, path: Path) -> Commits:
     """The commits in a list that was read from `path`. Lists of format 1 and before hold no
     parents: there each commit's parent is the one before it in the list. Raises BadDocument."""

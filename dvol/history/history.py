@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING
 from dvol.errors import BadDocument, BranchNotFound, TreeMissing
 from dvol.fs.directories import is_directory, names_in
 from dvol.fs.documents import read_json
-from dvol.history.commits import ID, commits_of
-from dvol.history.revisions import resolve
+from dvol.history.commits import ID, commits_of, head_of
+from dvol.history.revisions import HEADS, resolve
 from dvol.layout import DEFAULT_BRANCH, VolumeLayout
-from dvol.model import Commit, Commits
+from dvol.model import Commit, Commits, ReflogEntry
 from dvol.names import is_component
 
 if TYPE_CHECKING:
@@ -119,6 +119,15 @@ class History(Mapping[str, Commits]):
                 break  # the commit itself is gone
             id = dropped.before
         return tuple(reversed(after))
+
+    def reflog(self, branch: str) -> Iterator[ReflogEntry]:
+        """Where a branch pointed, also a deleted one, or HEAD: newest first, see `reflog`."""
+        from dvol.history import reflog  # late: most commands need none
+
+        if branch in HEADS:
+            return reflog.entries(self.layout, "", head_of(self.head()[1]))
+        head_now = head_of(self[branch]) if branch in self else ""
+        return reflog.entries(self.layout, branch, head_now)
 
     def _line_in_lists(self, id: str) -> Commits:
         current = self.current()
