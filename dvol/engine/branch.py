@@ -13,7 +13,8 @@ from dvol.errors import (
     CannotSwitchToMissing,
     NothingCommitted,
 )
-from dvol.history.commits import as_document
+from dvol.history import reflog
+from dvol.history.commits import as_document, head_of
 from dvol.history.revisions import HEADS
 from dvol.journal.steps import Delete, Step
 from dvol.model import Branch, Commits
@@ -35,6 +36,11 @@ def create(session: Session, volume: str, name: str, revision: str) -> Branch:
         quiesce.require_possible()  # before the copy, not after it
         with found.durably():
             steps, index = _stage(found, name, commits)
+            made = reflog.Line(
+                name, "", commits[-1].id, "branch", f"created from {revision}", False
+            )
+            reflog.append(found.layout, made)
+            _log_checkout(found, name, commits)
             work.stage_journal(steps)
         with quiesce.hold():
             quiesce.refuse_newcomers()
@@ -55,6 +61,7 @@ def checkout(session: Session, volume: str, name: str) -> Branch:
         if name != history.current():
             with quiesce.hold():
                 quiesce.refuse_newcomers()
+                _log_checkout(found, name, history[name])
                 found.point_at(name)
     quiesce.finish()
     return Branch(name, history[name][-1].id if history[name] else "", current=True)
@@ -69,8 +76,18 @@ def delete(access: Access, volume: str, name: str) -> None:
             raise BranchActive(name)
         with found.durably():
             steps = _stage_deletion(found, name)
+            old = head_of(found.history[name])
+            reflog.append(found.layout, reflog.Line(name, old, "", "branch -d", "", head=False))
             found.journal.stage("branch", steps)
         found.journal.run(steps)
+
+
+def _log_checkout(volume: VolumeDir, name: str, commits: Commits) -> None:
+    """Append to the reflog that HEAD moves to the branch `name`, which has these commits."""
+    branch, before = volume.history.head()
+    message = f"moving from {branch} to {name}"
+    ids = (head_of(before), head_of(commits))
+    reflog.append(volume.layout, reflog.Line(name, *ids, reflog.CHECKOUT, message, head=True))
 
 
 def _stage(volume: VolumeDir, name: str, commits: Commits) -> tuple[list[Step], TreeIndex | None]:

@@ -14,7 +14,8 @@ from dvol.engine.session import Session
 from dvol.engine.transaction import Transaction, transaction
 from dvol.errors import LiveNeedsOneVolume, LiveNotSupported
 from dvol.fs.durable import flush, sync_directory
-from dvol.history.commits import as_document, new_commit
+from dvol.history import reflog
+from dvol.history.commits import as_document, head_of, new_commit
 from dvol.journal.steps import Delete, Step
 from dvol.model import Commit, CommitMessage, Commits, ContainerOptions
 from dvol.pool.config import COMMIT_MODE, MODES, check, effective
@@ -61,9 +62,12 @@ class PendingCommit(NamedTuple):
         return self._replace(commit=self.commit._replace(state=state), tree_index=index)
 
     def stage_list(self) -> None:
-        """Stage the list of the branch, with the commit in it."""
+        """Stage the list of the branch, with the commit in it, and log the commit."""
         staged = self.volume.layout.staging / self.commit.id
         self.volume.write(staged / "commits.json", as_document((*self.before, self.commit)))
+        ids = (head_of(self.before), self.commit.id)
+        line = reflog.Line(self.branch, *ids, "commit", self.commit.message, head=True)
+        reflog.append(self.volume.layout, line)
 
     def publish(self) -> None:
         """Publish the commit by renaming its staged list. All staged files are durable already."""

@@ -27,7 +27,8 @@ from dvol.errors import (
     NotSoManyToUndo,
 )
 from dvol.fs.directories import is_directory
-from dvol.history.commits import as_document, commits_of, ids, new_id
+from dvol.history import reflog
+from dvol.history.commits import as_document, commits_of, head_of, ids, new_id
 from dvol.journal.steps import Step
 from dvol.model import Commits
 from dvol.pool.volume import VolumeDir
@@ -58,7 +59,13 @@ def reset(
                         one.require_possible(targets[one.volume.name])
             quiesce.record()
             stopped = quiesce.suspend()
-            _apply(work, quiesce, resets, lambda one: one.stage(targets[one.volume.name], stopped))
+            _apply(
+                work,
+                quiesce,
+                resets,
+                lambda one: one.stage(targets[one.volume.name], stopped),
+                f"moving to {revision}",
+            )
         for one in resets:
             _delete_surplus(session, one)
     session.garbage |= discard
@@ -172,6 +179,14 @@ class Reset:
             index = plan.staged.tree_index()
             if is_directory(plan.base):  # it is none if an undo had nothing to change
                 self.volume.save_index(self.branch, index, plan.base)
+
+    def log(self, plan: ResetPlan, verb: str, message: str) -> None:
+        """Append a line to the reflog, if the head moves."""
+        before = self.volume.history[self.branch] if plan.steps else plan.commits
+        old, new = head_of(before), head_of(plan.commits)
+        if old != new:
+            line = reflog.Line(self.branch, old, new, verb, message, head=True)
+            reflog.append(self.volume.layout, line)
 
     def surplus(self) -> list[Path]:
         """The undo entries beyond the newest ten, or beyond those that fit into the free space:
@@ -315,7 +330,8 @@ def _undo(work: Transaction, resets: list[Reset], count: int) -> tuple[Quiesce, 
                     one.require_undo_possible(count)
         quiesce.record()
         stopped = quiesce.suspend()
-        plans = _apply(work, quiesce, resets, lambda one: one.stage_undo(count, stopped))
+        back = f"going back {count} state{'s' * (count > 1)}"
+        plans = _apply(work, quiesce, resets, lambda one: one.stage_undo(count, stopped), back)
     for one in resets:
         _delete_surplus(session, one)
     session.garbage = True  # the undo entry that was used
@@ -343,10 +359,14 @@ def _apply(
     quiesce: Quiesce,
     resets: list[Reset],
     stage: Callable[[Reset], ResetPlan],
+    message: str,
 ) -> list[ResetPlan]:
-    """Stage each reset while the trees are quiet, and apply all of them, or none."""
+    """Stage each reset while the trees are quiet, and apply all of them, or none. The reflog has
+    the `message`."""
     with work.durably():
         plans = [stage(one) for one in resets]
+        for one, plan in zip(resets, plans, strict=True):
+            one.log(plan, work.verb, message)
         steps = [step for plan in plans for step in plan.steps]
         work.stage_journal(steps)
     quiesce.refuse_newcomers()

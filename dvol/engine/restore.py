@@ -23,7 +23,8 @@ from dvol.errors import (
     VolumeGone,
 )
 from dvol.fs.directories import is_directory
-from dvol.history.commits import as_document
+from dvol.history import reflog
+from dvol.history.commits import as_document, head_of
 from dvol.journal.steps import Delete, Step
 from dvol.layout import OWN
 from dvol.model import Commits, Discarded, Restored
@@ -119,6 +120,8 @@ def _restore_branch(access: Access, entry: Entry, name: str) -> Restored:
             raise BranchNameInUse(name, entry.id)
         with volume.durably():
             steps = RestoredBranch(volume, entry, name).stage()
+            new, source = head_of(entry.commits), f"from {entry.id}"
+            reflog.append(volume.layout, reflog.Line(name, "", new, "restore", source, head=False))
             volume.journal.stage("restore", steps)
         volume.journal.run(steps)
     return Restored(entry.volume, name)

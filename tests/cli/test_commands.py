@@ -178,6 +178,32 @@ def test_a_cry_for_help_is_no_value_of_hard(dvol: Dvol, unchanged: Keeper, argv:
     assert "Usage:" in dvol("reset", *argv).well()
 
 
+def test_reflog_shows_where_head_pointed(dvol: Dvol, volume: Keeper) -> None:
+    dvol("reset", "--hard", "HEAD^")
+    two, one = (one.id[:7] for one in volume.engine.log("v", "side"))
+    assert dvol("reflog").well().splitlines() == [
+        f"{one} HEAD@{{0}}: reset: moving to HEAD^",
+        f"{two} HEAD@{{1}}: checkout: moving from side to master",
+        f"{two} HEAD@{{2}}: checkout: moving from master to side",
+        f"{two} HEAD@{{3}}: commit: 2",
+        f"{one} HEAD@{{4}}: commit: 1",
+    ]
+
+
+@pytest.mark.parametrize("words", [["side"], ["side", "v"]])
+def test_reflog_of_a_branch(dvol: Dvol, volume: Keeper, words: list[str]) -> None:
+    two = volume.engine.get("v").head
+    assert dvol("reflog", *words).well() == f"{two[:7]} side@{{0}}: branch: created from HEAD\n"
+
+
+def test_one_word_of_reflog_is_a_volume_if_there_is_one(dvol: Dvol, volume: Keeper) -> None:
+    volume.engine.init("w")
+    assert dvol("reflog", "w").well() == ""
+    assert len(dvol("reflog", "v").well().splitlines()) == 4
+    assert dvol("reflog", "nope").refused(3).startswith("Branch 'nope' does not exist")
+    assert dvol("reflog", "side", "w").refused(3).startswith("Branch 'side' does not exist")
+
+
 def test_help_fits_a_terminal() -> None:
     text = run("--help").out
     assert max(len(line) for line in text.splitlines()) <= 100
