@@ -140,6 +140,10 @@ class NotInAnyBranch(NotFound):
     """commit {0} is in no branch any more; 'dvol gc {0}' deletes it"""
 
 
+class NotInReflog(RevisionNotFound):
+    """'{0}' means no commit: the reflog of {1} has {2}; 'dvol reflog' shows it"""
+
+
 class NothingToUndo(NotFound):
     """Nothing to undo on branch '{0}': no reset has changed it, or gc deleted the state before"""
 

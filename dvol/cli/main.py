@@ -31,7 +31,7 @@ Commands:
   rm          move a volume to the trash
   commit      keep the state of the volume; prints the new commit's id
   log         show the commits of the current branch or a revision, newest first
-  reflog      show where HEAD pointed, or a branch, newest first; HEAD@{1} is a REVISION
+  reflog      show where HEAD pointed, or a branch, newest first
   reset       reset the volume to a commit (HEAD if none is named)
   undo        restore the state before the last reset, or the last COUNT; again, to redo
   branch      list the branches, or delete one
@@ -45,8 +45,8 @@ Commands:
   config      show or change a setting: commit.mode, gc.keep or gc.auto
   version     show the version of dvol, and of the server if there is one
 
-Without VOLUME a command uses DVOL_VOLUME, or else the active volume. A REVISION is
-HEAD, a branch, or the first digits of an id; HEAD^ and HEAD~3 are commits before HEAD.
+Without VOLUME a command uses DVOL_VOLUME, or else the active volume. A REVISION is HEAD,
+a branch, the first digits of an id, HEAD~3 (before HEAD) or HEAD@{1} (by the reflog).
 
 Options:
   -m MSG, --message MSG            the message of the commit

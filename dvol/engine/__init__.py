@@ -104,7 +104,8 @@ class Engine(Protocol):
     def log(self, volume: str, revision: str = "HEAD") -> list[Commit]:
         """The history that ends with `revision`, newest first; empty before the first commit.
 
-        Raises InvalidRevision, RevisionNotFound, AmbiguousRevision.
+        What revisions there are is in `history.revisions`. Raises InvalidRevision,
+        RevisionNotFound, NotInReflog, AmbiguousRevision.
         """
 
     def reflog(self, volume: str, branch: str = "") -> list[ReflogEntry]:

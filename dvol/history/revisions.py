@@ -3,22 +3,31 @@
     HEAD, @              the newest commit of the current branch
     NAME                 the newest commit of that branch, or the commit with that tag
     1f2e, 1f2e3d...      the one commit whose id begins with these four digits or more
+    HEAD@{2}, NAME@{2}   what HEAD, or that branch, pointed at two changes ago, by the reflog
+    @{2}                 what the current branch pointed at two changes ago
+    HEAD@{yesterday}     what HEAD pointed at then; a date, or `2 hours ago`, see `dates.ago`
     REV^, REV^^, REV~3   that many commits before REV
 
 A branch wins over a tag, both win over the beginning of an id, and a whole id wins over all. A
-commit that is in no list any more is found by its id and by its tag, as long as it exists.
+commit that is in no list any more is found by its id, by its tag and by the reflog, as long as it
+exists.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
 from typing import Protocol
 
-from dvol.errors import AmbiguousRevision, InvalidRevision, RevisionNotFound
-from dvol.model import Commits
+from dvol import dates
+from dvol.errors import AmbiguousRevision, InvalidRevision, NotInReflog, RevisionNotFound
+from dvol.model import Commits, ReflogEntry
 
-_REVISION = re.compile(r"(?P<start>[^~^]+)(?P<steps>(?:\^|~[0-9]{0,9})*)")
+_REVISION = re.compile(
+    r"(?P<start>[^~^]*?)(?:@\{(?P<when>[^{}]*)\})?(?P<steps>(?:\^|~[0-9]{0,9})*)"
+)
+_BRANCH = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9_.-]*")  # what could be the name of one
 HEADS = ("HEAD", "@")  # the newest commit of the current branch
 ID_PREFIX = re.compile(r"[0-9a-fA-F]{4,40}")
 
@@ -35,6 +44,9 @@ class Unlisted(Protocol):
     def line(self, id: str) -> Commits:
         """The history that ends with a commit; empty if it does not exist."""
 
+    def reflog(self, branch: str) -> Iterable[ReflogEntry]:
+        """Where a branch pointed, or HEAD: newest first."""
+
 
 def resolve(
     revision: str,
@@ -49,9 +61,12 @@ def resolve(
     InvalidRevision, RevisionNotFound, AmbiguousRevision.
     """
     match = _REVISION.fullmatch(revision) if len(revision) <= 1000 else None
-    if match is None:
+    if match is None or not (match["start"] or match["when"]):
         raise InvalidRevision(revision)
-    commits = _start(match["start"], current, histories, unlisted)
+    if match["when"] is None:
+        commits = _start(match["start"], current, histories, unlisted)
+    else:
+        commits = _pointed_at(revision, match["start"] or current, match["when"], unlisted)
     commits = commits[: max(0, len(commits) - _steps(match["steps"]))]
     if not commits:
         raise RevisionNotFound(revision)
@@ -77,8 +92,32 @@ def _start(
 
 def _unknown(start: str) -> RevisionNotFound | InvalidRevision:
     """RevisionNotFound for what could be the name of a branch, else InvalidRevision."""
-    could_be_branch = re.fullmatch(r"[a-zA-Z0-9_][a-zA-Z0-9_.-]*", start)
-    return RevisionNotFound(start) if could_be_branch else InvalidRevision(start)
+    return RevisionNotFound(start) if _BRANCH.fullmatch(start) else InvalidRevision(start)
+
+
+def _pointed_at(revision: str, branch: str, when: str, unlisted: Unlisted | None) -> Commits:
+    """The history that ends with the commit that HEAD or a branch pointed at, so many changes ago
+    or at a time; empty if the commit was deleted. Raises InvalidRevision, NotInReflog."""
+    if branch not in HEADS and not _BRANCH.fullmatch(branch):
+        raise InvalidRevision(revision)
+    id = _id_in(unlisted.reflog(branch) if unlisted else (), when, revision)
+    if unlisted is None or id is None:
+        count = len(list(unlisted.reflog(branch))) if unlisted else 0
+        name = "HEAD" if branch in HEADS else branch
+        raise NotInReflog(revision, name, f"{count} entr{'y' if count == 1 else 'ies'}")
+    return unlisted.line(id)
+
+
+def _id_in(entries: Iterable[ReflogEntry], when: str, revision: str) -> str | None:
+    """The id in the entry of that number or time; None if there is none. Raises InvalidRevision."""
+    from dvol.history import reflog  # late: most revisions need none
+
+    if re.fullmatch("[0-9]{1,9}", when):
+        return reflog.at(entries, int(when))
+    try:
+        return reflog.at_time(entries, dates.ago(when, datetime.now(UTC)))
+    except ValueError:
+        raise InvalidRevision(revision) from None
 
 
 def _by_id(

@@ -9,7 +9,14 @@ from pathlib import Path
 import pytest
 
 from dvol.engine import Engine
-from dvol.errors import BadDocument, BranchNotFound, DvolError
+from dvol.errors import (
+    BadDocument,
+    BranchNotFound,
+    DvolError,
+    NotInReflog,
+    NotOneGroup,
+    RevisionNotFound,
+)
 from dvol.history.reflog import Line, append
 from dvol.layout import PoolLayout, VolumeLayout
 from dvol.model import Commit
@@ -193,6 +200,78 @@ def test_a_commit_that_is_refused_is_no_entry(engine: Engine, three: list[Commit
         with pytest.raises(DvolError):
             verb()
     assert len(engine.reflog("v")) == 3
+
+
+# -- revisions by the reflog ---------------------------------------------------------------------
+
+
+def test_where_head_was_before_a_reset_is_a_revision(
+    engine: Engine, tree: Path, three: list[Commit]
+) -> None:
+    engine.reset("v", "HEAD~2")
+    state(tree, "scribble")
+    assert engine.log("v", "HEAD@{1}") == three[::-1]
+    assert engine.log("v", "@{1}^") == engine.log("v", "master@{2}") == three[1::-1]
+    assert engine.log("v", "HEAD@{now}") == three[:1]
+    assert engine.reset("v", "HEAD@{1}") == three[2]
+    assert (content(tree), engine.log("v")) == ("3", three[::-1])
+    assert changes(engine)[-1] == "reset: moving to HEAD@{1}"
+
+
+def test_a_deleted_branch_is_made_again_from_where_it_was(
+    engine: Engine, keeper: Keeper, three: list[Commit]
+) -> None:
+    engine.branch("v", "feature", "HEAD^")
+    state(keeper.tree("v", "feature"), "4")
+    last = commit(engine, "4")
+    engine.checkout("v", "master")
+    engine.delete_branch("v", "feature")
+    assert engine.branch("v", "again", "feature@{1}").head == last.id
+    assert content(keeper.tree("v", "again")) == "4"
+    assert engine.log("v") == [last, three[1], three[0]]
+
+
+def test_every_commit_of_a_loop_is_found_by_its_number(
+    engine: Engine, tree: Path, three: list[Commit]
+) -> None:
+    engine.reset("v", three[0].id)
+    made = []
+    for number in range(15):
+        state(tree, str(number))
+        made.append(commit(engine, str(number)))
+        engine.reset("v", three[0].id)
+    for number, one in enumerate(reversed(made)):
+        assert engine.log("v", f"HEAD@{{{2 * number + 1}}}") == [one, three[0]]
+
+
+def test_a_commit_that_gc_has_deleted(engine: Engine, keeper: Keeper, three: list[Commit]) -> None:
+    engine.reset("v", "HEAD^")
+    engine.gc(now=True)
+    with pytest.raises(RevisionNotFound):
+        engine.log("v", "HEAD@{1}")
+    assert engine.log("v", "HEAD@{2}") == three[1::-1]
+
+
+def test_a_reflog_that_does_not_reach_that_far(engine: Engine, three: list[Commit]) -> None:
+    for revision in ("HEAD@{3}", "@{yesterday}"):
+        with pytest.raises(NotInReflog, match="has 3 entries"):
+            engine.reset("v", revision)
+
+
+def test_several_volumes_go_back_by_their_own_reflogs(engine: Engine, keeper: Keeper) -> None:
+    engine.init("w")
+    trees = {volume: keeper.tree(volume) for volume in ("v", "w")}
+    made = []
+    for text in ("1", "2"):
+        for tree in trees.values():
+            state(tree, text)
+        made.append(engine.commit_group(["v", "w"], "", text, ANN))
+    engine.reset_group(["v", "w"], "", made[0]["v"].id)
+    assert engine.reset_group(["v", "w"], "", "HEAD@{1}") == made[1]
+    assert [content(tree) for tree in trees.values()] == ["2", "2"]
+    commit(engine, "3", "w")
+    with pytest.raises(NotOneGroup):
+        engine.reset_group(["v", "w"], "", "HEAD@{1}")
 
 
 # -- a reflog that is damaged, missing or can't be written ---------------------------------------

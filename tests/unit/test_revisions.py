@@ -1,9 +1,24 @@
 """What a user types to mean a commit, and the commit it means."""
 
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
 import pytest
 
-from dvol.errors import AmbiguousRevision, DvolError, InvalidRevision, RevisionNotFound
+from dvol.errors import (
+    AmbiguousRevision,
+    DvolError,
+    InvalidRevision,
+    NotInReflog,
+    RevisionNotFound,
+)
+from dvol.history import dropped
+from dvol.history.commits import as_document
+from dvol.history.history import History
+from dvol.history.reflog import Line, append
 from dvol.history.revisions import resolve
+from dvol.layout import PoolLayout, VolumeLayout
 from dvol.model import Commit
 
 
@@ -111,7 +126,25 @@ def test_head_before_any_commit_is_not_found() -> None:
         "..",
         "../branches/master",
         ".",
-        "HEAD@{1}",
+        "@{}",
+        "HEAD@{}",
+        "HEAD@{-1}",
+        "HEAD@{upstream}",
+        "HEAD@{soon}",
+        "HEAD@{2 hours}",
+        "HEAD@{2026-13-01}",
+        "HEAD@{1234567890}",
+        "HEAD@{٣}",
+        "HEAD@{1",
+        "HEAD@1}",
+        "HEAD@{1}x",
+        "HEAD@{1}@{1}",
+        "HEAD^@{1}",
+        "a/b@{1}",
+        ":/",
+        ":",
+        ":x",
+        "HEAD:/x",
         "HEAD~٣",
         "a\0b",
         "a\udcff",
@@ -176,3 +209,129 @@ def test_a_branch_that_looks_like_an_id_is_found_where_no_commit_is() -> None:
 def test_a_branch_called_at_some_digits_takes_carets() -> None:
     lines = {"master": (ONE, TWO), "1234": (ONE, TWO, THREE)}
     assert meant("1234^", lines=lines) == TWO
+
+
+# -- the reflog ----------------------------------------------------------------------------------
+
+
+NOW = datetime.now(UTC)
+
+
+def date(hours_ago: float) -> str:
+    return (NOW - timedelta(hours=hours_ago)).isoformat(timespec="seconds")
+
+
+def line(branch: str, old: Commit | None, new: Commit | None, ago: float, **fields) -> Line:
+    """A line of `ago` hours ago; by default of a reset of the current branch."""
+    ids = (old.id if old else "", new.id if new else "")
+    return Line(branch, *ids, "reset", "", head=True, date=date(ago))._replace(**fields)
+
+
+@pytest.fixture
+def layout(tmp_path: Path) -> VolumeLayout:
+    """A volume with the branches of LINES and a deleted one. The dropped commits are FIVE, of which
+    the tree is there, and SIX, which gc has deleted."""
+    layout = PoolLayout(tmp_path).volume("v")
+    for branch, commits in LINES.items():
+        layout.tree(branch).mkdir(parents=True)
+        layout.commit_list(branch).write_text(json.dumps(as_document(commits)))
+    for one in (ONE, TWO, THREE, FOUR, FIVE):
+        layout.commit(one.id).mkdir(parents=True)
+    layout.dropped.mkdir(parents=True)
+    record = dropped.as_record([(FIVE, TWO.id), (SIX, FIVE.id)], "master")
+    (layout.dropped / "1.json").write_text(json.dumps(record))
+    for one in (
+        line("master", None, ONE, 50, verb="commit"),
+        line("master", ONE, TWO, 40, verb="commit"),
+        line("master", TWO, FIVE, 30, verb="commit"),
+        line("master", FIVE, SIX, 20, verb="commit"),
+        line("side", None, FOUR, 10, verb="branch", head=False),
+        line("side", SIX, FOUR, 10, verb="checkout"),
+        line("master", FOUR, SIX, 8, verb="checkout"),
+        line("master", SIX, THREE, 5),
+        line("gone", None, TWO, 4, verb="branch", head=False),
+        line("gone", TWO, None, 3, verb="branch -d", head=False),
+    ):
+        append(layout, one)
+    return layout
+
+
+FIVE, SIX = (commit(digits) for digits in ("5555e", "6666f"))
+
+
+@pytest.mark.parametrize(
+    ("revision", "expected"),
+    [
+        ("HEAD@{0}", THREE),
+        ("HEAD@{2}", FOUR),
+        ("HEAD@{4}", FIVE),
+        ("HEAD@{6}", ONE),
+        ("HEAD@{006}", ONE),
+        ("@@{4}", FIVE),
+        ("@{0}", THREE),
+        ("@{2}", FIVE),
+        ("master@{2}", FIVE),
+        ("side@{0}", FOUR),
+        ("gone@{1}", TWO),
+        ("HEAD@{4}^", TWO),
+        ("HEAD@{4}~2", ONE),
+        ("HEAD@{4}^~", ONE),
+        ("@{2}^^", ONE),
+        ("HEAD@{now}", THREE),
+        ("HEAD@{9 hours ago}", FOUR),
+        ("HEAD@{9.hours.ago}^", TWO),
+        ("HEAD@{yesterday}", FIVE),
+        ("master@{25 hours ago}", FIVE),
+        ("@{1 day ago}", FIVE),
+        ("side@{1 hour ago}", FOUR),
+    ],
+)
+def test_what_head_or_a_branch_pointed_at(
+    layout: VolumeLayout, revision: str, expected: Commit
+) -> None:
+    assert History(layout).resolve(revision)[-1].id == expected.id
+
+
+@pytest.mark.parametrize(("ago", "expected"), [(9, FOUR), (41, ONE)])
+def test_what_head_pointed_at_on_a_date(layout: VolumeLayout, ago: int, expected: Commit) -> None:
+    assert History(layout).resolve(f"HEAD@{{{date(ago)}}}")[-1].id == expected.id
+
+
+def test_a_dropped_commit_comes_with_its_history(layout: VolumeLayout) -> None:
+    found = History(layout).resolve("HEAD@{4}")
+    assert [one.id for one in found] == [one.id for one in (ONE, TWO, FIVE)]
+
+
+@pytest.mark.parametrize(
+    ("revision", "reason"),
+    [
+        ("HEAD@{7}", "the reflog of HEAD has 7 entries"),
+        ("HEAD@{999999999}^", "the reflog of HEAD has 7 entries"),
+        ("HEAD@{51 hours ago}", "the reflog of HEAD has 7 entries"),
+        ("@{5}", "the reflog of master has 5 entries"),
+        ("side@{1}", "the reflog of side has 1 entry"),
+        ("gone@{0}", "the reflog of gone has 2 entries"),
+        ("empty@{0}", "the reflog of empty has 0 entries"),
+        ("nope@{0}", "the reflog of nope has 0 entries"),
+        ("nope@{yesterday}", "the reflog of nope has 0 entries"),
+        ("1111@{0}", "the reflog of 1111 has 0 entries"),
+    ],
+)
+def test_a_reflog_that_does_not_reach_that_far(
+    layout: VolumeLayout, revision: str, reason: str
+) -> None:
+    with pytest.raises(NotInReflog) as refusal:
+        History(layout).resolve(revision)
+    assert str(refusal.value).startswith(f"'{revision}' means no commit: {reason}")
+
+
+@pytest.mark.parametrize("revision", ["HEAD@{1}", "HEAD@{3}", "HEAD@{6 hours ago}", "HEAD@{6}^"])
+def test_a_commit_that_gc_has_deleted_is_not_found(layout: VolumeLayout, revision: str) -> None:
+    with pytest.raises(RevisionNotFound) as refusal:
+        History(layout).resolve(revision)
+    assert type(refusal.value) is RevisionNotFound
+
+
+def test_without_a_reflog_there_is_no_entry() -> None:
+    with pytest.raises(NotInReflog):
+        resolve("HEAD@{1}", "master", LINES)
