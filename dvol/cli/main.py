@@ -46,7 +46,7 @@ Commands:
   version     show the version of dvol, and of the server if there is one
 
 Without VOLUME a command uses DVOL_VOLUME, or else the active volume. A REVISION is HEAD,
-a branch, the first digits of an id, HEAD~3 (before HEAD) or HEAD@{1} (by the reflog).
+a branch, an id's first digits, HEAD~3 (before HEAD), HEAD@{1} (by the reflog), :/MESSAGE.
 
 Options:
   -m MSG, --message MSG            the message of the commit

@@ -5,6 +5,7 @@ The author's name and time zone come from the command line, see `cli.identity`.
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from pathlib import Path
@@ -79,6 +80,15 @@ def as_document(commits: Commits) -> list[dict[str, str]]:
         {key: value for key, value in commit._asdict().items() if value or key in ("id", "message")}
         for commit in commits
     ]
+
+
+def moment(date: str) -> float:
+    """The date of a commit as seconds, for sorting: one of the original dvol's, which has no date,
+    is older than all others."""
+    try:
+        return dates.parse(date).timestamp()
+    except ValueError:
+        return -math.inf
 
 
 def _commit(item: Any, path: Path) -> Commit:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from dvol.errors import BadDocument, BranchNotFound, TreeMissing
 from dvol.fs.directories import is_directory, names_in
 from dvol.fs.documents import read_json
-from dvol.history.commits import ID, commits_of, head_of
+from dvol.history.commits import ID, commits_of, head_of, moment
 from dvol.history.revisions import HEADS, resolve
 from dvol.layout import DEFAULT_BRANCH, VolumeLayout
 from dvol.model import Commit, Commits, ReflogEntry
@@ -148,13 +148,16 @@ class History(Mapping[str, Commits]):
         """The ids of the commits of every branch."""
         return {commit.id for branch in self for commit in self[branch]}
 
+    def dropped_commits(self) -> list[Commit]:
+        gone = [one.commit for id, one in self.dropped.items() if id not in self.listed_ids]
+        existing = [one for one in gone if is_directory(self.layout.commit(one.id))]
+        existing.sort(key=lambda one: moment(one.date))
+        return existing[::-1]
+
     def known(self) -> Iterator[Commit]:
         """Every commit that exists: those that were dropped from all lists, then `all_commits`."""
         listed = list(self.all_commits())
-        gone = self.dropped.keys() - self.listed_ids
-        for id in sorted(gone):
-            if is_directory(self.layout.commit(id)):
-                yield self.dropped[id].commit
+        yield from reversed(self.dropped_commits())
         yield from listed
 
     def listed(self) -> Iterator[Commit]:

@@ -7,6 +7,10 @@
     @{2}                 what the current branch pointed at two changes ago
     HEAD@{yesterday}     what HEAD pointed at then; a date, or `2 hours ago`, see `dates.ago`
     REV^, REV^^, REV~3   that many commits before REV
+    :/TEXT               the newest commit whose message holds the text, to the end of the word
+
+The text is taken as it is, where git takes a regular expression. The newest commit is looked for in
+the current branch's list, then in those of the other branches, then among the dropped commits.
 
 A branch wins over a tag, both win over the beginning of an id, and a whole id wins over all. A
 commit that is in no list any more is found by its id, by its tag and by the reflog, as long as it
@@ -16,18 +20,20 @@ exists.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Protocol
 
 from dvol import dates
 from dvol.errors import AmbiguousRevision, InvalidRevision, NotInReflog, RevisionNotFound
-from dvol.model import Commits, ReflogEntry
+from dvol.model import Commit, Commits, ReflogEntry
 
 _REVISION = re.compile(
     r"(?P<start>[^~^]*?)(?:@\{(?P<when>[^{}]*)\})?(?P<steps>(?:\^|~[0-9]{0,9})*)"
 )
 _BRANCH = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9_.-]*")  # what could be the name of one
+_MESSAGE = ":/"  # followed by a part of a commit's message
+_LONGEST = 1000  # characters
 HEADS = ("HEAD", "@")  # the newest commit of the current branch
 ID_PREFIX = re.compile(r"[0-9a-fA-F]{4,40}")
 
@@ -47,6 +53,9 @@ class Unlisted(Protocol):
     def reflog(self, branch: str) -> Iterable[ReflogEntry]:
         """Where a branch pointed, or HEAD: newest first."""
 
+    def dropped_commits(self) -> Sequence[Commit]:
+        """The commits that exist and are in no list, by their dates, newest first."""
+
 
 def resolve(
     revision: str,
@@ -60,7 +69,9 @@ def resolve(
     have the commit, the history is the current branch's, or else the first one's by name. Raises
     InvalidRevision, RevisionNotFound, AmbiguousRevision.
     """
-    match = _REVISION.fullmatch(revision) if len(revision) <= 1000 else None
+    if revision.startswith(_MESSAGE) and len(_MESSAGE) < len(revision) <= _LONGEST:
+        return _with_message(revision, current, histories, unlisted)
+    match = _REVISION.fullmatch(revision) if len(revision) <= _LONGEST else None
     if match is None or not (match["start"] or match["when"]):
         raise InvalidRevision(revision)
     if match["when"] is None:
@@ -95,6 +106,27 @@ def _unknown(start: str) -> RevisionNotFound | InvalidRevision:
     return RevisionNotFound(start) if _BRANCH.fullmatch(start) else InvalidRevision(start)
 
 
+def _with_message(
+    revision: str, current: str, histories: Mapping[str, Commits], unlisted: Unlisted | None
+) -> Commits:
+    """The history that ends with the newest commit whose message holds the text after `:/`."""
+    text = revision.removeprefix(_MESSAGE)
+    for branch in _in_order(histories, current):
+        commits = histories[branch]
+        for place in range(len(commits), 0, -1):
+            if text in commits[place - 1].message:
+                return commits[:place]
+    for commit in unlisted.dropped_commits() if unlisted else ():
+        if unlisted and text in commit.message:
+            return unlisted.line(commit.id)
+    raise RevisionNotFound(revision)
+
+
+def _in_order(histories: Mapping[str, Commits], current: str) -> list[str]:
+    """The names of the branches, that of the current branch first."""
+    return sorted(histories, key=lambda name: (name != current, name))
+
+
 def _pointed_at(revision: str, branch: str, when: str, unlisted: Unlisted | None) -> Commits:
     """The history that ends with the commit that HEAD or a branch pointed at, so many changes ago
     or at a time; empty if the commit was deleted. Raises InvalidRevision, NotInReflog."""
@@ -127,7 +159,7 @@ def _by_id(
     if not ID_PREFIX.fullmatch(prefix):
         return ()
     found: dict[str, Commits] = {}
-    for branch in sorted(histories, key=lambda name: (name != current, name)):
+    for branch in _in_order(histories, current):
         commits = histories[branch]
         for place, commit in enumerate(commits):
             if commit.id.startswith(prefix):

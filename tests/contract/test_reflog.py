@@ -258,6 +258,15 @@ def test_a_reflog_that_does_not_reach_that_far(engine: Engine, three: list[Commi
             engine.reset("v", revision)
 
 
+def test_a_commit_by_its_message(engine: Engine, tree: Path, three: list[Commit]) -> None:
+    engine.reset("v", "HEAD~2")
+    assert engine.log("v", ":/3") == three[::-1]
+    assert engine.reset("v", ":/2") == three[1]
+    assert changes(engine)[-1] == "reset: moving to :/2"
+    with pytest.raises(RevisionNotFound):
+        engine.log("v", ":/4")
+
+
 def test_several_volumes_go_back_by_their_own_reflogs(engine: Engine, keeper: Keeper) -> None:
     engine.init("w")
     trees = {volume: keeper.tree(volume) for volume in ("v", "w")}
@@ -269,6 +278,7 @@ def test_several_volumes_go_back_by_their_own_reflogs(engine: Engine, keeper: Ke
     engine.reset_group(["v", "w"], "", made[0]["v"].id)
     assert engine.reset_group(["v", "w"], "", "HEAD@{1}") == made[1]
     assert [content(tree) for tree in trees.values()] == ["2", "2"]
+    assert engine.reset_group(["v", "w"], "", ":/1") == made[0]
     commit(engine, "3", "w")
     with pytest.raises(NotOneGroup):
         engine.reset_group(["v", "w"], "", "HEAD@{1}")

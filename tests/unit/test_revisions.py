@@ -335,3 +335,56 @@ def test_a_commit_that_gc_has_deleted_is_not_found(layout: VolumeLayout, revisio
 def test_without_a_reflog_there_is_no_entry() -> None:
     with pytest.raises(NotInReflog):
         resolve("HEAD@{1}", "master", LINES)
+
+
+# -- messages ------------------------------------------------------------------------------------
+
+
+def said(digits: str, message: str, when: str = "") -> Commit:
+    return commit(digits)._replace(message=message, date=when)
+
+
+def test_the_newest_commit_whose_message_holds_a_text() -> None:
+    lines = {
+        "a": (said("aaaa", "seed"), said("bbbb", "fix the seed"), said("cccc", "last")),
+        "b": (said("dddd", "seed of b"), said("eeee", "rare\n\nin the body ^~@{1}")),
+    }
+    expected = {
+        (":/seed", "a"): "bbbb",
+        (":/seed", "b"): "dddd",
+        (":/rare", "a"): "eeee",
+        (":/in the body ^~@{1}", "a"): "eeee",
+        (":/e", "a"): "bbbb",
+        (":/the seed", "b"): "bbbb",
+    }
+    for (revision, current), digits in expected.items():
+        assert meant(revision, current, lines) == next(
+            one for commits in lines.values() for one in commits if one.id.startswith(digits)
+        )
+    assert resolve(":/fix", "b", lines) == lines["a"][:2]
+
+
+@pytest.mark.parametrize("revision", [":/Seed", ":/se.d", ":/seed^", ":/ seed", ":/!seed", ":/x"])
+def test_a_message_is_no_pattern_and_has_its_case(revision: str) -> None:
+    with pytest.raises(RevisionNotFound):
+        resolve(revision, "master", {"master": (said("aaaa", "seed"),)})
+
+
+def test_dropped_commits_come_last_the_newest_first(layout: VolumeLayout) -> None:
+    """By their own dates; one without a date, of the original dvol, is the oldest."""
+    dates = {"7777": "2026-11-27T10:00:00+05:00", "8888": "2026-11-27T06:00:00+00:00", "9999": ""}
+    gone = [said(digits, f"1111a gone {digits}", when) for digits, when in dates.items()]
+    record = dropped.as_record([(one, ONE.id) for one in gone], "master")
+    (layout.dropped / "2.json").write_text(json.dumps(record))
+    for one in gone:
+        layout.commit(one.id).mkdir()
+    history = History(layout)
+    assert history.resolve(":/1111a")[-1].id == ONE.id
+    assert [one.id for one in history.resolve(":/gone")] == [ONE.id, gone[1].id]
+    layout.commit(gone[1].id).rmdir()
+    assert History(layout).resolve(":/gone")[-1].id == gone[0].id
+    layout.commit(gone[0].id).rmdir()
+    assert History(layout).resolve(":/gone")[-1].id == gone[2].id
+    assert History(layout).resolve(":/5555")[-1].id == FIVE.id
+    with pytest.raises(RevisionNotFound):
+        History(layout).resolve(":/6666")
