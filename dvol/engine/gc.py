@@ -27,7 +27,7 @@ from dvol.fs.clock import Moment
 from dvol.fs.clock import moment as current
 from dvol.fs.documents import read_json, replace_json
 from dvol.fs.durable import durably, sync_directory
-from dvol.history import dropped
+from dvol.history import dropped, reflog
 from dvol.history.history import History
 from dvol.layout import OWN, VolumeLayout
 from dvol.model import Freed
@@ -107,6 +107,8 @@ class Collector:
                 selection = self._selection(volume, wanted)
                 report = self._report(volume, selection)
                 self._delete(volume, selection)
+                if volume and not wanted.auto:
+                    self._expire_reflog(self._pool.layout.volume(volume))
                 return report
         except (Busy, Corrupt) as error:
             what = volume or "removed volumes"
@@ -183,6 +185,14 @@ class Collector:
         for id in going:
             self._pool.delete_later(layout.commit(id))
             selection.expiry.forget(id)
+
+    def _expire_reflog(self, layout: VolumeLayout) -> None:
+        """Delete the lines of the reflog that are older than `gc.keep`. A failure only delays that.
+        `gc.auto` leaves them: their dates are the wall clock's word alone."""
+        kept_for = config.keep(layout.config, layout.pool.config)
+        if kept_for < timedelta.max:  # else they are kept for ever
+            with suppress(OSError, BadDocument):
+                reflog.expire(layout, self._moment.wall - kept_for)
 
     def _remember(self, volume: str, expiry: Expiry) -> None:
         """Keep what was found for the next run. A failure only delays that."""

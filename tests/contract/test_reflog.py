@@ -1,5 +1,6 @@
 """The reflog: where HEAD and each branch pointed, whatever verb made them point there."""
 
+import json
 import os
 import stat
 from collections.abc import Callable
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from dvol.engine import Engine
+from dvol.engine.gc import collect_expired
 from dvol.errors import (
     BadDocument,
     BranchNotFound,
@@ -20,11 +22,14 @@ from dvol.errors import (
 from dvol.history.reflog import Line, append
 from dvol.layout import PoolLayout, VolumeLayout
 from dvol.model import Commit
+from dvol.pool.access import open_pool
 from dvol.tree.delete import delete_tree
 from tests.contract.conftest import anywhere
 from tests.contract.places import Keeper
-from tests.contract.pool_files import commits_on_disk, entry_of, staged
+from tests.contract.pool_files import KEPT_FOR, commits_on_disk, entry_of, staged
 from tests.contract.verbs import ANN, commit, content, state
+
+DAY = timedelta(days=1)
 
 
 @pytest.fixture
@@ -282,6 +287,52 @@ def test_several_volumes_go_back_by_their_own_reflogs(engine: Engine, keeper: Ke
     commit(engine, "3", "w")
     with pytest.raises(NotOneGroup):
         engine.reset_group(["v", "w"], "", "HEAD@{1}")
+
+
+# -- gc ------------------------------------------------------------------------------------------
+
+
+def all_lines_aged(layout: VolumeLayout, *ages: timedelta) -> None:
+    """Set the dates of the lines, from the oldest on, to so long ago."""
+    lines = [json.loads(line) for line in layout.reflog.read_text().splitlines()]
+    for line, age in zip(lines, ages, strict=False):
+        line["date"] = (datetime.now(UTC) - age).isoformat(timespec="seconds")
+    layout.reflog.write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+
+def test_gc_deletes_lines_that_are_older_than_its_setting(
+    engine: Engine, layout: VolumeLayout, three: list[Commit]
+) -> None:
+    engine.reset("v", "HEAD^")
+    all_lines_aged(layout, KEPT_FOR + DAY, KEPT_FOR + DAY, KEPT_FOR - DAY)
+    engine.config("v", "gc.keep", "forever")
+    engine.gc()
+    assert len(changes(engine)) == 4
+    engine.config("v", "gc.keep", "", unset=True)
+    engine.gc(dry_run=True)
+    assert len(changes(engine)) == 4
+    engine.gc()
+    assert changes(engine) == [": ", "commit: 3", "reset: moving to HEAD^"]
+    assert engine.fsck() == []
+
+
+def test_gc_that_runs_by_itself_believes_no_clock(
+    engine: Engine, keeper: Keeper, layout: VolumeLayout, three: list[Commit]
+) -> None:
+    engine.reset("v", "HEAD^")
+    all_lines_aged(layout, KEPT_FOR + DAY, KEPT_FOR + DAY)
+    collect_expired(open_pool(keeper.pool, print, 60.0))
+    assert len(changes(engine)) == 4
+
+
+@anywhere
+def test_a_reflog_that_is_no_file_hinders_no_gc(
+    engine: Engine, layout: VolumeLayout, three: list[Commit]
+) -> None:
+    engine.reset("v", "HEAD^")
+    layout.reflog.unlink()
+    layout.reflog.mkdir()
+    assert {one.verb for one in engine.gc(now=True)} == {"reset", "drop"}
 
 
 # -- a reflog that is damaged, missing or can't be written ---------------------------------------
