@@ -21,6 +21,7 @@ from tests.crash.state import (
     everything,
     kept,
     leftovers,
+    reflog_complaints,
     state_of,
     without_loose,
 )
@@ -58,6 +59,7 @@ class Check:
 
     `cut`: the verb was stopped by a power cut, so data that was not synced may be lost.
     `done`: the verb had answered that it succeeded.
+    `logged`: no write has failed, so no line of a reflog is missing.
     """
 
     root: Path
@@ -65,6 +67,7 @@ class Check:
     expected: Expected
     cut: bool = False
     done: bool = False
+    logged: bool = False
     wrong: list[str] = field(default_factory=list)
 
     @property
@@ -75,9 +78,11 @@ class Check:
         """What is wrong with the pool, in words; an empty list if nothing is."""
         self.complete()
         new = self.check_state()
+        self.wrong += reflog_complaints(self.root, self.logged)
         self.check_nothing_lost()
         self.check_next_try(new)
         self.check_next_commits()
+        self.wrong += reflog_complaints(self.root, self.logged)
         return self.wrong[:AT_MOST]
 
     def complete(self) -> None:
@@ -166,3 +171,8 @@ class Check:
 def check(root: Path, name: str, expected: Expected, done: bool = False) -> list[str]:
     """What is wrong with the pool at `root`, on the disk that it was built on."""
     return Check(root, name, expected, done=done).complaints()
+
+
+def check_killed(root: Path, name: str, expected: Expected, done: bool = False) -> list[str]:
+    """The same, where the verb was killed: then every line that it wrote is there."""
+    return Check(root, name, expected, done=done, logged=True).complaints()

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from dvol.engine.local import LocalEngine
 from dvol.errors import NotFound
+from dvol.model import Branch
 from tests.contract.trees import Entry, described
 from tests.crash.history import LOOSE, UNSYNCED
 
@@ -85,6 +86,27 @@ def commit_differences(root: Path, volume: str) -> list[str]:
     frozen = _tree(root / volume / "commits" / current.head)
     live = _tree(root / volume / "branches" / current.name)
     return differences(frozen, live, f"commit of {volume}")
+
+
+def reflog_complaints(root: Path, whole: bool) -> list[str]:
+    """What is wrong with the reflogs: the newest entry of HEAD and of each branch must be its head.
+    If they are `whole`, no line may be missing."""
+    pool = LocalEngine(root)
+    wrong = []
+    for volume, branch in _branches(pool):
+        name = "" if branch.current else branch.name
+        entries = pool.reflog(volume, name)
+        if [one.id for one in entries[:1]] != [branch.head] * bool(branch.head or entries):
+            wrong.append(f"the reflog of {volume} {name or 'HEAD'} does not begin with its head")
+        if whole and not all(one.verb for one in entries):
+            wrong.append(f"a line of the reflog of {volume} {name or 'HEAD'} is missing")
+    return wrong
+
+
+def _branches(pool: LocalEngine) -> Iterator[tuple[str, Branch]]:
+    for volume in pool.volumes() if pool.root.exists() else ():
+        for branch in pool.branches(volume.name):
+            yield volume.name, branch
 
 
 def differences(found: object, wanted: object, where: str = "") -> list[str]:

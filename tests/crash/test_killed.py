@@ -6,7 +6,7 @@ that no file is lost.
 
 import pytest
 
-from tests.crash.check import check, expect
+from tests.crash.check import check_killed, expect
 from tests.crash.conftest import Filesystem
 from tests.crash.counts import Sample, count
 from tests.crash.killing import killed, recovery_calls, recovery_killed
@@ -31,7 +31,9 @@ def test_a_killed_verb_happened_or_did_not(
     died = 0
     for number in points:
         died += worker.run(killed, filesystem.pool, name, number)
-        assert worker.run(check, filesystem.pool, name, expected) == [], expected.calls[number]
+        assert worker.run(check_killed, filesystem.pool, name, expected) == [], expected.calls[
+            number
+        ]
     assert died >= min(MANY, len(points) - 1)
     count(request, "killed", name, filesystem.kind, died)
 
@@ -50,7 +52,7 @@ def test_a_killed_recovery_is_taken_up_again(
     died = 0
     for number in sample.choose(steps, 40 if filesystem.kind == "dir" else 4):
         died += worker.run(recovery_killed, filesystem.pool, name, number)
-        complaints = worker.run(check, filesystem.pool, name, expected, True)
+        complaints = worker.run(check_killed, filesystem.pool, name, expected, True)
         assert complaints == [], steps[number]
     assert died > 2
     count(request, "recovery killed", name, filesystem.kind, died)
