@@ -12,6 +12,10 @@ from tests.crash.faults import ERRORS, check_answer, failed
 from tests.crash.verbs import VERBS
 from tests.crash.worker import Worker
 
+# verbs that move HEAD or a branch
+LOGGED = ("commit", "commit together", "reset", "undo")
+LOGGED += ("checkout", "checkout -b", "branch -d", "restore a branch", "restore a state")
+
 
 @pytest.mark.parametrize("error", ERRORS)
 @pytest.mark.parametrize("name", VERBS)
@@ -30,3 +34,17 @@ def test_a_call_that_fails_fails_the_verb_or_does_not_matter(
         complaints = worker.run(check_answer, filesystem.pool, name, expected, ended)
         assert complaints == [], (expected.calls[number], ended.said)
     count(request, "failed", name, filesystem.kind, len(points))
+
+
+@pytest.mark.parametrize("name", LOGGED)
+def test_a_fault_of_the_reflog_fails_no_verb(
+    name: str, filesystem: Filesystem, worker: Worker
+) -> None:
+    """Neither its open nor its write."""
+    expected = worker.run(expect, filesystem.pool, name)
+    writes = [call.number for call in expected.calls if call.target.endswith("/.dvol/reflog")]
+    assert writes
+    for number in [each - back for each in writes for back in (1, 0)]:
+        ended = worker.run(failed, filesystem.pool, name, number, ERRORS["ENOSPC"])
+        assert ended.code == 0, (expected.calls[number], ended.said)
+        assert worker.run(check_answer, filesystem.pool, name, expected, ended) == []
