@@ -25,6 +25,9 @@
         .dvol/suspended.json          the containers that such a verb has stopped or paused
         .dvol/staging/<operation>/    files that such a verb prepares
         .dvol/index/<branch>          the files of its tree that are known to equal a commit's
+        .dvol/summaries/<id>          the status of each file of a frozen tree
+        .dvol/digests/<id>            the digests of its contents
+        .dvol/damaged.json            the commits that fsck found damaged, with the reasons
         .dvol/undo/<branch>/<n>/      a state before a reset or undo, described by its entry.json
         .dvol/dropped/<n>.json        commits that a verb took from the last list that had them
         .dvol/tags.json               {"name": "id of a commit"}
@@ -156,7 +159,7 @@ class VolumeLayout:
     def directories(self) -> tuple[Path, ...]:
         """The directories in which dvol alone creates files: none may be a symbolic link."""
         own = (self.own, self.own / "index", self.undos, self.dropped, self.staging)
-        return (*own, self.branches, self.commits)
+        return (*own, self.summaries, self.all_digests, self.branches, self.commits)
 
     @property
     def about(self) -> Path:
@@ -216,3 +219,25 @@ class VolumeLayout:
 
     def commit(self, commit_id: str) -> Path:
         return self.commits / commit_id
+
+    @property
+    def summaries(self) -> Path:
+        return self.own / "summaries"
+
+    def summary(self, commit_id: str) -> Path:
+        return self.summaries / commit_id
+
+    @property
+    def all_digests(self) -> Path:
+        return self.own / "digests"
+
+    def digests(self, commit_id: str) -> Path:
+        return self.all_digests / commit_id
+
+    def documents_of(self, commit_id: str) -> tuple[Path, ...]:
+        """The files about a frozen tree, to be deleted with it; each may be missing."""
+        return self.summary(commit_id), self.digests(commit_id)
+
+    @property
+    def damaged(self) -> Path:
+        return self.own / "damaged.json"

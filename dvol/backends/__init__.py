@@ -17,19 +17,21 @@ class FreezeHints(NamedTuple):
     """What is known about a live tree before it is frozen or reset.
 
     `index_file` is the tree's index, in the backend's own form; it may be missing, stale or
-    garbage, and is used only as far as it proves something. `parent` is the commit to compare with
-    first. `full` says to ignore the index and to compare every byte. `writers_stopped` says that
-    every process that could write to the tree has ended, and is not only paused. `precopied` is the
-    directory in which `precopy` puts its clones, and `freeze` looks for them. `urgent` says that
-    containers wait: pages that can be written to the disk later are left for later.
+    garbage, and is used only as far as it proves something; None says to use none. `parent` is the
+    commit to compare with first. `full` says to ignore the index and to compare every byte.
+    `writers_stopped` says that every process that could write to the tree has ended, and is not
+    only paused. `precopied` is the directory in which `precopy` puts its clones, and `freeze` looks
+    for them. `urgent` says that containers wait: pages that can be written to the disk later are
+    left for later. `summaries` is the directory with the summaries of frozen trees, by their names.
     """
 
-    index_file: Path
+    index_file: Path | None
     parent: Path | None = None
     full: bool = False
     writers_stopped: bool = False
     precopied: Path | None = None
     urgent: bool = False
+    summaries: Path | None = None
 
 
 class TreeIndex(Protocol):
@@ -39,6 +41,20 @@ class TreeIndex(Protocol):
     def save(self, path: Path, base: Path) -> None:
         """Write it to a new file, which need not be durable. `base` is the frozen tree that equals
         the live one, at the place where it stays."""
+
+
+class TreeSummary(Protocol):
+    """What shows later that a frozen tree is undamaged."""
+
+    def save(self, path: Path) -> None:
+        """Write it to a new file, which the caller makes durable."""
+
+
+class Frozen(NamedTuple):
+    """What a freeze learned: of the live tree, for the next verb, and of the frozen one."""
+
+    tree_index: TreeIndex | None
+    summary: TreeSummary
 
 
 class StagedReset:
@@ -89,7 +105,7 @@ class Backend(Mover, Protocol):
         directory `hints.precopied`, so that the freeze takes less time. The directory may be
         deleted at any time before the freeze."""
 
-    def freeze(self, tree: Path, into: Path, hints: FreezeHints) -> TreeIndex | None:
+    def freeze(self, tree: Path, into: Path, hints: FreezeHints) -> Frozen:
         """Make `into` a frozen tree equal to `tree`.
 
         Content, owner, mode, times, extended attributes, hard links: everything that a program

@@ -21,7 +21,7 @@ from itertools import count, islice
 from pathlib import Path
 from typing import Any
 
-from dvol.backends import Backend, FreezeHints, StagedReset, TreeIndex
+from dvol.backends import Backend, FreezeHints, Frozen, StagedReset, TreeIndex
 from dvol.errors import DiskFailed, NestedSubvolumes, disk_failed
 from dvol.fs import btrfs, mountinfo
 from dvol.fs.directories import opened_directory
@@ -29,6 +29,7 @@ from dvol.fs.durable import durably
 from dvol.fs.syscalls import exchange, sync_filesystem
 from dvol.journal.steps import Exchange
 from dvol.tree.delete import delete_tree
+from dvol.tree.summary import of_snapshot
 
 _NAMED = 3  # nested subvolumes at most in a message
 _WHOLE_TREE = {"tree": "tree"}  # changes of a reset: the whole tree was set aside
@@ -66,7 +67,7 @@ class Btrfs:
     def precopy(self, tree: Path, hints: FreezeHints) -> None:
         """Does nothing: a snapshot could use none of it."""
 
-    def freeze(self, tree: Path, into: Path, hints: FreezeHints) -> TreeIndex | None:
+    def freeze(self, tree: Path, into: Path, hints: FreezeHints) -> Frozen:
         """Raises NestedSubvolumes, which names the subvolumes in the tree: they would be empty in
         `into`.
 
@@ -77,7 +78,8 @@ class Btrfs:
                 with durably(into.parent):
                     return self._copy.freeze(tree, into, hints)
             _snapshot_whole(source, tree, into)
-        return None
+        with _tree(into) as frozen:
+            return Frozen(None, of_snapshot(frozen))
 
     def thaw(self, frozen: Path, into: Path) -> TreeIndex | None:
         with _tree(frozen) as source:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import NamedTuple
 
-from dvol.backends import TreeIndex
+from dvol.backends import Frozen
 from dvol.containers import LIVE, PAUSE
 from dvol.engine.session import Session
 from dvol.engine.transaction import Transaction, transaction
@@ -28,13 +28,13 @@ _FLUSHES = 5  # at most
 
 class PendingCommit(NamedTuple):
     """The next commit of a volume's branch, which has the commits `before`. Its files are staged
-    under its id; `tree_index` is the new index of the live tree, None before it was frozen."""
+    under its id; `frozen` is what the freeze learned, None before that."""
 
     volume: VolumeDir
     branch: str
     before: Commits
     commit: Commit
-    tree_index: TreeIndex | None = None
+    frozen: Frozen | None = None
 
     def require_space(self) -> None:
         """Raise NoSpace if the commit certainly does not fit."""
@@ -57,12 +57,15 @@ class PendingCommit(NamedTuple):
         layout.commits.mkdir(exist_ok=True)
         hints = volume.hints(self.branch, self.before, writers_stopped=stopped)
         hints = hints._replace(full=full, urgent=urgent, precopied=precopied)
-        frozen = layout.commit(self.commit.id)
-        index = volume.backend.freeze(layout.tree(self.branch), frozen, hints)
-        return self._replace(commit=self.commit._replace(state=state), tree_index=index)
+        into = layout.commit(self.commit.id)
+        frozen = volume.backend.freeze(layout.tree(self.branch), into, hints)
+        return self._replace(commit=self.commit._replace(state=state), frozen=frozen)
 
     def stage_list(self) -> None:
-        """Stage the list of the branch, with the commit in it, and log the commit."""
+        """Stage the list of the branch, with the commit in it; write the summary of the frozen
+        tree, and log the commit."""
+        if self.frozen:
+            self.volume.save_summary(self.commit.id, self.frozen.summary)
         staged = self.volume.layout.staging / self.commit.id
         self.volume.write(staged / "commits.json", as_document((*self.before, self.commit)))
         ids = (head_of(self.before), self.commit.id)
@@ -88,8 +91,8 @@ class PendingCommit(NamedTuple):
         return [put, Delete(volume.relative(staged))]
 
     def save_index(self) -> None:
-        frozen = self.volume.layout.commit(self.commit.id)
-        self.volume.save_index(self.branch, self.tree_index, frozen)
+        base = self.volume.layout.commit(self.commit.id)
+        self.volume.save_index(self.branch, self.frozen and self.frozen.tree_index, base)
 
 
 def commit(

@@ -99,6 +99,13 @@ def tree_id(fd: int) -> int:
     return _info(fd).id
 
 
+def identity(fd: int) -> tuple[bytes, int]:
+    """The uuid of the open subvolume, and its generation: the last transaction that wrote anything
+    of its tree."""
+    info = _info(fd)
+    return info.uuid, info.committed
+
+
 def unchanged(fd: int, frozen: int) -> bool:
     """Whether the open subvolume has not changed since it was made from the read-only `frozen`, or
     `frozen` from it; False proves nothing.

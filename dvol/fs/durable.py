@@ -26,6 +26,16 @@ def sync_directory(directory: Path) -> None:
         os.close(fd)
 
 
+def sync_file(path: Path) -> None:
+    """Make a file durable. On ext4, XFS and btrfs the name of a new file is durable with it."""
+    fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+    try:
+        with named(path):
+            os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
 @contextmanager
 def durably(directory: Path, *staged: Path) -> Iterator[None]:
     """Make everything that the block writes on the file system of `directory` durable at its end.

@@ -32,6 +32,7 @@ from dvol.trash.reachability import base_of, located, needed
 _KNOWN = {"current_branch.json", "branches", "commits", ".dvol", "running_point"}  # the Go original
 _OWN = {"volume.json", "config.json", "journal.json", "suspended.json"}
 _OWN |= {"staging", "index", "undo", "dropped", "tags.json", "expired.json", "reflog"}
+_OWN |= {"summaries", "digests", "damaged.json"}
 _FORMAT_1 = {"ended.json"}
 _LINKS = ".links"
 _DIFFERS = "; the index was deleted: the next commit keeps the live file, a reset the committed one"

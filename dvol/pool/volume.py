@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from dvol import dates
-from dvol.backends import Backend, FreezeHints, TreeIndex
+from dvol.backends import Backend, FreezeHints, TreeIndex, TreeSummary
 from dvol.errors import BadDocument, Corrupt, PathOccupied, TreeMissing
 from dvol.fs.directories import is_directory
 from dvol.fs.documents import read_json, replace_json, write_json
-from dvol.fs.durable import durably
+from dvol.fs.durable import durably, sync_file
 from dvol.history.commits import ID, ids
 from dvol.history.history import History
 from dvol.journal.journal import Journal
@@ -80,6 +80,8 @@ class VolumeDir:
             if ID.fullmatch(name) and name not in reported(self.history):
                 delete(self.layout.commit(name))
                 delete(self.layout.commit(name + ".links"))
+                for path in self.layout.documents_of(name):
+                    delete(path)
             delete(self.layout.staging / name)
 
     # -- staging -------------------------------------------------------------------------------
@@ -186,7 +188,17 @@ class VolumeDir:
     def hints(self, branch: str, commits: Commits, writers_stopped: bool = False) -> FreezeHints:
         """What is known of the live tree of a branch."""
         parent = self.layout.commit(commits[-1].id) if commits else None
-        return FreezeHints(self.layout.index(branch), parent, writers_stopped=writers_stopped)
+        hints = FreezeHints(self.layout.index(branch), parent, writers_stopped=writers_stopped)
+        return hints._replace(summaries=self.layout.summaries)
+
+    def save_summary(self, id: str, summary: TreeSummary) -> None:
+        """Write the summary of a frozen tree, at the path where it stays: what is not published is
+        deleted by `recover`. To be called within `durably`."""
+        path = self.layout.summary(id)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        summary.save(path)
+        if self.backend.durable:
+            sync_file(path)
 
     def save_index(self, branch: str, index: TreeIndex | None, base: Path) -> None:
         """Save the index of a live tree, which says what equals the frozen tree `base`. A failure

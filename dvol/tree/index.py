@@ -108,8 +108,10 @@ class LoadedIndex(NamedTuple):
 NOTHING = LoadedIndex({}, None)
 
 
-def load(path: Path, now: Epoch | None) -> LoadedIndex:
-    """What the index at `path` proves `now`: NOTHING also if it is missing or torn."""
+def load(path: Path | None, now: Epoch | None) -> LoadedIndex:
+    """What the index at `path` proves `now`: NOTHING also if there is none or it is torn."""
+    if path is None:
+        return NOTHING
     try:
         data = read_file(path)
         end = data.index(b"\n")

@@ -9,9 +9,12 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+NOT_KNOWN, _NONE = 0, 1  # instead of a checksum of extended attributes
+_PLAIN_ACL = 4 + 3 * 8  # bytes of an ACL that says no more than the mode
 WRITE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -37,8 +40,9 @@ def open_file(name: str, directory: int) -> int:
         os.close(handle)
 
 
-def copy_attributes(source: int, target: int) -> None:
-    """Give the open `target` owner, mode, extended attributes and times of the open `source`.
+def copy_attributes(source: int, target: int) -> int:
+    """Give the open `target` owner, mode, extended attributes and times of the open `source`;
+    returns the checksum of the extended attributes.
 
     In this order: chown clears setuid bits and capabilities, chmod rewrites an ACL's mask,
     and all of them touch the times.
@@ -47,8 +51,9 @@ def copy_attributes(source: int, target: int) -> None:
     if (status.st_uid, status.st_gid) != (new.st_uid, new.st_gid):
         os.fchown(target, status.st_uid, status.st_gid)
     os.fchmod(target, stat.S_IMODE(status.st_mode))
-    _copy_xattrs(source, target)
+    values = _copy_xattrs(source, target)
     os.utime(target, ns=(status.st_atime_ns, status.st_mtime_ns))
+    return _checksum(values)
 
 
 def copy_special(
@@ -88,6 +93,54 @@ def same_xattrs(one: int | str, other: int | str) -> bool:
     return _values(one) == _values(other)
 
 
+def shared_xattrs(one: int, other: int) -> int:
+    """The checksum of the extended attributes of two open files; NOT_KNOWN if these differ."""
+    values = _values(one)
+    return _checksum(values) if values == _values(other) else NOT_KNOWN
+
+
+def xattrs_checksum(name: str, directory: int) -> int:
+    """A checksum of the extended attributes of an entry of the open `directory`; of the directory
+    itself if `name` is "". See `_checksum`."""
+    where = _by_descriptor(directory, name) if name else directory
+    return _checksum(own_xattrs(where))
+
+
+def own_xattrs(where: int | str) -> dict[str, bytes]:
+    """The extended attributes that belong to a file: without the labels that the kernel sets by
+    itself, and without an ACL that says no more than the mode, which XFS may list or not."""
+    found: dict[str, bytes] = {}
+    for name in sorted(filter(_is_own, _xattrs(where))):
+        try:
+            value = os.getxattr(where, name, follow_symlinks=isinstance(where, int))
+        except OSError as error:
+            if error.errno != errno.ENODATA:
+                raise
+            continue
+        if not _is_plain_acl(name, value):
+            found[name] = value
+    return found
+
+
+def _is_own(name: str) -> bool:
+    return name == "security.capability" or not name.startswith("security.")
+
+
+def _is_plain_acl(name: str, value: bytes) -> bool:
+    return name == "system.posix_acl_access" and len(value) <= _PLAIN_ACL
+
+
+def _checksum(values: dict[str, bytes]) -> int:
+    """A CRC-32 of those extended attributes that belong to a file: 1 if there are none, else more
+    than 1."""
+    own = b"".join(
+        b"%s=%d:%s" % (os.fsencode(name), len(value), value)
+        for name, value in sorted(values.items())
+        if _is_own(name) and not _is_plain_acl(name, value)
+    )
+    return max(zlib.crc32(own), _NONE + 1) if own else _NONE
+
+
 def _visible(status: os.stat_result) -> tuple[int, ...]:
     return (
         status.st_mode,
@@ -112,14 +165,16 @@ def _by_descriptor(directory: int, name: str) -> str:
     return f"/proc/self/fd/{directory}/{name}"
 
 
-def _copy_xattrs(source: int | str, target: int | str) -> None:
-    """Also remove what only the target has: ACLs inherited from the directory it was made in."""
+def _copy_xattrs(source: int | str, target: int | str) -> dict[str, bytes]:
+    """Also remove what only the target has: ACLs inherited from the directory it was made in.
+    Returns the attributes of the source."""
     values = _values(source)
     for name in set(_xattrs(target)) - set(values):
         if not name.startswith("security."):  # the kernel's own labels
             _remove_xattr(target, name)
     for name, value in values.items():
         os.setxattr(target, name, value, follow_symlinks=isinstance(target, int))
+    return values
 
 
 def _remove_xattr(target: int | str, name: str) -> None:

@@ -16,7 +16,7 @@ from typing import Protocol
 
 from dvol.errors import DiskFailed, TreeChanged, disk_failed
 from dvol.fs.beneath import DIRECTORY
-from dvol.tree.metadata import copy_attributes
+from dvol.tree.metadata import NOT_KNOWN, copy_attributes
 
 
 class DirPair:
@@ -33,7 +33,8 @@ class DirPair:
         self.path = path
         self.label = label  # of the tree, for messages
         self.began = began  # when the walk began, in ns by the clock of the file system
-        self.seen = os.fstat(source).st_ctime_ns
+        self.status = os.fstat(source)
+        self.xattrs = NOT_KNOWN  # their checksum, once they were copied
         self.directories: Iterator[str] = iter(())
 
     def named_path(self, name: str = "") -> str:
@@ -72,9 +73,9 @@ class DirPair:
         back.
         """
         ctime = os.fstat(self.source).st_ctime_ns
-        if ctime != self.seen or self.began < ctime <= time.time_ns():
+        if ctime != self.status.st_ctime_ns or self.began < ctime <= time.time_ns():
             raise TreeChanged(self.named_path())
-        copy_attributes(self.source, self.target)
+        self.xattrs = copy_attributes(self.source, self.target)
         self.close()
 
     def close(self) -> None:

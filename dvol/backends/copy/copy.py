@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from dvol.backends import FreezeHints, StagedReset
+from dvol.backends import FreezeHints, Frozen, StagedReset
 from dvol.backends.copy.freeze import Freezer
 from dvol.backends.copy.precopy import Precopied, precopy
 from dvol.errors import disk_failed
@@ -22,6 +22,7 @@ from dvol.tree.change_detection import Epoch
 from dvol.tree.delete import delete_tree
 from dvol.tree.hardlinks import HardLinks, count_names
 from dvol.tree.index import NOTHING, Index, IndexWriter, LoadedIndex, epoch, load
+from dvol.tree.summary import NONE, Summary, SummaryWriter, known_at
 from dvol.tree.walk import fill
 
 
@@ -62,13 +63,15 @@ class Copy:
         with suppress(OSError), opened_directory(tree) as fd:  # `freeze` will report it
             precopy(tree, hints.precopied, _known(epoch(fd), hints).is_clean)
 
-    def freeze(self, tree: Path, into: Path, hints: FreezeHints) -> Index:
+    def freeze(self, tree: Path, into: Path, hints: FreezeHints) -> Frozen:
         with _source_and_target(tree, into) as (source, target, links):
             index = Index(epoch(source))
             known = _known(index.epoch, hints)
             known = known if known.base else LoadedIndex({}, hints.parent)
             writer = IndexWriter(source, index, hints.writers_stopped)
-            freezer = Freezer(known, writer, links, Precopied(hints.precopied), hints.urgent)
+            summary = SummaryWriter(_summary_of(known.base, hints))
+            precopied = Precopied(hints.precopied)
+            freezer = Freezer(known, writer, summary, links, precopied, hints.urgent)
             parent_dir = _open_parent(known.base)
             try:
                 # from here on a change gets a later ctime than the target had at the start
@@ -77,7 +80,7 @@ class Copy:
             finally:
                 if parent_dir is not None:
                     os.close(parent_dir)
-        return index
+        return Frozen(index, summary)
 
     def thaw(self, frozen: Path, into: Path) -> Index:
         from dvol.backends.copy.thaw import Thawer
@@ -125,6 +128,13 @@ class Copy:
 
 def _known(now: Epoch | None, hints: FreezeHints) -> LoadedIndex:
     return NOTHING if hints.full else load(hints.index_file, now)
+
+
+def _summary_of(base: Path | None, hints: FreezeHints) -> Summary:
+    """The summary of the frozen tree to link from; an empty one if there is none."""
+    if base is None or hints.summaries is None:
+        return NONE
+    return known_at(hints.summaries / base.name)
 
 
 def _entry_size(path: str, name: str, status: os.stat_result) -> int:

@@ -19,6 +19,7 @@ from dvol.tree.content import ContentCopier, same_content
 from dvol.tree.hardlinks import HardLinks, Inode, fits
 from dvol.tree.index import Directory, IndexWriter, LoadedIndex
 from dvol.tree.metadata import (
+    NOT_KNOWN,
     WRITE,
     copy_attributes,
     copy_special,
@@ -26,15 +27,17 @@ from dvol.tree.metadata import (
     opened,
     same_special,
     same_status,
-    same_xattrs,
+    shared_xattrs,
 )
+from dvol.tree.summary import SummaryWriter, in_group, record
 from dvol.tree.walk import DirPair
 
 _CANNOT_LINK = (errno.EMLINK, errno.ENOENT, errno.ENOTDIR, errno.EPERM, errno.EXDEV)
 
 
 class Freezer:
-    """Places the files of a live tree in a frozen one, and enters them in the index of `writer`.
+    """Places the files of a live tree in a frozen one, and enters them in the index of `writer` and
+    in the `summary`.
 
     `known` is what an earlier index proves, `precopied` holds the clones that `precopy` made.
     """
@@ -43,22 +46,28 @@ class Freezer:
         self,
         known: LoadedIndex,
         writer: IndexWriter,
+        summary: SummaryWriter,
         links: HardLinks,
         precopied: Precopied,
         urgent: bool,
     ) -> None:
         self.known = known
         self.writer = writer
+        self.summary = summary
         self.links = links
         self.precopied = precopied
         self.content = ContentCopier(urgent)
         self._joined: dict[int, int] = {}  # frozen inode -> live inode
         self._entries: dict[Inode, bytes | None] = {}  # index entries of files with several names
+        self._records: dict[Inode, bytes] = {}  # their records in the summary
+        self._placed: dict[str, bytes] = {}  # the records of the directory that is being placed
 
     def place(self, pair: DirPair) -> list[str]:
         """See `Placer`. One loop, because most of a freeze's time is spent here."""
         known = self.known.directories.get(pair.path, {}) if pair.parent_dir is not None else {}
         kept: Directory = {}
+        linked: list[str] = []
+        self._placed, in_base = {}, self.summary.knows(pair.path)
         directories, name = [], "."
         try:
             with os.scandir(pair.source) as entries:
@@ -71,6 +80,10 @@ class Freezer:
                     clean = old is not None and self._is_clean(old, status)
                     if clean and status.st_nlink == 1 and _try_link(name, pair):
                         found = old
+                        if in_base:
+                            linked.append(name)
+                        else:
+                            self._placed[name] = record(status)
                     else:
                         found = self._place_entry(name, status, pair, clean)
                     if found is not None:
@@ -78,6 +91,7 @@ class Freezer:
         except OSError as error:
             raise pair.named(error, name) from error
         self.writer.index.directories[pair.path] = kept
+        self.summary.add(pair, linked, self._placed)
         return directories
 
     def _is_clean(self, old: bytes, status: os.stat_result) -> bool:
@@ -90,12 +104,15 @@ class Freezer:
         has_links = status.st_nlink > 1
         inode = (status.st_dev, status.st_ino)
         if has_links and self.links.link(inode, name, pair.target):
+            self._placed[name] = self._records[inode]
             return self._entries.get(inode)
         place = self._place_file if stat.S_ISREG(status.st_mode) else self._place_special
         found = place(name, pair, clean)
         if has_links:
             self.links.placed(inode, status.st_nlink, name, pair.target)
             self._entries[inode] = found
+            self._records[inode] = in_group(self._placed[name], len(self._records) + 1)
+            self._placed[name] = self._records[inode]
         return found
 
     def _place_file(self, name: str, pair: DirPair, clean: bool) -> bytes | None:
@@ -105,7 +122,8 @@ class Freezer:
             frozen = self._link_equal(name, one, before, pair, clean)
             if not frozen:
                 other = self.precopied.take(before, name, pair.target)
-                frozen = copy_file(name, one, before, pair.target, self.content, other).st_ino
+                copied, xattrs = copy_file(name, one, before, pair.target, self.content, other)
+                frozen, self._placed[name] = copied.st_ino, record(before, xattrs)
             after = os.fstat(one)
         if signature(before, 0) != signature(after, 0):
             raise TreeChanged(pair.named_path(name))
@@ -114,7 +132,8 @@ class Freezer:
     def _link_equal(
         self, name: str, one: int, status: os.stat_result, pair: DirPair, clean: bool
     ) -> int:
-        """Link the parent commit's file of that name if it is equal; its inode, or 0."""
+        """Link the parent commit's file of that name if it is equal; its inode, or 0. What is
+        linked without reading it is recorded without extended attributes."""
         if pair.parent_dir is None:
             return 0
         try:
@@ -124,13 +143,16 @@ class Freezer:
         try:
             frozen = os.fstat(other)
             equal = same_status(status, frozen) and self._may_join(status, frozen, pair)
+            xattrs = NOT_KNOWN
             if equal and not clean:
-                equal = same_xattrs(one, other) and same_content(one, other, status.st_size)
+                xattrs = shared_xattrs(one, other)
+                equal = xattrs != NOT_KNOWN and same_content(one, other, status.st_size)
             if not equal or not _try_link(name, pair):
                 return 0
         finally:
             os.close(other)
         self._joined[frozen.st_ino] = status.st_ino
+        self._placed[name] = record(status, xattrs)
         return frozen.st_ino
 
     def _may_join(self, status: os.stat_result, frozen: os.stat_result, pair: DirPair) -> bool:
@@ -147,6 +169,7 @@ class Freezer:
             raise TreeChanged(pair.named_path(name))
         if not self._link_equal_special(name, before, pair):
             copy_special(name, before, pair.source, name, pair.target)
+        self._placed[name] = record(before)
         after = os.stat(name, dir_fd=pair.source, follow_symlinks=False)
         frozen = os.stat(name, dir_fd=pair.target, follow_symlinks=False).st_ino
         return self.writer.entry(before, after, began, frozen)
@@ -173,14 +196,15 @@ def copy_file(
     target: int,
     content: ContentCopier,
     older: int | None = None,
-) -> os.stat_result:
-    """Copy the open file, which has `status`; the status of the copy. `older` is an open copy of
-    that name that is out of date: it is updated, and closed."""
+) -> tuple[os.stat_result, int]:
+    """Copy the open file, which has `status`; the status of the copy, and the checksum of its
+    extended attributes. `older` is an open copy of that name that is out of date: it is updated,
+    and closed."""
     other = os.open(name, WRITE, 0o600, dir_fd=target) if older is None else older
     try:
         content.copy(one, other, status, over=older is not None)
-        copy_attributes(one, other)
-        return os.fstat(other)
+        xattrs = copy_attributes(one, other)
+        return os.fstat(other), xattrs
     finally:
         os.close(other)
 

@@ -126,4 +126,4 @@ def copy_entry(
         copy_special(name, status, source, new_name, target)
         return os.stat(new_name, dir_fd=target, follow_symlinks=False)
     with opened(name, source) as one:
-        return copy_file(new_name, one, os.fstat(one), target, content)
+        return copy_file(new_name, one, os.fstat(one), target, content)[0]

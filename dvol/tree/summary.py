@@ -1,0 +1,158 @@
+"""The summary of a frozen tree: the status of each entry, so that damage is found without reading
+content.
+
+It is made while the tree is frozen, from the status that the freeze reads anyway. Of each entry it
+records type and mode, owner, size, mtime, and which names are names of one file. Extended
+attributes are recorded where the freeze read them. No inode number is recorded, and no ctime: a
+commit links files of the one before, which changes their ctime.
+
+A file in the format of `listing`, with records of 36 bytes, little-endian:
+
+    u32 mode, u32 uid, u32 gid
+    u64 size        of a file, the length of a symlink's target, a device's number; of others 0
+    u64 mtime       ns, modulo 2**64
+    u32 group       the entries with the same number are names of one file; 0: it has one name
+    u32 xattrs      CRC-32 of the extended attributes; 0: not known, 1: there are none
+
+Facts: `whole` says whether all entries are recorded, or only the root. `snapshot` has the uuid and
+the generation of a btrfs snapshot when it was made, since it can't change without them changing.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import struct
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from dvol.errors import BadDocument
+from dvol.fs import btrfs
+from dvol.tree import listing
+from dvol.tree.listing import Block, block_of
+from dvol.tree.metadata import NOT_KNOWN
+from dvol.tree.walk import DirPair
+
+_TITLE = "dvol summary 1"
+_TIME = (1 << 64) - 1  # users set times before 1970 and after 2262, too
+_STATUS = struct.Struct("<IIIQQ")
+_REST = struct.Struct("<II")
+_SIZE = _STATUS.size + _REST.size
+
+
+class Snapshot(NamedTuple):
+    """What identifies the content of a read-only btrfs snapshot."""
+
+    uuid: str
+    generation: int
+
+
+class Summary(NamedTuple):
+    """A summary as it was read. If it is not `whole`, its only block is the root's."""
+
+    blocks: dict[str, Block]
+    whole: bool = True
+    snapshot: Snapshot | None = None
+
+    def save(self, path: Path) -> None:
+        """Write it to a new file; the caller makes that durable."""
+        facts: dict[str, Any] = {"whole": self.whole}
+        if self.snapshot:
+            facts["snapshot"] = self.snapshot
+        listing.save(path, _TITLE, facts, self.blocks.items())
+
+
+NONE = Summary({})
+
+
+def load(path: Path) -> Summary:
+    """The summary at `path`. Raises BadDocument, FileNotFoundError."""
+    facts, blocks = listing.load(path, _TITLE, _SIZE)
+    snapshot = facts.get("snapshot")
+    try:
+        found = Snapshot(*snapshot) if snapshot else None
+    except TypeError as error:
+        raise BadDocument(str(path), "it names no snapshot") from error
+    return Summary(blocks, facts.get("whole") is True, found)
+
+
+def known_at(path: Path) -> Summary:
+    """The summary at `path`; an empty one if it is missing or damaged."""
+    try:
+        return load(path)
+    except (OSError, BadDocument):
+        return NONE
+
+
+# -- making --------------------------------------------------------------------------------------
+
+
+def record(status: os.stat_result, xattrs: int = NOT_KNOWN, group: int = 0) -> bytes:
+    return status_part(status) + _REST.pack(group, xattrs)
+
+
+def status_part(status: os.stat_result) -> bytes:
+    """The beginning of a record: what the status of the entry says."""
+    mode = status.st_mode
+    if stat.S_ISREG(mode) or stat.S_ISLNK(mode):
+        size = status.st_size
+    else:
+        size = 0 if stat.S_ISDIR(mode) else status.st_rdev
+    return _STATUS.pack(mode, status.st_uid, status.st_gid, size, status.st_mtime_ns & _TIME)
+
+
+def in_group(record: bytes, group: int) -> bytes:
+    """The record of a file with several names, all of which get the same number."""
+    return record[: _STATUS.size] + _REST.pack(group, _REST.unpack_from(record, _STATUS.size)[1])
+
+
+def of_snapshot(tree: int) -> Summary:
+    """The summary of an open btrfs snapshot that was just made: nothing in it is read."""
+    root = Block(record(os.fstat(tree)), b"", b"")
+    return Summary({"": root}, whole=False, snapshot=snapshot_at(tree))
+
+
+def snapshot_at(tree: int) -> Snapshot | None:
+    """The uuid and the generation of the open tree; None if it is no read-only snapshot, or has no
+    uuid."""
+    if not btrfs.is_subvolume(tree) or not btrfs.is_readonly(tree):
+        return None
+    uuid, generation = btrfs.identity(tree)
+    return Snapshot(uuid.hex(), generation) if any(uuid) else None
+
+
+class SummaryWriter:
+    """Collects the summary of a tree while it is frozen. `base` is the summary of the tree whose
+    files are linked where they are unchanged: their records are taken from it."""
+
+    def __init__(self, base: Summary) -> None:
+        self._base = base.blocks if base.whole else {}
+        self._made: list[tuple[DirPair, Block]] = []
+
+    def knows(self, directory: str) -> bool:
+        """Whether the base has records of the files of a directory."""
+        return directory in self._base
+
+    def add(self, pair: DirPair, linked: list[str], placed: dict[str, bytes]) -> None:
+        """Enter a directory: the names that were linked from the base, and the records of the other
+        entries. Most directories are unchanged, and keep the block that they have in the base."""
+        block = self._base.get(pair.path)
+        if block is None or not linked:
+            block = block_of(b"", placed)
+        elif placed or len(linked) * _SIZE != len(block.records):
+            old = block.files()
+            placed.update((name, old.get(name) or _record_of_frozen(name, pair)) for name in linked)
+            block = block_of(b"", placed)
+        self._made.append((pair, block))
+
+    def save(self, path: Path) -> None:
+        """See `Summary.save`; to be called once every directory of the tree is finished."""
+        blocks = {
+            pair.path: block._replace(own=record(pair.status, pair.xattrs))
+            for pair, block in self._made
+        }
+        Summary(blocks).save(path)
+
+
+def _record_of_frozen(name: str, pair: DirPair) -> bytes:
+    return record(os.stat(name, dir_fd=pair.target, follow_symlinks=False))
