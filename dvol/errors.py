@@ -397,6 +397,11 @@ class TreeMissing(Corrupt):
     """{0} is missing although the history of the volume names it"""
 
 
+class DamagedCommit(Corrupt):
+    """commit {0} is damaged: {1}; give the revision of a sound commit, or put its files right and
+    run '{2}', which then unmarks it"""
+
+
 class WrongData(Corrupt):
     """{0}; set the plugin's 'data.source' to the directory it had, and enable it again"""
 

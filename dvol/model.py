@@ -175,8 +175,9 @@ class Freed(NamedTuple):
 class Finding(NamedTuple):
     """Something that `fsck` found wrong.
 
-    `volume` is "" for the pool itself. `state` is "broken", "repaired", or "busy" where a verb held
-    the lock, so that nothing could be checked.
+    `volume` is "" for the pool itself. `state` is "broken", "repaired", "leftover" for files that a
+    verb left when it died, which harm nothing and are deleted by the next verb or with `repair`, or
+    "busy" where a verb held the lock, so that nothing could be checked.
     """
 
     volume: str

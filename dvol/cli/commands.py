@@ -223,8 +223,8 @@ def _kept(engine: Engine, found: list[Freed], now: bool) -> str:
 
 
 def _fsck(engine: Engine, arguments: Arguments) -> Result:
-    """Exit code 8 if anything is broken, else 5 if a volume was busy."""
-    found = engine.fsck(arguments["VOLUME"] or "", arguments["--repair"])
+    """Exit code 8 if anything is broken, else 5 if a volume was busy; leftovers harm nothing."""
+    found = engine.fsck(arguments["VOLUME"] or "", arguments["--repair"], arguments["--data"])
     states = {finding.state for finding in found}
     code = Corrupt.exit_code if "broken" in states else Busy.exit_code if "busy" in states else 0
     return Result(found, render.findings, messages=(render.summary(found),), code=code)

@@ -20,7 +20,7 @@ Usage:
                  [--keep-tag PATTERN] [--groups] [--dry-run] [VOLUME]
   dvol [options] restore [ENTRY] [NAME]
   dvol [options] gc [--now | --older-than AGE] [-f] [--dry-run] [--volume NAME] [ENTRY]
-  dvol [options] fsck [--repair] [VOLUME]
+  dvol [options] fsck [--repair] [--data] [VOLUME]
   dvol [options] config [--global] [--unset] [VOLUME] [KEY] [VALUE]
   dvol [options] version
 
@@ -81,7 +81,9 @@ Options:
   --keep-tag PATTERN               keep commits with such a tag, as 'release-*'
   --groups                         also drop commits that were made with other
                                    volumes as one
-  --repair                         repair what can be without losing data
+  --repair                         repair what can be without losing data; mark commits
+                                   that are damaged
+  --data                           read all committed data, too; takes long
   --global                         for volumes without a setting of their own
   --unset                          remove the setting
   -q, --quiet                      print only results, errors and warnings

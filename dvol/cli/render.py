@@ -141,7 +141,9 @@ def findings(found: Sequence[Finding]) -> str:
 def summary(found: Sequence[Finding]) -> str:
     """The number of findings of each state, in one line."""
     states = [one.state for one in found]
-    counts = [f"{states.count(state)} {state}" for state in ("broken", "repaired", "busy")]
+    counts = [
+        f"{states.count(state)} {state}" for state in ("broken", "repaired", "leftover", "busy")
+    ]
     nonzero = ", ".join(count for count in counts if not count.startswith("0 "))
     return f"found {nonzero}" if nonzero else "nothing wrong was found"
 

@@ -257,13 +257,16 @@ class Engine(Protocol):
         AmbiguousEntry, InvalidRequest.
         """
 
-    def fsck(self, volume: str = "", repair: bool = False) -> list[Finding]:
+    def fsck(self, volume: str = "", repair: bool = False, data: bool = False) -> list[Finding]:
         """Find what is wrong in a volume, or in the whole pool.
 
-        Lists are compared with trees, and the index of each live tree with its content. With
-        `repair` everything is repaired that can be without losing data: a commit that nothing needs
-        goes to the trash. A busy volume is reported as busy; a busy `volume` that was named is
-        waited for.
+        Lists are compared with trees, each commit with its summary, and the index of each live tree
+        with its content. With `data` the content of each commit is read, too, and compared with its
+        digests; a commit without digests gets them. With `repair` everything is repaired that can
+        be without losing data: a commit that nothing needs goes to the trash. A damaged commit is
+        marked: `reset`, `undo`, `branch` and `restore` to it raise DamagedCommit until another
+        `fsck` with `repair` finds it sound. A busy volume is reported as busy; a busy `volume` that
+        was named is waited for.
         """
 
 

@@ -317,10 +317,10 @@ class LocalEngine:
 
         return collect(self.access, now, dry_run, entry, volume, older_than)
 
-    def fsck(self, volume: str = "", repair: bool = False) -> list[Finding]:
+    def fsck(self, volume: str = "", repair: bool = False, data: bool = False) -> list[Finding]:
         from dvol.fsck import Fsck
 
-        return Fsck(self.access, repair).run(volume)
+        return Fsck(self.access, repair, data).run(volume)
 
     # ------------------------------------------------------------------------------------------
 

@@ -180,8 +180,9 @@ class RemoteEngine:
         freed = self._ask("gc", now=now, dry_run=dry_run, **which)
         return [_fact(Freed, each) for each in freed]
 
-    def fsck(self, volume: str = "", repair: bool = False) -> list[Finding]:
-        return [_fact(Finding, each) for each in self._ask("fsck", volume=volume, repair=repair)]
+    def fsck(self, volume: str = "", repair: bool = False, data: bool = False) -> list[Finding]:
+        found = self._ask("fsck", volume=volume, repair=repair, data=data)
+        return [_fact(Finding, each) for each in found]
 
     def _ask(self, verb: str, **arguments: str | bool | int | list[str]) -> Any:
         question = {"protocol": PROTOCOL, "docker": self.docker, "arguments": arguments}

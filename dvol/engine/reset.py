@@ -31,6 +31,7 @@ from dvol.history import reflog
 from dvol.history.commits import as_document, commits_of, head_of, ids, new_id
 from dvol.journal.steps import Step
 from dvol.model import Commits
+from dvol.pool.damaged import require_sound
 from dvol.pool.volume import VolumeDir
 from dvol.trash.notes import entries, new_entry, next_number, read_note
 from dvol.tree import space
@@ -144,6 +145,7 @@ class Reset:
         """Raise now what `stage_undo` would raise, as far as is known while processes still
         write."""
         undone, note = self._entry(count)
+        require_sound(self.volume.layout, str(note.get("base", "")).rpartition("/")[2])
         self.volume.backend.require_space_to_reconstruct(undone)
         self._commits_back(commits_of(note.get("commits"), undone / "entry.json"))
 
@@ -305,6 +307,7 @@ def reconstruct(volume: VolumeDir, entry: Path, note: dict[str, Any], into: Path
     from dvol.trash.reachability import base_of
 
     base = base_of(volume.layout, entry, note)
+    require_sound(volume.layout, base.name)
     volume.backend.reconstruct(entry, note.get("changes"), base, into)
 
 

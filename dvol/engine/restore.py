@@ -29,6 +29,7 @@ from dvol.journal.steps import Delete, Step
 from dvol.layout import OWN
 from dvol.model import Commits, Discarded, Restored
 from dvol.pool.access import Access
+from dvol.pool.damaged import require_sound
 from dvol.pool.volume import VolumeDir
 from dvol.trash.entry import Entry
 from dvol.trash.notes import entries
@@ -170,6 +171,7 @@ class RestoredBranch:
 
     def _last(self, commits: Commits) -> Path:
         """The frozen tree of the last commit, in the volume or in an entry."""
+        require_sound(self.volume.layout, commits[-1].id)
         found = located(self.volume.layout, commits[-1:], f"branch '{self.name}'")
         return found.get(commits[-1].id, self.volume.layout.commit(commits[-1].id))
 

@@ -99,11 +99,11 @@ def tree_id(fd: int) -> int:
     return _info(fd).id
 
 
-def identity(fd: int) -> tuple[bytes, int]:
-    """The uuid of the open subvolume, and its generation: the last transaction that wrote anything
-    of its tree."""
+def last_change(fd: int) -> tuple[bytes, int]:
+    """The uuid of the open subvolume, and the transaction of its last change (ctransid): it stays
+    when the subvolume is renamed, or a snapshot of it is made."""
     info = _info(fd)
-    return info.uuid, info.committed
+    return info.uuid, info.changed
 
 
 def unchanged(fd: int, frozen: int) -> bool:

@@ -1,7 +1,8 @@
 """Finding what is wrong in a pool, and repairing what can be without loss; no prevention, and no
 recovery after a crash.
 
-`Fsck` looks at the pool's own files, `volume` at each volume.
+`Fsck` looks at the pool's own files, `volume` at each volume, `damage` and `contents` at its
+commits.
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ from pathlib import Path
 from dvol import names
 from dvol.errors import Busy, Corrupt, DvolError, VolumeNotFound
 from dvol.fs.directories import names_in
-from dvol.fsck.volume import Problem, VolumeChecks, stranger
+from dvol.fsck.contents import DataChecks
+from dvol.fsck.problem import Problem
+from dvol.fsck.volume import VolumeChecks, stranger
 from dvol.layout import OWN
 from dvol.model import Finding
 from dvol.pool import format
@@ -30,11 +33,13 @@ _SHORTLY = 0.3  # seconds to wait for a lock, where all volumes are checked
 
 
 class Fsck:
-    """Checks a pool, and with `repair` repairs what can be repaired without loss."""
+    """Checks a pool; with `data` also the content of commits. With `repair` it repairs what can be
+    repaired without loss."""
 
-    def __init__(self, access: Access, repair: bool) -> None:
+    def __init__(self, access: Access, repair: bool, data: bool) -> None:
         self.access = access
         self.repair = repair
+        self.data = data
 
     def run(self, volume: str = "") -> list[Finding]:
         """See `Engine.fsck`."""
@@ -59,9 +64,11 @@ class Fsck:
     def _volume(self, volume: str, timeout: float) -> Iterator[Finding]:
         try:
             with self.access.inspecting(volume, "fsck", timeout) as found:
-                yield from self._findings(
-                    volume, VolumeChecks(found, self.access.pool.journal).run()
-                )
+                checks = VolumeChecks(found, self.access.pool.journal, self.data)
+                yield from self._findings(volume, checks.run())
+            if self.data:
+                contents = DataChecks(self.access, checks.damage)
+                yield from self._findings(volume, contents.run())
         except Corrupt as error:  # no other check of the volume is possible
             yield Finding(volume, str(error), "broken")
 
@@ -74,7 +81,7 @@ class Fsck:
 
     def _findings(self, volume: str, problems: Iterable[Problem]) -> Iterator[Finding]:
         for problem in problems:
-            text, state = problem.text, "broken"
+            text, state = problem.text, problem.state
             if self.repair and problem.repair:
                 try:
                     problem.repair()
@@ -109,7 +116,8 @@ class Fsck:
             repair = partial(
                 self.access.pool.backend.delete, self.access.pool.layout.staging / name
             )
-            yield Problem(f".dvol/staging/{name} was left by a command that died", repair)
+            text = f".dvol/staging/{name} was left by a command that died"
+            yield Problem(text, repair, state="leftover")
 
     def _locks(self) -> Iterator[Problem]:
         locks = self.access.pool.layout.lock.parent

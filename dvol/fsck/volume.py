@@ -8,16 +8,17 @@ nothing.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import cached_property, partial
-from typing import NamedTuple
 
 from dvol.backends.copy.reconstruct import require_changes
 from dvol.errors import Corrupt, DvolError
 from dvol.fs.directories import is_directory, names_in
 from dvol.fs.documents import is_word, read_json
 from dvol.fsck import repair
+from dvol.fsck.damage import DamageChecks, Labels
 from dvol.fsck.index import wrong_entry
+from dvol.fsck.problem import Problem
 from dvol.history.commits import ID, commits_of
 from dvol.history.dropped import read_all
 from dvol.history.history import History
@@ -38,15 +39,6 @@ _LINKS = ".links"
 _DIFFERS = "; the index was deleted: the next commit keeps the live file, a reset the committed one"
 
 
-class Problem(NamedTuple):
-    """A problem as a text for the user. `repair` is None if there is no repair that loses no data;
-    `rest` is the text on what stays wrong after the repair."""
-
-    text: str
-    repair: Callable[[], None] | None = None
-    rest: str = ""
-
-
 def stranger(name: str, own: set[str]) -> Iterator[Problem]:
     """The problem with a file in a `.dvol` directory whose name is not in `own`."""
     if name.startswith("lost-"):
@@ -58,9 +50,10 @@ def stranger(name: str, own: set[str]) -> Iterator[Problem]:
 class VolumeChecks:
     """The checks of a volume whose lock is held, and whose journal is completed."""
 
-    def __init__(self, volume: VolumeDir, pool_journal: Journal) -> None:
+    def __init__(self, volume: VolumeDir, pool_journal: Journal, data: bool) -> None:
         self.volume = volume
         self.pool_journal = pool_journal
+        self.data = data
 
     def run(self) -> Iterator[Problem]:
         """All checks. Files that dead verbs have staged come first: they explain other problems."""
@@ -69,6 +62,7 @@ class VolumeChecks:
         yield from self._branches()
         yield from self._lists()
         yield from self._commits()
+        yield from self.damage.run()
         yield from self._indexes()
         yield from self._entries()
         yield from self._dropped()
@@ -78,7 +72,8 @@ class VolumeChecks:
     def _staged_files(self) -> Iterator[Problem]:
         for name in self._staged:
             text = f".dvol/staging/{name} was left by a command that died"
-            yield Problem(text, partial(repair.delete_staged, self.volume, self.pool_journal, name))
+            delete = partial(repair.delete_staged, self.volume, self.pool_journal, name)
+            yield Problem(text, delete, state="leftover")
 
     def _suspended(self) -> Iterator[Problem]:
         for path in self._layout.suspended_files:
@@ -122,7 +117,8 @@ class VolumeChecks:
                 continue  # `_staged_files` has reported it
             elif id != name:
                 delete = partial(self.volume.backend.delete, path)
-                yield Problem(f"commits/{name} was left by a commit that died", delete)
+                text = f"commits/{name} was left by a commit that died"
+                yield Problem(text, delete, state="leftover")
             elif self._needed is not None and id not in self._needed:
                 text = f"commit {id[:12]} is in no list of commits"
                 yield Problem(text, partial(repair.record_dropped, self.volume, id))
@@ -188,6 +184,10 @@ class VolumeChecks:
                 yield Problem(f"branches/{name} is no file of dvol's")
 
     # -- what is checked -----------------------------------------------------------------------
+
+    @cached_property
+    def damage(self) -> DamageChecks:
+        return DamageChecks(self.volume, Labels(self._lists_read), self._staged, self.data)
 
     @cached_property
     def _layout(self) -> VolumeLayout:

@@ -26,6 +26,7 @@ from dvol.journal.journal import Journal
 from dvol.journal.steps import Delete, Move, Step, put_document, relative
 from dvol.layout import VolumeLayout
 from dvol.model import Commits, Volume
+from dvol.pool import damaged
 from dvol.trash.notes import write_note
 
 
@@ -179,17 +180,23 @@ class VolumeDir:
     # -- trees ---------------------------------------------------------------------------------
 
     def frozen(self, commits: Commits) -> Path:
-        """The frozen tree of the last commit of a history. Raises TreeMissing."""
+        """The frozen tree of the last commit of a history. Raises TreeMissing, DamagedCommit."""
         frozen = self.layout.commit(commits[-1].id)
         if not is_directory(frozen):
             raise TreeMissing(str(frozen))
+        damaged.require_sound(self.layout, commits[-1].id)
         return frozen
 
     def hints(self, branch: str, commits: Commits, writers_stopped: bool = False) -> FreezeHints:
-        """What is known of the live tree of a branch."""
-        parent = self.layout.commit(commits[-1].id) if commits else None
-        hints = FreezeHints(self.layout.index(branch), parent, writers_stopped=writers_stopped)
-        return hints._replace(summaries=self.layout.summaries)
+        """What is known of the live tree of a branch. Nothing, if its last commit is damaged: no
+        file of that must be linked."""
+        hints = FreezeHints(None, writers_stopped=writers_stopped, summaries=self.layout.summaries)
+        if not commits:
+            return hints._replace(index_file=self.layout.index(branch))
+        id = commits[-1].id
+        if not damaged.may_be_linked(self.layout, id):
+            return hints
+        return hints._replace(index_file=self.layout.index(branch), parent=self.layout.commit(id))
 
     def save_summary(self, id: str, summary: TreeSummary) -> None:
         """Write the summary of a frozen tree, at the path where it stays: what is not published is

@@ -49,7 +49,7 @@ class ContentCopier:
         if over:
             os.ftruncate(target, 0)
         sparse = is_sparse(status)
-        for start, end in _extents(source, status.st_size) if sparse else [(0, status.st_size)]:
+        for start, end in extents(source, status.st_size) if sparse else [(0, status.st_size)]:
             _copy_range(source, target, start, end)
         if sparse:
             os.ftruncate(target, status.st_size)
@@ -97,7 +97,7 @@ def same_content(one: int, other: int, size: int) -> bool:
     """Whether two open files of `size` bytes have the same content; a hole reads as zeros."""
     ranges: Iterable[tuple[int, int]] = [(0, size)]
     if is_sparse(os.fstat(one)) or is_sparse(os.fstat(other)):
-        ranges = chain(_extents(one, size), _extents(other, size))
+        ranges = chain(extents(one, size), extents(other, size))
     return all(_same_range(one, other, start, end) for start, end in ranges)
 
 
@@ -113,7 +113,7 @@ def _same_range(one: int, other: int, start: int, end: int) -> bool:
     return True
 
 
-def _extents(file: int, size: int) -> Iterator[tuple[int, int]]:
+def extents(file: int, size: int) -> Iterator[tuple[int, int]]:
     """The ranges of a file that hold data, without its holes."""
     end = 0
     while end < size:

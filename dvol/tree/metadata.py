@@ -102,13 +102,14 @@ def shared_xattrs(one: int, other: int) -> int:
 def xattrs_checksum(name: str, directory: int) -> int:
     """A checksum of the extended attributes of an entry of the open `directory`; of the directory
     itself if `name` is "". See `_checksum`."""
+    return _checksum(entry_xattrs(name, directory))
+
+
+def entry_xattrs(name: str, directory: int) -> dict[str, bytes]:
+    """The extended attributes that belong to an entry of the open `directory`, or to itself if
+    `name` is "": without the labels that the kernel sets by itself, and without an ACL that says no
+    more than the mode, which XFS may list or not."""
     where = _by_descriptor(directory, name) if name else directory
-    return _checksum(own_xattrs(where))
-
-
-def own_xattrs(where: int | str) -> dict[str, bytes]:
-    """The extended attributes that belong to a file: without the labels that the kernel sets by
-    itself, and without an ACL that says no more than the mode, which XFS may list or not."""
     found: dict[str, bytes] = {}
     for name in sorted(filter(_is_own, _xattrs(where))):
         try:

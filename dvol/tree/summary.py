@@ -14,8 +14,10 @@ A file in the format of `listing`, with records of 36 bytes, little-endian:
     u32 group       the entries with the same number are names of one file; 0: it has one name
     u32 xattrs      CRC-32 of the extended attributes; 0: not known, 1: there are none
 
-Facts: `whole` says whether all entries are recorded, or only the root. `snapshot` has the uuid and
-the generation of a btrfs snapshot when it was made, since it can't change without them changing.
+Facts: `whole` says whether all entries are recorded, or only the root. `snapshot` describes a btrfs
+snapshot: its uuid, the transaction of its last change, and the time in ns when that was looked up.
+Any change of the snapshot would raise the transaction, so nothing else needs to be read to see that
+it was not changed.
 """
 
 from __future__ import annotations
@@ -28,23 +30,28 @@ from typing import Any, NamedTuple
 
 from dvol.errors import BadDocument
 from dvol.fs import btrfs
+from dvol.fs.beneath import Beneath
+from dvol.fs.clock import now
 from dvol.tree import listing
+from dvol.tree.hardlinks import count_names
 from dvol.tree.listing import Block, block_of
-from dvol.tree.metadata import NOT_KNOWN
-from dvol.tree.walk import DirPair
+from dvol.tree.metadata import NOT_KNOWN, xattrs_checksum
+from dvol.tree.walk import DirPair, directories
 
 _TITLE = "dvol summary 1"
 _TIME = (1 << 64) - 1  # users set times before 1970 and after 2262, too
 _STATUS = struct.Struct("<IIIQQ")
 _REST = struct.Struct("<II")
 _SIZE = _STATUS.size + _REST.size
+_SIZES = {stat.S_IFREG: "size", stat.S_IFLNK: "target"}
 
 
 class Snapshot(NamedTuple):
-    """What identifies the content of a read-only btrfs snapshot."""
+    """What identifies the content of a read-only btrfs snapshot, as of `time`."""
 
     uuid: str
-    generation: int
+    changed: int
+    time: int
 
 
 class Summary(NamedTuple):
@@ -103,7 +110,26 @@ def status_part(status: os.stat_result) -> bytes:
 
 def in_group(record: bytes, group: int) -> bytes:
     """The record of a file with several names, all of which get the same number."""
-    return record[: _STATUS.size] + _REST.pack(group, _REST.unpack_from(record, _STATUS.size)[1])
+    return record[: _STATUS.size] + _REST.pack(group, xattrs_in(record))
+
+
+def group_in(record: bytes) -> int:
+    group, _ = _REST.unpack_from(record, _STATUS.size)
+    return int(group)
+
+
+def xattrs_in(record: bytes) -> int:
+    _, xattrs = _REST.unpack_from(record, _STATUS.size)
+    return int(xattrs)
+
+
+def differences(before: bytes, now: bytes) -> list[str]:
+    """The fields of the status that differ in two records; `kind` alone, if the type does."""
+    old, new = _STATUS.unpack_from(before), _STATUS.unpack_from(now)
+    if stat.S_IFMT(old[0]) != stat.S_IFMT(new[0]):
+        return ["kind"]
+    names = ("mode", "owner", "group", _SIZES.get(stat.S_IFMT(old[0]), "device number"), "mtime")
+    return [name for name, one, other in zip(names, old, new, strict=True) if one != other]
 
 
 def of_snapshot(tree: int) -> Summary:
@@ -113,12 +139,11 @@ def of_snapshot(tree: int) -> Summary:
 
 
 def snapshot_at(tree: int) -> Snapshot | None:
-    """The uuid and the generation of the open tree; None if it is no read-only snapshot, or has no
-    uuid."""
-    if not btrfs.is_subvolume(tree) or not btrfs.is_readonly(tree):
+    """What identifies the content of the open tree; None if it is no subvolume, or has no uuid."""
+    if not btrfs.is_subvolume(tree):
         return None
-    uuid, generation = btrfs.identity(tree)
-    return Snapshot(uuid.hex(), generation) if any(uuid) else None
+    uuid, changed = btrfs.last_change(tree)
+    return Snapshot(uuid.hex(), changed, now()) if any(uuid) else None
 
 
 class SummaryWriter:
@@ -156,3 +181,24 @@ class SummaryWriter:
 
 def _record_of_frozen(name: str, pair: DirPair) -> bytes:
     return record(os.stat(name, dir_fd=pair.target, follow_symlinks=False))
+
+
+def summarized(tree: Path) -> Summary:
+    """The summary of a frozen tree as it is now. Raises OSError."""
+    blocks: dict[str, Block] = {}
+    groups: dict[int, int] = {}
+    with Beneath(tree) as frozen:
+        root = frozen.directory("")
+        names = count_names(root)
+        for path, _, entries in directories(root):
+            directory = frozen.directory(path)
+            files = {}
+            for entry in entries:
+                group = 0
+                if entry.inode() in names:
+                    group = groups.setdefault(entry.inode(), len(groups) + 1)
+                xattrs = xattrs_checksum(entry.name, directory)
+                files[entry.name] = record(entry.stat(follow_symlinks=False), xattrs, group)
+            own = record(os.fstat(directory), xattrs_checksum("", directory))
+            blocks[path] = block_of(own, files)
+        return Summary(blocks, snapshot=snapshot_at(frozen.directory("")))

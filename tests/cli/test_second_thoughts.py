@@ -226,7 +226,7 @@ def test_fsck_prints_a_line_for_each_thing_and_its_exit_code(dvol: Dvol, volume:
     (volume.pool / "stray").touch()
     os.mkdir(volume.pool / "v" / ".dvol" / "staging" / "left")
     done = dvol("fsck")
-    assert (done.code, done.err) == (8, "dvol: found 3 broken\n")
+    assert (done.code, done.err) == (8, "dvol: found 2 broken, 1 leftover\n")
     assert done.out.splitlines() == [
         "the pool: stray is no file of dvol's",
         "v: .dvol/staging/left was left by a command that died",
@@ -234,6 +234,7 @@ def test_fsck_prints_a_line_for_each_thing_and_its_exit_code(dvol: Dvol, volume:
     ]
     for path in ("stray", "v/stray"):
         (volume.pool / path).unlink()
+    assert (dvol("fsck").code, dvol("fsck").err) == (0, "dvol: found 1 leftover\n")
     done = dvol("fsck", "--repair", "v")
     assert (done.code, done.err) == (0, "dvol: found 1 repaired\n")
     assert done.out == "v: .dvol/staging/left was left by a command that died (repaired)\n"
