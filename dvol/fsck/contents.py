@@ -42,26 +42,23 @@ class Documents:
         self.contents = ContentChecks(on_read)
         self._access = access
 
-    def learn(self, id: str) -> bool:
-        """Learn the digests of a commit's files; returns whether it has any. Raises BadDocument,
-        OSError."""
-        try:
+    def learn(self, id: str) -> None:
+        """Learn the digests of a commit's files, if it has any. Raises BadDocument, OSError."""
+        with suppress(FileNotFoundError):
             self.contents.learn(self.layout.commit(id), self.digests(id))
-        except FileNotFoundError:
-            return False
-        return True
 
     def digests(self, id: str) -> Digests:
         """Raises BadDocument, FileNotFoundError."""
         return digests.load(self.layout.digests(id))
 
     def complete(self, id: str) -> None:
-        """Make the digests of a commit that is not damaged, and its whole summary, if it has none.
+        """Make the whole summary and the digests of a commit that is not damaged, if it has none.
         Raises OSError if a file can't be read, DiskFailed if none can be written, VolumeBusy."""
         tree = self.layout.commit(id)
         if not self._is_summarized(id):
             self._write(id, self.layout.summary(id), summarized(tree))
-        self._write(id, self.layout.digests(id), self.contents.make(tree))
+        if not os.path.lexists(self.layout.digests(id)):
+            self._write(id, self.layout.digests(id), self.contents.make(tree))
 
     def _is_summarized(self, id: str) -> bool:
         try:
@@ -106,17 +103,15 @@ class DataChecks:
 
     def _problems(self) -> Iterator[Problem]:
         """Digests are learned first, so that what they record is not read and recorded anew."""
-        lacking = []
         for id in self.checks.ids:
             try:
-                if not self._documents.learn(id):
-                    lacking.append(id)
+                self._documents.learn(id)
             except BadDocument as error:
                 text = f"the digests of {self.checks.labels[id]} are damaged, not the commit"
                 yield Problem(f"{text}: {error}", partial(os.unlink, self.layout.digests(id)))
             except OSError as error:
                 yield from self._report(id, [_unreadable(error)])
-        for id in lacking:
+        for id in self.checks.ids:
             if id not in self.checks.damaged:
                 yield from self._complete(id)
         for id in self.checks.ids:

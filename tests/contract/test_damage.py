@@ -14,6 +14,7 @@ from dvol.errors import DamagedCommit
 from dvol.fsck.contents import make_digests
 from dvol.model import Commit, Finding
 from dvol.tree.delete import delete_tree
+from tests.contract.backends import is_subvolume
 from tests.contract.changes import many_kinds
 from tests.contract.conftest import anywhere, indexed
 from tests.contract.injuries import (
@@ -76,8 +77,10 @@ def test_what_the_status_shows_is_found_and_named(
     path = injured(keeper, commits[1], injury)
     (text,) = of(engine.fsck("v"), commits[1])
     assert text.startswith(f"commit {commits[1].id[:12]} '2' of branch 'master': ")
-    assert path in text
-    assert of(engine.fsck("v"), commits[2]) == []
+    # of a btrfs snapshot only that a directory was changed is known, until all is read
+    is_snapshot = is_subvolume(keeper.frozen("v", commits[1].id))
+    assert (path.rpartition("/")[0] if is_snapshot else path) in text
+    assert of(engine.fsck("v"), commits[3]) == []
 
 
 @by_any
@@ -117,7 +120,8 @@ def test_a_retargeted_symlink_is_found(
         return path
 
     injured(keeper, commits[1], retargeted, "link")
-    assert "link was changed (content)" in of(engine.fsck(data=True), commits[1])[0]
+    told = of(engine.fsck(data=True), commits[1])
+    assert any("link was changed (content)" in text for text in told)
 
 
 @on_one_engine
@@ -137,6 +141,7 @@ def test_names_of_one_file_that_became_two_are_found(
     assert "one" in text or "two" in text
 
 
+@indexed
 @on_one_engine
 def test_five_files_are_named_at_most(engine: Engine, keeper: Keeper, tree: Path) -> None:
     for number in range(8):
@@ -219,7 +224,7 @@ def injure_at_random(keeper: Keeper, chance: random.Random, commits: list[Commit
     assert where in told.get(done.id, ""), (name, path, told)
     alone = name in ("deleted", "directory_deleted", "added", "to_symlink")
     assert told.keys() == ({done.id} if alone else sharing), (name, path, told)
-    assert len(found) == len(told)
+    assert len([one for one in found if one.problem.startswith("commit ")]) == len(told)
 
 
 def copied(source: Path, target: Path) -> None:
@@ -323,9 +328,9 @@ def test_a_linked_file_is_digested_once(keeper: Keeper, commits: list[Commit], t
     read: list[int] = []
     make_digests(keeper.engine.access, on_read=read.append)
     first = sum(read)
-    injured(keeper, commits[2], flipped, "file")
     (tree / "small").write_text("x")
     commits.append(commit(keeper.engine, "5"))
+    injured(keeper, commits[2], flipped, "file")
     read.clear()
     make_digests(keeper.engine.access, on_read=read.append)
     assert first > 20
@@ -413,7 +418,7 @@ def test_a_commit_after_a_damaged_one_shares_no_file_with_it(
     before = described(tree)
     done = commit(engine, "sound")
     assert described(keeper.frozen("v", done.id)) == before
-    if not keeper.frozen("v", done.id).stat().st_ino == 256:  # on btrfs inodes are the subvolume's
+    if not is_subvolume(keeper.frozen("v", done.id)):  # else each subvolume has inodes of its own
         damaged = inodes(keeper.frozen("v", commits[2].id))
         assert not damaged & inodes(keeper.frozen("v", done.id))
     assert of(engine.fsck(), done) == []
@@ -425,7 +430,7 @@ def test_a_state_that_is_made_from_a_damaged_commit_is_refused(
 ) -> None:
     state(tree, "set aside")
     engine.reset("v")
-    injured(keeper, commits[2], SEEN["truncated"], "file")
+    injured(keeper, commits[2], SEEN["truncated"])
     found = engine.fsck(repair=True)
     told = f".dvol/undo/master/00000001 can't be restored: commit {commits[2].id[:12]} is damaged"
     assert told in [one.problem for one in found]
@@ -435,7 +440,7 @@ def test_a_state_that_is_made_from_a_damaged_commit_is_refused(
     with pytest.raises(DamagedCommit):
         engine.restore(engine.discarded()[0].entry, "back")
     assert before == described(tree)
-    engine.reset("v", commits[0].id if keeper.name == "never" else commits[3].id)
+    engine.reset("v", commits[0].id)
 
 
 @anywhere
