@@ -36,6 +36,8 @@ from dvol.engine.gc import collect_expired
 from dvol.engine.local import LocalEngine
 from dvol.engine.recovery import Recovery
 from dvol.errors import DvolError
+from dvol.fs.syscalls import be_idle
+from dvol.fsck.contents import make_digests
 from dvol.layout import PoolLayout
 from dvol.model import VERSION, ContainerOptions
 from dvol.pool import format
@@ -48,6 +50,8 @@ _SOON, _NOW_AND_THEN, _LONG = 0.3, 3.0, 15.0  # seconds between two tries to res
 _SETTLED, _DAY = 600.0, 24 * 3600.0  # seconds before the first gc, and between two
 _RESTARTED = Path("/run/dvol-started-again")  # in the plugin's root, which outlives the process
 _PAUSES = (1.0, 4.0)  # seconds before each look at whether Docker sees the volumes
+_FIRST_DIGESTS, _NEXT_DIGESTS = 300.0, 3600.0  # seconds before commits get digests
+_PIECE = 8 << 20  # bytes to read before a pause
 _GRACE = 1.5  # seconds for verbs to finish; Docker sends SIGKILL 10 s after SIGTERM
 
 
@@ -149,6 +153,7 @@ def _serve(root: Path, socket: Path, run: Path) -> None:
     _start(lambda: _clear(root), "clear")
     _start(lambda: _resume_for_ever(root, containers), "resume")
     _start(lambda: _gc_for_ever(root), "gc")
+    _start(lambda: _make_digests_for_ever(root), "make digests")
     volumes = DockerVolumes(open_pool(root, silent, MOUNT_TIMEOUT))
     driver = volumedriver.VolumeDriver(volumes, collect)
     verbs = control.Control(open_engine)
@@ -225,6 +230,34 @@ def _resume_for_ever(root: Path, containers: Callable[[], Containers]) -> None:
             log.error("containers not started again: %r", error)
             done = False
         pause = _NOW_AND_THEN if done else min(2 * pause, _LONG)
+
+
+def _make_digests_for_ever(root: Path) -> None:
+    """Make the digests of new commits, by which `fsck --data` finds damage, while the disk has
+    nothing else to do."""
+    be_idle()
+    pause = _FIRST_DIGESTS
+    while True:
+        time.sleep(pause)
+        pause = _NEXT_DIGESTS
+        try:
+            make_digests(open_pool(root, silent, MOUNT_TIMEOUT), _Pauses(), log.error)
+        except Exception as error:  # also a bug: the thread must not end
+            log.error("digests not made: %r", error)
+
+
+class _Pauses:
+    """Pauses a reading as long as it took: not every disk has a queue for idle readers."""
+
+    def __init__(self) -> None:
+        self._left = _PIECE
+        self._began = time.monotonic()
+
+    def __call__(self, count: int) -> None:
+        self._left -= count
+        if self._left <= 0:
+            time.sleep(min(1.0, time.monotonic() - self._began))
+            self._left, self._began = _PIECE, time.monotonic()
 
 
 def _start(work: Callable[[], None], name: str) -> None:

@@ -20,7 +20,7 @@ _WRITE = 2
 # included: jbd2 commits whole transactions (ext4_fsync_journal), and so does XFS
 # (xfs_log_force_seq).
 ONE_LOG = frozenset({"ext4", "xfs"})
-_LEAST_NICE = 19
+_NICE = 5  # not 19: a thread that waits for the processor may hold Python's lock
 _IOPRIO_SET = {"x86_64": 251, "aarch64": 30}  # no function of libc
 _WHO_PROCESS = 1  # IOPRIO_WHO_PROCESS; here, as everywhere in Linux, a thread
 _CLASS_IDLE = 3 << 13  # IOPRIO_CLASS_IDLE
@@ -83,12 +83,12 @@ def open_unnoticed(name: str, directory: int) -> int:
 
 
 def be_idle() -> None:
-    """Let the calling thread use disk and processor only while no other process wants them
-    (ioprio_set(2), setpriority(2)). Not every I/O scheduler honours that."""
+    """Let the calling thread use the disk only while no other process wants it (ioprio_set(2)),
+    which not every I/O scheduler honours, and the processor less than others (setpriority(2))."""
     import threading  # late: most commands never need it
 
     thread = threading.get_native_id()
-    os.setpriority(os.PRIO_PROCESS, thread, _LEAST_NICE)
+    os.setpriority(os.PRIO_PROCESS, thread, _NICE)
     number = _IOPRIO_SET.get(os.uname().machine)
     if number is not None:
         with suppress(OSError):

@@ -15,9 +15,9 @@ from functools import partial
 from pathlib import Path
 
 from dvol.backends import TreeSummary
-from dvol.errors import BadDocument, Busy, VolumeNotFound
+from dvol.errors import BadDocument, Busy, DiskFailed, VolumeNotFound, disk_failed
 from dvol.fs.directories import is_directory, names_in
-from dvol.fs.durable import sync_directory, sync_file
+from dvol.fs.durable import sync_file
 from dvol.fsck.damage import DamageChecks, committed, named, reported
 from dvol.fsck.problem import Problem
 from dvol.history.history import History
@@ -69,17 +69,19 @@ class Documents:
             return True
 
     def _write(self, id: str, path: Path, document: TreeSummary) -> None:
-        """Within `inspecting` an OSError becomes DiskFailed."""
-        with self._access.inspecting(self.layout.name, "fsck", TIMEOUT) as volume:
-            if not is_directory(self.layout.commit(id)):
-                return
-            staged = volume.staging_dir("documents") / id
-            document.save(staged)
-            sync_file(staged)
-            path.parent.mkdir(exist_ok=True)
-            os.rename(staged, path)
-            sync_directory(path.parent)
-            volume.backend.delete(staged.parent)
+        """The file is synced before the lock is taken, since that may take long."""
+        path.parent.mkdir(exist_ok=True)
+        written = path.with_name(f"{id}.{os.getpid()}")
+        try:
+            document.save(written)
+            sync_file(written)
+            with self._access.inspecting(self.layout.name, "fsck", TIMEOUT):
+                if is_directory(self.layout.commit(id)):
+                    os.rename(written, path)
+        except OSError as error:
+            raise disk_failed(error, path) from error
+        finally:
+            written.unlink(missing_ok=True)
 
 
 class DataChecks:
@@ -169,7 +171,7 @@ def _make_missing(documents: Documents) -> Iterator[str]:
     for id in sorted(waiting, key=[*parents, *sorted(waiting)].index):
         try:
             yield from _make_one(documents, id, parents.get(id, ""))
-        except (OSError, BadDocument) as error:
+        except (OSError, BadDocument, DiskFailed) as error:
             if is_directory(layout.commit(id)):  # else it was deleted meanwhile
                 yield f"commit {id[:12]} can't be digested: {error}"
 

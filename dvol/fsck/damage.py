@@ -62,6 +62,7 @@ class DamageChecks:
 
     def run(self) -> Iterator[Problem]:
         yield from self._read_marks()
+        yield from self._unfinished()
         unknown = []
         for id in self.ids:
             try:
@@ -83,6 +84,14 @@ class DamageChecks:
             self._marks = marks(self.layout)
         except Corrupt as error:
             yield Problem(str(error), partial(os.unlink, self.layout.damaged))
+
+    def _unfinished(self) -> Iterator[Problem]:
+        for directory in (self.layout.summaries, self.layout.all_digests):
+            for name in sorted(names_in(directory)):
+                if not ID.fullmatch(name):
+                    where = (directory / name).relative_to(self.layout.root)
+                    text = f"{where} was left by a command that died"
+                    yield Problem(text, partial(os.unlink, directory / name), state="leftover")
 
     def _differences(self, id: str, known: summary.Summary | None) -> list[Difference]:
         tree = self.layout.commit(id)

@@ -348,7 +348,33 @@ def test_the_server_digests_all_commits_but_damaged_ones(
     make_digests(keeper.engine.access, on_read=lambda count: None)
     found = {*os.listdir(keeper.pool / "v" / ".dvol" / "digests")}
     assert found == {one.id for one in commits[:3]}
-    assert os.listdir(keeper.pool / "v" / ".dvol" / "staging") == []
+    assert keeper.engine.fsck("v")[1:] == []
+
+
+@anywhere
+def test_a_half_written_document_is_a_leftover(
+    engine: Engine, keeper: Keeper, commits: list[Commit]
+) -> None:
+    half = keeper.pool / "v" / ".dvol" / "summaries" / f"{commits[0].id}.4711"
+    half.write_text("dvol")
+    (found,) = engine.fsck()
+    assert found.state == "leftover"
+    assert [one.state for one in engine.fsck(repair=True)] == ["repaired"]
+    assert not half.exists()
+
+
+@anywhere
+def test_the_summary_of_a_commit_that_was_not_published_is_deleted(
+    engine: Engine, keeper: Keeper, commits: list[Commit]
+) -> None:
+    own, id = keeper.pool / "v" / ".dvol", "f" * 40
+    (own / "staging" / id).mkdir()
+    for path in (keeper.frozen("v", id), own / "summaries" / id):
+        path.mkdir()
+    assert [one.state for one in engine.fsck()] == ["leftover"]
+    commit(engine)
+    assert not (own / "summaries" / id).exists()
+    assert not keeper.frozen("v", id).exists()
 
 
 @on_one_engine
