@@ -68,6 +68,7 @@ class Freezer:
         kept: Directory = {}
         linked: list[str] = []
         self._placed, in_base = {}, self.summary.knows(pair.path)
+        device = self.writer.device
         directories, name = [], "."
         try:
             with os.scandir(pair.source) as entries:
@@ -77,7 +78,11 @@ class Freezer:
                         directories.append(name)
                         continue
                     old = known.get(name)
-                    clean = old is not None and self._is_clean(old, status)
+                    clean = (
+                        old is not None
+                        and old.startswith(live_signature(status))
+                        and status.st_dev == device
+                    )
                     if clean and status.st_nlink == 1 and _try_link(name, pair):
                         found = old
                         if in_base:
@@ -93,9 +98,6 @@ class Freezer:
         self.writer.index.directories[pair.path] = kept
         self.summary.add(pair, linked, self._placed)
         return directories
-
-    def _is_clean(self, old: bytes, status: os.stat_result) -> bool:
-        return old.startswith(live_signature(status)) and status.st_dev == self.writer.device
 
     def _place_entry(
         self, name: str, status: os.stat_result, pair: DirPair, clean: bool
