@@ -21,7 +21,7 @@ from dvol.pool.damaged import Mark, marks, set_mark
 from dvol.pool.volume import VolumeDir
 from dvol.trash.entry import in_volume
 from dvol.tree import summary
-from dvol.tree.damage import Difference, StatusChecks
+from dvol.tree.damage import Difference, StatusChecks, restore_mtimes
 
 _NAMED = 5  # files of a commit at most
 _LONGEST = 40  # characters of a message
@@ -139,6 +139,9 @@ def reported(
     if differences:
         reason = named(differences)
         text = f"{label}: {reason}"
+        if all(one.mtime is not None for one in differences):
+            yield Problem(text, partial(_put_right, layout, id, differences, mark))
+            return
         if mark and mark.data >= data:
             yield Problem(f"{text} (marked)")
         else:
@@ -147,6 +150,14 @@ def reported(
         yield Problem(
             f"{label} is marked as damaged, and is sound", partial(set_mark, layout, id, None)
         )
+
+
+def _put_right(
+    layout: VolumeLayout, id: str, differences: list[Difference], mark: Mark | None
+) -> None:
+    restore_mtimes(layout.commit(id), differences)
+    if mark and not mark.data:
+        set_mark(layout, id, None)
 
 
 def named(differences: list[Difference]) -> str:

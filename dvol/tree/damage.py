@@ -20,6 +20,7 @@ from dvol.tree.summary import (
     Summary,
     differences,
     group_in,
+    mtime_in,
     snapshot_at,
     status_part,
     xattrs_in,
@@ -28,13 +29,25 @@ from dvol.tree.walk import allow_deep_trees, directories
 
 
 class Difference(NamedTuple):
-    """An entry of a frozen tree that is not as it was committed."""
+    """An entry of a frozen tree that is not as it was committed. `mtime` is the one that a
+    directory had, if nothing else of it differs: so it is where a file was put in its place
+    again."""
 
     path: str
     what: str
+    mtime: int | None = None
 
     def __str__(self) -> str:
         return f"{self.path or 'the tree itself'} {self.what}"
+
+
+def restore_mtimes(tree: Path, found: Iterable[Difference]) -> None:
+    """Give directories the mtime again that they had when they were committed."""
+    with Beneath(tree) as frozen:
+        for one in found:
+            directory = frozen.directory(one.path)
+            atime = os.fstat(directory).st_atime_ns
+            os.utime(directory, ns=(atime, one.mtime or 0))
 
 
 class StatusChecks:
@@ -83,7 +96,7 @@ class _TreeCheck:
         self.blocks = blocks
         self.folders = _folders(blocks)
         self.device = os.fstat(frozen.directory("")).st_dev
-        self.found: dict[str, str] = {}
+        self.found: dict[str, Difference] = {}
         self.names: dict[Inode, tuple[str, int]] = {}  # the first name of a file, and its group
         self.groups: dict[int, Inode] = {}
 
@@ -93,8 +106,8 @@ class _TreeCheck:
                 try:
                     self._check_directory(path, block)
                 except OSError as error:
-                    self.found[path] = f"can't be read: {error.strerror}"
-        return [Difference(*one) for one in self.found.items()]
+                    self._report("", path, f"can't be read: {error.strerror}")
+        return [*self.found.values()]
 
     def _check_directory(self, path: str, block: Block) -> None:
         directory = self.frozen.directory(path)
@@ -119,7 +132,8 @@ class _TreeCheck:
         if xattrs_in(own) not in (NOT_KNOWN, xattrs_checksum("", directory)):
             wrong.append("extended attributes")
         if wrong:
-            self.found[path] = _changed(wrong)
+            mtime = mtime_in(own) if wrong == ["mtime"] else None
+            self.found[path] = Difference(path, _changed(wrong), mtime)
 
     def _check_entry(
         self, path: str, entry: os.DirEntry[str], record: bytes | None, directory: int
@@ -159,7 +173,8 @@ class _TreeCheck:
             self._report(path, name, "is not the same file as its other names any more")
 
     def _report(self, path: str, name: str, what: str) -> None:
-        self.found.setdefault(_join(path, name), what)
+        where = _join(path, name)
+        self.found.setdefault(where, Difference(where, what))
 
 
 def shared(tree: Path, damaged: Container[Inode]) -> list[Difference]:

@@ -123,6 +123,12 @@ def xattrs_in(record: bytes) -> int:
     return int(xattrs)
 
 
+def mtime_in(record: bytes) -> int:
+    """In ns, as the kernel takes it."""
+    mtime = int(_STATUS.unpack_from(record)[-1])
+    return mtime - (mtime >> 63 << 64)
+
+
 def differences(before: bytes, now: bytes) -> list[str]:
     """The fields of the status that differ in two records; `kind` alone, if the type does."""
     old, new = _STATUS.unpack_from(before), _STATUS.unpack_from(now)

@@ -436,6 +436,23 @@ def test_a_damaged_commit_is_marked_and_refused_until_it_is_right_again(
     engine.branch("v", "new")
 
 
+@indexed
+def test_a_file_that_is_put_in_its_place_again_makes_the_commit_sound(
+    engine: Engine, keeper: Keeper, commits: list[Commit]
+) -> None:
+    """Which changes the mtime of its directory: that is repaired."""
+    injured(keeper, commits[1], SEEN["deleted"])
+    assert engine.fsck(repair=True)[0].problem.endswith("(marked)")
+    source, target = (keeper.frozen("v", one.id) / "directory" for one in commits[:2])
+    copied(source / "inner", target / "inner")
+    (found,) = engine.fsck()
+    assert "'2' of branch 'master': directory was changed (mtime)" in found.problem
+    assert [one.state for one in engine.fsck(repair=True)] == ["repaired"]
+    assert engine.fsck() == []
+    assert marked(keeper) == set()
+    engine.reset("v", commits[1].id)
+
+
 def test_a_commit_after_a_damaged_one_shares_no_file_with_it(
     engine: Engine, keeper: Keeper, commits: list[Commit], tree: Path
 ) -> None:

@@ -166,6 +166,8 @@ class Check:
         pool.init("next")
         Recovery(pool.access).collect_garbage()
         self.wrong += [f"left over: {path}" for path in leftovers(self.root)[:4]]
+        found = LocalEngine(self.root).fsck()
+        self.wrong += [f"fsck: {one.problem}" for one in found if one.state == "broken"]
 
 
 def check(root: Path, name: str, expected: Expected, done: bool = False) -> list[str]:

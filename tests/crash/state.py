@@ -17,6 +17,7 @@ LOOSE_PATH = f"/{LOOSE}/".encode()
 UNSYNCED_PATHS = {LOOSE_PATH + name.encode() for name in UNSYNCED}
 # What dvol keeps beside the volumes and in each. Files for the time of a verb are leftovers.
 OWN = {"pool.json", "locks", "staging", "trash", "garbage"}
+DOCUMENTS = ("summaries", "digests")  # of commits, each named by the id
 FACTS = {"active", "discarded"}  # the entries of a state beside the volumes
 VOLUME = {"branches", "commits", "current_branch.json", ".dvol"}
 
@@ -142,6 +143,11 @@ def _leftovers(volume: Path) -> Iterator[Path]:
     records = [json.loads(path.read_text()) for path in volume.glob(".dvol/dropped/*")]
     named |= {one["id"] for record in records for one in record["commits"]}
     yield from (path for path in volume.glob("commits/*") if path.name not in named)
+    summaries = (volume / ".dvol" / "summaries" / id for id in named)
+    yield from (path for path in summaries if not path.exists())
+    whole = {path.name for path in volume.parent.rglob("commits/*")}
+    documents = [path for kind in DOCUMENTS for path in volume.glob(f".dvol/{kind}/*")]
+    yield from (path for path in documents if path.name not in whole)
 
 
 def _volume(pool: LocalEngine, name: str) -> dict:

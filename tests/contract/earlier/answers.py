@@ -142,10 +142,13 @@ def _freed(found: list[Any]) -> Answer:
 
 
 def checked(engine: Any, pool: Path) -> Answer:
-    """What `fsck` finds, mends, and finds after that."""
+    """What `fsck` finds, mends, and finds after that. The package called leftovers broken."""
     runs = {"found": False, "repaired": True, "left": False}
     return {
-        name: sorted([one.volume, one.state] for one in engine.fsck(repair=repair))
+        name: sorted(
+            [one.volume, one.state.replace("leftover", "broken")]
+            for one in engine.fsck(repair=repair)
+        )
         for name, repair in runs.items()
     }
 
