@@ -71,7 +71,7 @@ class Documents:
     def _write(self, id: str, path: Path, document: TreeSummary) -> None:
         """The file is synced before the lock is taken, since that may take long."""
         path.parent.mkdir(exist_ok=True)
-        written = path.with_name(f"{id}.{os.getpid()}")
+        written = path.with_name(f"{id}.{os.urandom(4).hex()}")
         try:
             document.save(written)
             sync_file(written)

@@ -39,7 +39,7 @@ class Labels:
                 self._labels.setdefault(commit.id, label)
 
     def __getitem__(self, id: str) -> str:
-        return self._labels.get(id, f"commit {id[:12]}, which is in no list,")
+        return self._labels.get(id, f"commit {id[:12]} of no branch")
 
 
 class DamageChecks:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Dvol, on_disk
+from tests.contract.injuries import writable
 from tests.contract.locking import lock, locked
 from tests.contract.places import Keeper
 from tests.contract.pool_files import aged
@@ -216,7 +217,9 @@ def test_gc_says_which_volume_was_busy(dvol: Dvol, volume: Keeper) -> None:
 # -- fsck --------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("argv", [[], ["v"], ["--repair"], ["--repair", "v"]])
+@pytest.mark.parametrize(
+    "argv", [[], ["v"], ["--repair"], ["--repair", "v"], ["--data"], ["--data", "--repair", "v"]]
+)
 def test_fsck_of_what_is_sound_prints_nothing(dvol: Dvol, volume: Keeper, argv: list[str]) -> None:
     assert dvol("fsck", *argv).said() == "nothing wrong was found"
 
@@ -239,6 +242,19 @@ def test_fsck_prints_a_line_for_each_thing_and_its_exit_code(dvol: Dvol, volume:
     assert (done.code, done.err) == (0, "dvol: found 1 repaired\n")
     assert done.out == "v: .dvol/staging/left was left by a command that died (repaired)\n"
     assert dvol("fsck").said() == "nothing wrong was found"
+
+
+def test_fsck_names_a_damaged_commit_and_marks_it(dvol: Dvol, volume: Keeper) -> None:
+    newest = volume.engine.log("v")[0]
+    with writable(volume.frozen("v", newest.id)):
+        (volume.frozen("v", newest.id) / "added").touch()
+    done = dvol("fsck", "--repair")
+    label = f"v: commit {newest.id[:12]} '{newest.message}' of branch 'master'"
+    assert (done.code, done.err) == (8, "dvol: found 1 broken\n")
+    assert re.fullmatch(rf"{re.escape(label)}: .*\(marked\)\n", done.out)
+    refused = dvol("reset", "--hard", "HEAD", "v").refused(8)
+    assert f"commit {newest.id[:12]} is damaged" in refused
+    assert "dvol fsck --repair v" in refused
 
 
 @on_disk
