@@ -198,7 +198,8 @@ def _is_as_it_was(tree: Path, summary: Summary) -> bool:
 
 def _changed_since(tree: Path, summary: Summary) -> list[Difference]:
     """The entries of a btrfs snapshot that were changed since it was made: those with a later
-    ctime. None if it is another subvolume by now, such as a copy, of which nothing is known."""
+    ctime. None if it was only read: where a crash left it writable, that changes times of last
+    access. None if it is another subvolume by now, such as a copy, of which nothing is known."""
     then = summary.snapshot
     with Beneath(tree) as frozen:
         root = frozen.directory("")
@@ -210,7 +211,7 @@ def _changed_since(tree: Path, summary: Summary) -> list[Difference]:
             for entry in (*folders, *files):
                 if entry.stat(follow_symlinks=False).st_ctime_ns > then.time:
                     found.append(Difference(_join(path, entry.name), "was changed"))
-    return found or [Difference("", "was changed since it was committed")]
+    return found
 
 
 def _folders(blocks: Iterable[str]) -> dict[str, list[str]]:

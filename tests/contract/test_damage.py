@@ -172,6 +172,19 @@ def test_what_verbs_do_is_no_damage(
     assert engine.fsck(data=True, repair=True) == []
 
 
+@on_one_engine
+def test_reading_a_commit_is_no_damage(
+    engine: Engine, keeper: Keeper, commits: list[Commit]
+) -> None:
+    """Also of a btrfs snapshot that a crash left writable: its times of last access change."""
+    tree = keeper.frozen("v", commits[0].id)
+    with writable(tree):
+        for path in files_of(tree):
+            (tree / path).read_bytes()
+        os.sync()
+    assert engine.fsck() == []
+
+
 # -- at random -----------------------------------------------------------------------------------
 
 
