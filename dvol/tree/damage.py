@@ -198,15 +198,20 @@ def _is_as_it_was(tree: Path, summary: Summary) -> bool:
 
 def _changed_since(tree: Path, summary: Summary) -> list[Difference]:
     """The entries of a btrfs snapshot that were changed since it was made: those with a later
-    ctime. None if it was only read: where a crash left it writable, that changes times of last
-    access. None if it is another subvolume by now, such as a copy, of which nothing is known."""
+    ctime. Of the root, whose ctime a move changes, status and size count.
+
+    None if it was only read: where a crash left it writable, that changes times of last access.
+    None if it is another subvolume by now, such as a copy, of which nothing is known.
+    """
     then = summary.snapshot
     with Beneath(tree) as frozen:
         root = frozen.directory("")
         now = snapshot_at(root)
         if not (now and then and now.uuid == then.uuid):
             return []
-        found = [Difference("", "was changed")] if os.fstat(root).st_ctime_ns > then.time else []
+        status, own = os.fstat(root), summary.blocks[""].own
+        wrong = differences(own, status_part(status)) + ["entries"] * (status.st_size != then.size)
+        found = [Difference("", _changed(wrong))] if wrong else []
         for path, folders, files in directories(root):
             for entry in (*folders, *files):
                 if entry.stat(follow_symlinks=False).st_ctime_ns > then.time:

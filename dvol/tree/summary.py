@@ -15,9 +15,9 @@ A file in the format of `listing`, with records of 36 bytes, little-endian:
     u32 xattrs      CRC-32 of the extended attributes; 0: not known, 1: there are none
 
 Facts: `whole` says whether all entries are recorded, or only the root. `snapshot` describes a btrfs
-snapshot: its uuid, the transaction of its last change, and the time in ns when that was looked up.
-Any change of the snapshot would raise the transaction, so nothing else needs to be read to see that
-it was not changed.
+snapshot: its uuid, the transaction of its last change, the time in ns when that was looked up, and
+the size of its root. Any change of the snapshot would raise the transaction, so nothing else needs
+to be read to see that it was not changed.
 """
 
 from __future__ import annotations
@@ -47,11 +47,13 @@ _SIZES = {stat.S_IFREG: "size", stat.S_IFLNK: "target"}
 
 
 class Snapshot(NamedTuple):
-    """What identifies the content of a read-only btrfs snapshot, as of `time`."""
+    """What identifies the content of a read-only btrfs snapshot, as of `time` in ns. `size` is that
+    of its root, which depends on the names in it."""
 
     uuid: str
     changed: int
     time: int
+    size: int
 
 
 class Summary(NamedTuple):
@@ -150,7 +152,8 @@ def snapshot_at(tree: int) -> Snapshot | None:
         return None
     uuid, changed = btrfs.last_change(tree)
     # not the coarse clock: since Linux 6.13 a ctime may be ahead of that by a tick
-    return Snapshot(uuid.hex(), changed, time.time_ns()) if any(uuid) else None
+    size = os.fstat(tree).st_size
+    return Snapshot(uuid.hex(), changed, time.time_ns(), size) if any(uuid) else None
 
 
 class SummaryWriter:
