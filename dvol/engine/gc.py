@@ -184,6 +184,8 @@ class Collector:
             sync_directory(layout.dropped)
         for id in going:
             self._pool.delete_later(layout.commit(id))
+            for path in layout.documents_of(id):
+                path.unlink(missing_ok=True)
             selection.expiry.forget(id)
 
     def _expire_reflog(self, layout: VolumeLayout) -> None:

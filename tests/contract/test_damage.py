@@ -510,3 +510,14 @@ def test_marks_that_make_no_sense_are_found_and_hinder_no_commit(
     assert "damaged.json is corrupt" in found.problem
     assert [one.state for one in engine.fsck(repair=True)] == ["repaired"]
     assert not path.exists()
+
+
+def test_gc_deletes_what_is_known_of_a_commit_with_it(engine: Engine, keeper: Keeper) -> None:
+    commit(engine, "1")
+    commit(engine, "2")
+    engine.fsck(data=True)
+    engine.reset("v", "HEAD^")
+    engine.gc(now=True)
+    own = keeper.pool / "v" / ".dvol"
+    left = {path.name for kind in ("summaries", "digests") for path in (own / kind).iterdir()}
+    assert left == {engine.log("v")[0].id}

@@ -54,7 +54,7 @@ def stage_refill(frozen: Path, tree: Path, entry: Path, hints: FreezeHints) -> S
     """See `Backend.stage_refill`."""
     mountinfo.refuse(tree)
     with Beneath(frozen) as source, Beneath(tree) as live:
-        changes = _compare(source, live, tree, hints.index_file)
+        changes = _compare(source, live, tree, _index_file(hints, entry))
         _require(changes, source, live, tree)
     return StagedRefill(frozen, tree, entry, hints)
 
@@ -63,14 +63,20 @@ def require_space(frozen: Path, tree: Path, hints: FreezeHints) -> None:
     """See `Backend.require_space_to_refill`. An OSError on the way, such as a file that vanishes
     meanwhile, is left to `stage_refill`."""
     with Beneath(frozen) as source, Beneath(tree) as live, suppress(DiskFailed, OSError):
-        _require(_compare(source, live, tree, hints.index_file), source, live, tree)
+        index = _index_file(hints, tree)
+        _require(_compare(source, live, tree, index), source, live, tree)
+
+
+def _index_file(hints: FreezeHints, beside: Path) -> Path:
+    """The index of the live tree; where there is none to believe, a path at which no file is."""
+    return hints.index_file or beside.with_name(beside.name + ".index")
 
 
 class StagedRefill(StagedReset):
     """A staged refill of a live tree."""
 
     def __init__(self, frozen: Path, tree: Path, entry: Path, hints: FreezeHints) -> None:
-        step = Refill(str(frozen), str(tree), str(hints.index_file), str(entry))
+        step = Refill(str(frozen), str(tree), str(_index_file(hints, entry)), str(entry))
         super().__init__([], None, [step])
         self.frozen = frozen
         self.tree = tree
