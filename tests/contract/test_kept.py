@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,8 +14,9 @@ from dvol.engine.gc import Collector
 from dvol.engine.local import LocalEngine
 from dvol.errors import CommitsGone, NotSoManyToUndo, RevisionNotFound
 from dvol.fs.clock import Moment
-from dvol.model import Commit
+from dvol.model import Commit, Freed
 from dvol.pool.access import Access, open_pool
+from dvol.trash.expiry import Expiry
 from dvol.trash.selection import Wanted
 from tests.contract.conftest import anywhere
 from tests.contract.places import Keeper
@@ -270,6 +272,53 @@ def test_a_date_that_cannot_be_right_counts_from_now(
     assert three[2].id in commits_on_disk(keeper)
 
 
+def test_a_tag_keeps_a_commit_and_its_history(engine: Engine, three: list[Commit]) -> None:
+    engine.tag("v", "t", three[2].id)
+    engine.reset("v", "HEAD~2")
+    engine.gc(now=True)
+    assert engine.log("v", "t") == three[::-1]
+    engine.delete_tag("v", "t")
+    engine.gc(now=True)
+    with pytest.raises(RevisionNotFound):
+        engine.log("v", three[1].id)
+
+
+def test_a_commit_stays_that_the_changes_of_an_entry_are_against(
+    engine: Engine, tree: Path, three: list[Commit]
+) -> None:
+    """The list before the reset does not have it, and no other entry does."""
+    engine.branch("v", "side", "HEAD~2")
+    base = commit(engine, "base")
+    engine.checkout("v", "master")
+    state(tree, "set aside")
+    engine.reset("v", "side")
+    for branch in ("side", "master"):
+        engine.checkout("v", branch)
+        commit(engine, "later")
+    engine.drop("v", base.id)
+    (freed,) = engine.gc(entry=base.id)
+    assert "in the list of 'dvol restore' needs it" in freed.kept
+    engine.undo("v")
+    assert (content(tree), engine.log("v")) == ("set aside", three[::-1])
+    assert engine.fsck() == []
+
+
+def test_a_commit_stays_that_an_entry_inside_a_deleted_branch_needs(
+    engine: Engine, tree: Path, three: list[Commit]
+) -> None:
+    engine.branch("v", "side")
+    commit(engine, "on side")
+    last = engine.log("v")[0]
+    engine.reset("v", "HEAD^")
+    engine.checkout("v", "master")
+    engine.delete_branch("v", "side")
+    (freed,) = engine.gc(entry=last.id)
+    assert "in the list of 'dvol restore' needs it" in freed.kept
+    engine.restore("v/side")
+    engine.checkout("v", "side")
+    assert engine.undo("v") == last
+
+
 # -- gc.auto -------------------------------------------------------------------------------------
 
 
@@ -284,9 +333,11 @@ class Clocks:
 
     def auto(self) -> set[str]:
         """The verbs of what gc.auto deletes now."""
+        return {one.verb for one in self.gc(Wanted(auto=True)) if not one.kept}
+
+    def gc(self, wanted: Wanted) -> list[Freed]:
         moment = Moment(self.wall, self.boot, self.uptime)
-        freed = Collector(self.access, moment).collect(Wanted(auto=True))
-        return {one.verb for one in freed if not one.kept}
+        return Collector(self.access, moment).collect(wanted)
 
     def sleep(self, time: timedelta) -> None:
         self.wall += time
@@ -354,6 +405,58 @@ def test_a_commit_that_is_listed_again_begins_anew(clocks: Clocks) -> None:
     engine.reset("v", "HEAD^")
     clocks.sleep(2 * DAY)
     assert "drop" not in clocks.auto()
+
+
+def test_what_was_found_by_a_shorter_gc_keep_does_not_count(clocks: Clocks) -> None:
+    engine = LocalEngine(clocks.access.pool.layout.root)
+    engine.config("", "gc.keep", "1h")
+    clocks.sleep(timedelta(hours=2))
+    assert clocks.auto() == set()
+    engine.config("", "gc.keep", "30d")
+    clocks.sleep(DAY)
+    clocks.wall += 9999 * DAY
+    assert clocks.auto() == set()
+
+
+def test_what_gc_of_an_age_has_found_does_not_count(clocks: Clocks) -> None:
+    engine = LocalEngine(clocks.access.pool.layout.root)
+    reset = entry_of(engine, "reset")
+    (dropped,) = [one.entry for one in engine.gc(now=True, dry_run=True) if one.verb == "drop"]
+    engine.tag("v", "t", dropped)
+    clocks.sleep(timedelta(hours=2))
+    found = clocks.gc(Wanted(older_than=timedelta(hours=1)))
+    assert {one.entry for one in found} >= {reset, dropped}
+    engine.delete_tag("v", "t")
+    clocks.sleep(DAY)
+    clocks.wall += 9999 * DAY
+    assert clocks.auto() == set()
+    assert engine.log("v", dropped)[0].id == dropped
+
+
+def test_what_was_found_before_it_was_dropped_again_does_not_count(clocks: Clocks) -> None:
+    engine = LocalEngine(clocks.access.pool.layout.root)
+    (dropped,) = [one.entry for one in engine.gc(now=True, dry_run=True) if one.verb == "drop"]
+    clocks.sleep(KEPT_FOR + DAY)
+    assert clocks.auto() == set()
+    engine.reset("v", dropped)
+    with pytest.MonkeyPatch.context() as patched:
+        date = clocks.wall.isoformat(timespec="seconds")
+        patched.setattr("dvol.dates.now", lambda: date)
+        engine.reset("v", "HEAD^")
+    shutil.rmtree(engine.root / "v/.dvol/undo")  # its entries need the commit
+    clocks.sleep(DAY)
+    clocks.wall += 9999 * DAY
+    clocks.auto()
+    assert engine.log("v", dropped)[0].id == dropped
+
+
+def test_an_impossible_date_counts_anew_when_the_commit_is_dropped_again() -> None:
+    moment = Moment(datetime(2026, 1, 1, tzinfo=UTC), "first", 1000.0)
+    first = Expiry({}, moment)
+    assert not first.is_past("id", DAY, "2999-01-01T00:00:00+00:00")
+    later = moment._replace(wall=moment.wall + 2 * DAY)
+    assert Expiry(first.document(), later).is_past("id", DAY, "2999-01-01T00:00:00+00:00")
+    assert not Expiry(first.document(), later).is_past("id", DAY, "2999-01-02T00:00:00+00:00")
 
 
 @anywhere
