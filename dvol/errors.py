@@ -136,6 +136,10 @@ class NoGroupToUndo(NotFound):
     one of a volume"""
 
 
+class NoTagMatches(NotFound):
+    """no tag matches '{0}'; 'dvol tag' lists the tags"""
+
+
 class NotInAnyBranch(NotFound):
     """commit {0} is in no branch any more; 'dvol gc {0}' deletes it"""
 
@@ -145,11 +149,12 @@ class NotInReflog(RevisionNotFound):
 
 
 class NothingToUndo(NotFound):
-    """Nothing to undo on branch '{0}': no reset has changed it, or gc deleted the state before"""
+    """Nothing to undo on branch '{0}': no reset has changed it, --discard kept nothing, or gc
+    deleted the state before"""
 
 
 class NotSoManyToUndo(NotFound):
-    """only {1} resets and undos of branch '{0}' can be undone; 'dvol restore' lists them"""
+    """only {1} states of branch '{0}' can be undone; 'dvol restore' lists them"""
 
 
 class EntryNotFound(NotFound):
@@ -199,17 +204,26 @@ class TagExists(Conflict):
     """Tag '{0}' exists, for commit {1}; 'dvol tag -d {0}' deletes it"""
 
 
+class TagIsId(Conflict):
+    """'{0}' is the beginning of the id of a commit; choose another name for the tag"""
+
+
+class BranchIsTag(Conflict):
+    """'{0}' is a tag, which the branch would hide; choose another name for the branch"""
+
+
 class TagIsBranch(Conflict):
     """'{0}' is a branch, which a revision of that name would mean; choose another name for the
     tag"""
 
 
 class CommitIsHead(Conflict):
-    """commit {0} is the newest of branch '{1}'; 'dvol reset --hard HEAD^' goes back before it"""
+    """commit {0} is the newest of branch '{1}', and can't be dropped; a reset goes back before
+    it"""
 
 
 class CommitIsTagged(Conflict):
-    """commit {0} has the tag '{1}'; 'dvol tag -d {1}' deletes the tag"""
+    """commit {0} is in the history of the tag '{1}'; 'dvol tag -d {1} {2}' deletes the tag"""
 
 
 class BranchActive(Conflict):

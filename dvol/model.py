@@ -193,6 +193,11 @@ class Version(NamedTuple):
     pool: str
 
 
+def first_line(message: str) -> str:
+    """The first line of a message, which lists show; "" of an empty one."""
+    return message.split("\n")[0]
+
+
 def as_plain(result: Any) -> Any:
     """A result of a verb as plain JSON values."""
     if isinstance(result, list):

@@ -122,13 +122,18 @@ class Volumes:
         """The commit that `to` means as a revision, or else the newest whose message begins with
         that line."""
         from dvol.errors import InvalidRequest, NotFound, RevisionNotFound
+        from dvol.model import first_line
 
         with suppress(NotFound, InvalidRequest):
             for commit in self.engine.log(volume, to):
                 return commit
         for commit in self.engine.log(volume):
-            if commit.message.split("\n")[0] == to:
+            if first_line(commit.message) == to:
                 return commit
+        with suppress(NotFound, InvalidRequest):  # an earlier session may have gone back before it
+            for commit in self.engine.log(volume, f":/{to}")[:1]:
+                if first_line(commit.message) == to:
+                    return commit
         raise RevisionNotFound(f"{to} in {volume}, as a revision or a message")
 
 

@@ -213,8 +213,8 @@ def _gc_for_ever(root: Path) -> None:
             for freed in collect_expired(open_pool(root, log.warning, MOUNT_TIMEOUT)):
                 what = f"{freed.verb or 'unknown'} {freed.entry[:12]} of {freed.volume}"
                 log.info("gc.auto: %s %s", what, freed.kept and f"is kept: {freed.kept}")
-        except DvolError as error:
-            log.error("gc.auto: %s", error)
+        except Exception as error:  # also a bug: the thread must not end
+            log.error("gc.auto: %r", error)
         time.sleep(_DAY)
 
 

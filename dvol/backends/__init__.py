@@ -123,6 +123,11 @@ class Backend(Mover, Protocol):
         to the tree from this call until the steps are applied.
         """
 
+    def is_committed(self, changes: Any, tree: Path, frozen: Path) -> bool:
+        """Whether every file of the live `tree` that the steps of a staged reset with these
+        `changes` will set aside is in the frozen tree `frozen` too, by status. To be called before
+        the steps are applied. False where that is not known."""
+
     def stage_refill(
         self, frozen: Path, tree: Path, entry: Path, hints: FreezeHints
     ) -> StagedReset:

@@ -113,6 +113,11 @@ class Btrfs:
     def refill(self, frozen: Path, tree: Path, index: Path, aside: Path) -> None:
         self._copy.refill(frozen, tree, index, aside)
 
+    def is_committed(self, changes: Any, tree: Path, frozen: Path) -> bool:
+        if changes == _WHOLE_TREE:
+            return _unchanged(frozen, tree)
+        return self._copy.is_committed(changes, tree, frozen)
+
     def reconstruct(self, entry: Path, changes: Any, frozen: Path, into: Path) -> None:
         if changes not in (_WHOLE_TREE, _NOTHING):
             with durably(into.parent):

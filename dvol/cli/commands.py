@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from dvol.cli import render
 from dvol.cli.terminal import confirm
 from dvol.cli.usage import Arguments
-from dvol.errors import Busy, Corrupt, DvolError, InvalidRequest, NotFound
+from dvol.errors import Busy, Conflict, Corrupt, DvolError, InvalidRequest, NotFound
 from dvol.model import VERSION, Freed
 
 if TYPE_CHECKING:
@@ -119,11 +119,13 @@ def _undo(engine: Engine, arguments: Arguments) -> Result:
     if len(words) > 1 or len(count) > _DIGITS:
         raise InvalidRequest("Wrong number of arguments. usage: dvol undo [-f] [COUNT] [VOLUME]")
     arguments["VOLUME"] = words[0] if words else None
-    commit = engine.undo(_volume(engine, arguments), int(count))
+    volume = _volume(engine, arguments)
+    commit = engine.undo(volume, int(count))
     last = "last" if int(count) == 1 else f"last {count}"
     plural = "s" if int(count) != 1 else ""
     state = f"with the state before the {last} reset{plural} or undo{plural}"
-    return Result(commit, note=f"{render.head(commit)}, {state}; to redo, 'dvol undo'")
+    redo = f"to redo, 'dvol undo {volume}'"
+    return Result(commit, note=f"{render.head(commit)}, {state}; {redo}")
 
 
 def _branch(engine: Engine, arguments: Arguments) -> Result:
@@ -171,7 +173,9 @@ def _drop(engine: Engine, arguments: Arguments) -> Result:
         raise InvalidRequest("Please specify a revision: 'dvol log' shows the commits")
     volume = _volume(engine, arguments)
     commit = engine.drop(volume, arguments["REVISION"])
-    return Result(commit, note=f"Dropped {render.title(commit)}; {_STAYS.format(commit.id[:7])}")
+    return Result(
+        commit, note=f"Dropped {render.title(commit)}; {_STAYS.format(commit.id[:7], volume)}"
+    )
 
 
 def _prune(engine: Engine, arguments: Arguments) -> Result:
@@ -198,28 +202,35 @@ def _gc(engine: Engine, arguments: Arguments) -> Result:
         "volume": arguments["--volume"] or "",
         "older_than": arguments["--older-than"] or "",
     }
+    if arguments["ENTRY"] == "":  # most likely of a shell variable that is not set
+        raise InvalidRequest("ENTRY names nothing")
     if len([one for one in (now, which["entry"], which["older_than"]) if one]) > 1:
         raise InvalidRequest("give one of ENTRY, --older-than and --now")
     if not dry_run and not arguments["--force"] and (now or which["entry"] or which["older_than"]):
-        going = {one.entry for one in engine.gc(now, dry_run=True, **which) if not one.kept}
-        young = going - {one.entry for one in engine.gc(dry_run=True)}
-        what = f"This deletes {len(young)} of what 'dvol gc' would still keep, for good"
+        past = {one.entry for one in engine.gc(dry_run=True)}
+        going = [one for one in engine.gc(now, dry_run=True, **which) if not one.kept]
+        young = [one for one in going if one.entry not in past]
+        what = f"This deletes for good what gc would still keep: {render.counted(young)}"
         if young and not confirm(what):
             return Result(messages=("Aborting.",), code=1)
     found = engine.gc(now, dry_run, **which)
     freed = [one for one in found if not one.kept]
     as_text = render.would_free if dry_run else render.freed
-    return Result(freed, as_text, partial(_kept, engine, found, now))
+    plain = not (now or any(which.values()))
+    code = Conflict.exit_code if which["entry"] and not freed else 0
+    return Result(freed, as_text, partial(_kept, engine, found, plain), code=code)
 
 
-def _kept(engine: Engine, found: list[Freed], now: bool) -> str:
-    """What gc has kept, and why. Asked when the result is printed: what was deleted must be
-    reported in any case."""
+def _kept(engine: Engine, found: list[Freed], plain: bool) -> str:
+    """What gc has kept, and why. After a plain gc also how many entries stay; that is asked when
+    the result is printed, since what was deleted must be reported in any case."""
     lines = [f"kept {one.entry[:12]}: {one.kept}" for one in found if one.kept]
     told = {one.entry for one in found}  # in a dry run they still exist
-    count = 0 if now else len([one for one in engine.discarded() if one.entry not in told])
-    young = "are not past their time; 'dvol gc --now' deletes them"
-    return "\n".join([*lines, *([f"{count} entries {young}"] if count else [])])
+    stay = [one for one in engine.discarded() if one.entry not in told] if plain else []
+    if stay:
+        entries = "1 entry stays" if len(stay) == 1 else f"{len(stay)} entries stay"
+        lines.append(f"{entries} ('dvol restore' lists them; 'dvol gc --now' deletes them)")
+    return "\n".join(lines)
 
 
 def _fsck(engine: Engine, arguments: Arguments) -> Result:
@@ -278,7 +289,7 @@ COMMANDS: dict[str, Callable[[Engine, Arguments], Result]] = {
     "version": _version,
 }
 _RULES = ("--keep-last", "--keep-hourly", "--keep-daily", "--keep-weekly")
-_STAYS = "'dvol checkout -b NAME {}' goes back to it until gc deletes it"
+_STAYS = "'dvol checkout -b NAME {} {}' goes back to it until gc deletes it"
 _RESTORE = "'dvol restore' can undelete it"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
@@ -19,6 +20,7 @@ from dvol.model import (
     Tag,
     Version,
     Volume,
+    first_line,
 )
 from dvol.sizes import readable
 
@@ -124,6 +126,13 @@ def freed(entries: Sequence[Freed]) -> str:
     return f"{_sizes(entries)}Freed {_sum(entries)}\n"
 
 
+def counted(entries: Sequence[Freed]) -> str:
+    """How many there are of each kind, in words."""
+    kinds = {"drop": "commits", "rm": "volumes", "branch -d": "branches"}
+    counts = Counter(kinds.get(one.verb, "states before resets") for one in entries)
+    return ", ".join(f"{kind}: {count}" for kind, count in sorted(counts.items()))
+
+
 def would_free(entries: Sequence[Freed]) -> str:
     """The same, of a dry run."""
     return f"{_sizes(entries)}Would free {_sum(entries)}\n"
@@ -153,7 +162,7 @@ def _change(one: ReflogEntry) -> list[str]:
 
 
 def _sizes(entries: Sequence[Freed]) -> str:
-    return _table([(one.entry, readable(one.size), _what(one)) for one in entries])
+    return _table([(one.entry[:12], readable(one.size), _what(one)) for one in entries])
 
 
 def _sum(entries: Sequence[Freed]) -> str:
@@ -175,7 +184,7 @@ def _leaving(judged: Sequence[Pruned]) -> str:
 
 
 def _first_line(message: str) -> str:
-    return printable(message.split("\n")[0])
+    return printable(first_line(message))
 
 
 def _what(one: Discarded | Freed) -> str:

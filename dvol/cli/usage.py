@@ -98,7 +98,8 @@ class Usage:
         docopt takes longer to parse the whole page than many a command takes to run."""
         usage, _, rest = self.page.partition("\nCommands:\n")
         lines = usage.splitlines()
-        own = [line for line in lines if re.search(rf"\b{command}\b", line.partition("]")[2])]
+        word = rf"(?<![-\w]){command}(?![-\w])"
+        own = [line for line in lines if re.search(word, line.partition("]")[2])]
         foreign = set(_options("\n".join(line for line in lines if line not in own)))
         foreign -= set(_options("\n".join(own)))
         options = _entries(rest.partition("\nOptions:\n")[2].partition("\n\n")[0])

@@ -159,7 +159,8 @@ class Engine(Protocol):
         """The effective value of a setting for a volume; the volume "" stands for all volumes that
         have no value of their own. A `value` is set first; with `unset` the setting is removed.
 
-        `commit.mode` is "stop", "pause" or "live". Raises InvalidRequest.
+        `commit.mode` is "stop", "pause" or "live", `gc.keep` a duration or "forever", `gc.auto`
+        "on" or "off". Raises InvalidRequest.
         """
 
     def branches(self, volume: str) -> list[Branch]:
@@ -263,10 +264,10 @@ class Engine(Protocol):
         Lists are compared with trees, each commit with its summary, and the index of each live tree
         with its content. With `data` the content of each commit is read, too, and compared with its
         digests; a commit without digests gets them. With `repair` everything is repaired that can
-        be without losing data: a commit that nothing needs goes to the trash. A damaged commit is
-        marked: `reset`, `undo`, `branch` and `restore` to it raise DamagedCommit until another
-        `fsck` with `repair` finds it sound. A busy volume is reported as busy; a busy `volume` that
-        was named is waited for.
+        be without losing data: a commit that nothing tells of is recorded as dropped. A damaged
+        commit is marked: `reset`, `undo`, `branch` and `restore` to it raise DamagedCommit until
+        another `fsck` with `repair` finds it sound. A busy volume is reported as busy; a busy
+        `volume` that was named is waited for.
         """
 
 

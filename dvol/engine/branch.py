@@ -9,6 +9,7 @@ from dvol.engine.transaction import transaction
 from dvol.errors import (
     BranchActive,
     BranchExists,
+    BranchIsTag,
     BranchNotFound,
     CannotSwitchToMissing,
     NothingCommitted,
@@ -29,6 +30,8 @@ def create(session: Session, volume: str, name: str, revision: str) -> Branch:
         [found] = work.volumes
         if name in found.history:
             raise BranchExists(name)
+        if name in found.history.tags:
+            raise BranchIsTag(name)
         if not found.history.head()[1] and revision in HEADS:
             raise NothingCommitted()
         commits = found.history.resolve(revision)
@@ -116,10 +119,10 @@ def _stage_deletion(volume: VolumeDir, name: str) -> list[Step]:
     entry = new_entry(layout.staging, trash)
     facts = {"volume": volume.name, "branch": name, "commits": as_document(commits)}
     volume.write_note(entry, verb="branch -d", **facts)
-    steps: list[Step] = [volume.move_step(layout.tree(name), entry / "tree")]
+    steps = volume.drop_steps(entry, {name: ()})  # first: no reader misses a commit meanwhile
+    steps.append(volume.move_step(layout.tree(name), entry / "tree"))
     if layout.commit_list(name).exists():
         steps.append(volume.move_step(layout.commit_list(name), entry / "commits.json"))
     if layout.undo(name).exists():
         steps.append(volume.move_step(layout.undo(name), entry / "undo"))
-    steps += volume.drop_steps(entry, {name: ()})
     return [*steps, volume.move_step(entry, trash / entry.name)]

@@ -7,11 +7,18 @@ container is asked about.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from fnmatch import fnmatchcase
 
-from dvol.errors import CommitIsHead, CommitIsTagged, InvalidRequest, NotInAnyBranch
-from dvol.history.commits import as_document
+from dvol.errors import (
+    CommitIsHead,
+    CommitIsTagged,
+    InvalidRequest,
+    NoTagMatches,
+    NotInAnyBranch,
+)
+from dvol.history.commits import as_document, ids
 from dvol.history.retention import Policy, kept
-from dvol.journal.steps import Delete, Step
+from dvol.journal.steps import Delete
 from dvol.model import Commit, Commits, Pruned
 from dvol.pool.access import Access
 from dvol.pool.volume import VolumeDir
@@ -28,8 +35,8 @@ def drop(access: Access, volume: str, revision: str) -> Commit:
             if history[branch][-1:] == (commit,):
                 raise CommitIsHead(commit.id[:12], branch)
         for tag, id in history.tags.items():
-            if id == commit.id:
-                raise CommitIsTagged(commit.id[:12], tag)
+            if commit.id in ids(history.line(id)):
+                raise CommitIsTagged(commit.id[:12], tag, volume)
         lists = {branch: _without(history[branch], {commit.id}) for branch in history}
         _relist(found, "drop", lists)
     return commit
@@ -67,26 +74,28 @@ def prune(access: Access, volume: str, policy: Policy, groups: bool, dry_run: bo
 def _judged(volume: VolumeDir, policy: Policy, groups: bool) -> list[Pruned]:
     history = volume.history
     tags: dict[str, list[str]] = {}
+    pinned: dict[str, str] = {}
     for tag, id in history.tags.items():
         tags.setdefault(id, []).append(tag)
+        pinned |= dict.fromkeys(ids(history.line(id)), tag)
+    if policy.tags and not any(fnmatchcase(tag, policy.tags[0]) for tag in history.tags):
+        raise NoTagMatches(policy.tags[0])
     found = []
     for branch in history:
         reasons = kept(history[branch], policy, tags)
         for commit in reversed(history[branch]):
-            why = reasons.get(commit.id, []) or _pins(commit, history[branch], tags, groups)
+            why = reasons.get(commit.id, []) or _pins(commit, history[branch], pinned, groups)
             line = (volume.name, branch, commit.id, commit.date, commit.message)
             found.append(Pruned(*line, ", ".join(why)))
     return found
 
 
-def _pins(
-    commit: Commit, commits: Commits, tags: Mapping[str, list[str]], groups: bool
-) -> list[str]:
+def _pins(commit: Commit, commits: Commits, pinned: Mapping[str, str], groups: bool) -> list[str]:
     """Why a commit stays that no rule keeps."""
     if commit == commits[-1]:
         return ["HEAD"]
-    if commit.id in tags:
-        return [f"tag {name}" for name in tags[commit.id]]
+    if commit.id in pinned:
+        return [f"tag {pinned[commit.id]} keeps it"]
     return ["one of a group"] if commit.group and not groups else []
 
 
@@ -99,12 +108,11 @@ def _relist(volume: VolumeDir, verb: str, lists: Mapping[str, Commits]) -> None:
         return
     staged = volume.staging_dir(verb)
     with volume.durably(volume.layout.staging):
-        steps: list[Step] = []
+        steps = volume.drop_steps(staged, changed)  # first: no reader misses a commit meanwhile
         for number, (branch, commits) in enumerate(changed.items()):
             listed = staged / f"{number}.json"
             volume.write(listed, as_document(commits))
             steps.append(volume.put_step(listed, volume.layout.commit_list(branch)))
-        steps += volume.drop_steps(staged, changed)
         steps.append(Delete(volume.relative(staged)))
         volume.journal.stage(verb, steps)
     volume.journal.run(steps)

@@ -7,6 +7,7 @@ not need are imported late.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -25,18 +26,20 @@ from dvol.errors import (
     NoSpaceToReset,
     NothingToUndo,
     NotSoManyToUndo,
+    printable,
 )
 from dvol.fs.directories import is_directory
 from dvol.history import reflog
 from dvol.history.commits import as_document, commits_of, head_of, ids, new_id
 from dvol.journal.steps import Step
-from dvol.model import Commits
+from dvol.model import Commits, first_line
 from dvol.pool.damaged import require_sound
 from dvol.pool.volume import VolumeDir
 from dvol.trash.notes import entries, new_entry, next_number, read_note
 from dvol.tree import space
 from dvol.tree.usage import how_many_fit
 
+_COMMITTED = "committed"  # a file in an undo entry
 KEPT = 10  # undo entries of a branch, at most
 
 
@@ -52,6 +55,8 @@ def reset(
         resets = [
             Reset(volume, volume.history.current(), group, discard) for volume in work.volumes
         ]
+        for one in resets:
+            one.tell_what_leaves(targets[one.volume.name], session.access.on_progress)
         quiesce = work.quiesce(RESET)
         with quiesce.closing():
             for _ in quiesce.plan():
@@ -130,16 +135,22 @@ class Reset:
                 raise NoSpaceToReset(*error.subject) from error
             backend.require_space_to_refill(frozen, tree, hints)
 
-    def tell_what_leaves(self, count: int, on_progress: Callable[[str], None]) -> None:
-        """Say which commits an undo takes from the list."""
+    def undone_commits(self, count: int) -> Commits:
+        """The list that an undo restores. Raises as `stage_undo` does, as far as that is known."""
         undone, note = self._entry(count)
-        kept = ids(commits_of(note.get("commits"), undone / "entry.json"))
+        require_sound(self.volume.layout, str(note.get("base", "")).rpartition("/")[2])
+        return commits_of(note.get("commits"), undone / "entry.json")
+
+    def tell_what_leaves(self, after: Commits, on_progress: Callable[[str], None]) -> None:
+        """Say which commits leave the list of the branch, and how to go back to them."""
+        kept = ids(after)
         leaving = [one for one in self.volume.history[self.branch] if one.id not in kept]
         if leaving:
-            newest = leaving[-1]
-            text = f"commits that leave the list: {len(leaving)}, the newest is {newest.id[:7]}"
-            back = f"'dvol reset --hard {newest.id[:7]}' goes back to it"
-            on_progress(f"{text} '{newest.message.splitlines()[0]}'; {back}")
+            newest, volume = leaving[-1], self.volume.name
+            text = f"commits that leave branch '{self.branch}': {len(leaving)}, the newest is"
+            title = f"{newest.id[:7]} '{printable(first_line(newest.message))}'"
+            back = f"'dvol reset --hard {newest.id[:7]} {volume}' goes back to it"
+            on_progress(f"{text} {title}; {back}")
 
     def require_undo_possible(self, count: int) -> None:
         """Raise now what `stage_undo` would raise, as far as is known while processes still
@@ -147,7 +158,7 @@ class Reset:
         undone, note = self._entry(count)
         require_sound(self.volume.layout, str(note.get("base", "")).rpartition("/")[2])
         self.volume.backend.require_space_to_reconstruct(undone)
-        self._commits_back(commits_of(note.get("commits"), undone / "entry.json"))
+        self._require_commits(commits_of(note.get("commits"), undone / "entry.json"))
 
     def stage(self, commits: Commits, writers_stopped: bool) -> ResetPlan:
         """Stage a reset to the last of `commits`, which become the branch's list. If there is no
@@ -169,8 +180,8 @@ class Reset:
         entry = self._new_entry()
         reconstruct(self.volume, undone, note, entry / "base")
         commits = commits_of(note.get("commits"), undone / "entry.json")
-        back = self._commits_back(commits)
-        plan = self._plan("undo", entry, entry / "base", commits, writers_stopped, back)
+        self._require_commits(commits)
+        plan = self._plan("undo", entry, entry / "base", commits, writers_stopped)
         delete_undone = self.volume.garbage_step(undone, f"{entry.name}-undone")
         return plan._replace(steps=[*plan.steps, delete_undone])
 
@@ -193,11 +204,15 @@ class Reset:
     def surplus(self) -> list[Path]:
         """The undo entries beyond the newest ten, or beyond those that fit into the free space:
         resets before each of many tests must not fill the disk. Only what was not committed is
-        lost with them."""
+        lost with them, so states of which all is in a commit go first."""
         found = entries(self.volume.layout.undo(self.branch))
         if len(found) < 2:
             return []
-        return found[: -min(KEPT, how_many_fit(found[::-1]))]
+        fit = how_many_fit(found[::-1])
+        if fit < KEPT:
+            return found[:-fit]
+        older = sorted(found[:-1], key=lambda one: not os.path.lexists(one / _COMMITTED))  # stable
+        return older[: max(0, len(found) - KEPT)]
 
     def groups(self) -> list[tuple[str, str]]:
         """For each undo entry, newest first, its date and the group of its reset, "" for a reset
@@ -221,10 +236,8 @@ class Reset:
         frozen: Path,
         commits: Commits,
         writers_stopped: bool,
-        back: Sequence[Step] = (),
     ) -> ResetPlan:
-        """Stage the change of tree and list, with an undo entry for the state before. `back` are
-        steps that move commits of the new list back from entries."""
+        """Stage the change of tree and list, with an undo entry for the state before."""
         volume, layout = self.volume, self.volume.layout
         before = volume.history[self.branch]
         hints = volume.hints(self.branch, before, writers_stopped)
@@ -236,7 +249,8 @@ class Reset:
             return ResetPlan([], staged, base, commits)
         if not self.discard:
             self._write_note(verb, entry, base, staged, before)
-        steps = [*map(volume.relative_step, staged.steps), *back]
+            self._mark_committed(entry, staged, before)
+        steps = [*map(volume.relative_step, staged.steps)]
         if commits != before:
             steps += self._list_steps(entry, commits)
         steps.append(volume.move_step(entry, target))
@@ -266,7 +280,7 @@ class Reset:
         volume.write(entry / "commits.json", as_document(commits))
         put = volume.put_step(entry / "commits.json", volume.layout.commit_list(self.branch))
         dropped = volume.drop_steps(entry, {self.branch: commits})
-        return [put, *dropped, *volume.relisted_steps(commits)]
+        return [*dropped, put, *volume.relisted_steps(commits)]
 
     def _write_note(
         self, verb: str, entry: Path, base: Path, staged: StagedReset, before: Commits
@@ -282,12 +296,22 @@ class Reset:
             commits=as_document(before),
         )
 
-    def _commits_back(self, commits: Commits) -> list[Step]:
-        """Steps that move back the commits of a list that lie in entries by now."""
+    def _mark_committed(self, entry: Path, staged: StagedReset, before: Commits) -> None:
+        """Note in the entry that all it will hold is in the last commit of the list before."""
+        layout = self.volume.layout
+        with suppress(OSError, DvolError):  # then it is kept as if it were not
+            frozen = layout.commit(before[-1].id) if before else layout.commits / "none"
+            tree = layout.tree(self.branch)
+            if is_directory(frozen) and self.volume.backend.is_committed(
+                staged.changes, tree, frozen
+            ):
+                (entry / _COMMITTED).touch()
+
+    def _require_commits(self, commits: Commits) -> None:
+        """Raise CommitsGone if a commit of a list does not exist any more."""
         from dvol.trash.reachability import located
 
-        what = f"the state of branch '{self.branch}'"
-        return self.volume.steps_from_entries(located(self.volume.layout, commits, what))
+        located(self.volume.layout, commits, f"the state of branch '{self.branch}'")
 
     def _new_entry(self) -> Path:
         layout = self.volume.layout
@@ -324,7 +348,7 @@ def _resolved(volumes: list[VolumeDir], revision: str) -> dict[str, Commits]:
 def _undo(work: Transaction, resets: list[Reset], count: int) -> tuple[Quiesce, list[ResetPlan]]:
     session = work.session
     for one in resets:
-        one.tell_what_leaves(count, session.access.on_progress)
+        one.tell_what_leaves(one.undone_commits(count), session.access.on_progress)
     quiesce = work.quiesce(RESET)
     with quiesce.closing():
         for _ in quiesce.plan():
@@ -385,8 +409,6 @@ def _delete_surplus(session: Session, done: Reset) -> None:
     if done.discard:
         return
     with suppress(DvolError, OSError):
-        if surplus := done.surplus():
-            from dvol.engine.gc import Collector  # late: most commands never need it
-
-            Collector(session.access).delete_surplus(surplus)
+        for path in done.surplus():
+            session.access.pool.delete_later(path)
             session.garbage = True

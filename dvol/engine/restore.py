@@ -1,8 +1,8 @@
 """`restore`: undelete a volume, a branch, or the state of a branch before a reset or undo.
 
 A volume is moved back as it is, a deleted branch with its own tree. The state in an undo entry
-becomes a new branch, whose tree is copied, so that `undo` can still use the entry. Commits of the
-restored list are moved back from the entries that hold them.
+becomes a new branch, whose tree is copied, so that `undo` can still use the entry. Commits that an
+entry of an earlier format holds are moved back.
 """
 
 from __future__ import annotations
@@ -31,12 +31,10 @@ from dvol.model import Commits, Discarded, Restored
 from dvol.pool.access import Access
 from dvol.pool.damaged import require_sound
 from dvol.pool.volume import VolumeDir
-from dvol.trash.entry import Entry
+from dvol.trash.entry import Entry, one_of
 from dvol.trash.notes import entries
 from dvol.trash.reachability import located
 from dvol.tree.usage import DiskUsage
-
-_SHORTEST = 4  # digits of an id, at least
 
 
 def discarded(access: Access, sizes: bool) -> list[Discarded]:
@@ -61,15 +59,18 @@ def restore(access: Access, typed: str, name: str) -> Restored:
 
 
 def _found(access: Access, typed: str) -> Entry:
-    entries = [one for one in access.entries() if one.note]
-    wanted = typed.lower() if len(typed) >= _SHORTEST else "?"
-    found = [one for one in entries if one.id.startswith(wanted)]
-    found += [one for one in _named(entries, typed)[-1:] if one not in found]
-    if not found:
-        raise EntryNotFound(typed)
-    if len(found) > 1:
-        raise AmbiguousEntry(typed, ", ".join(sorted(entry.id for entry in found)))
-    return found[0]
+    """The newest entry of that name, or the one whose id begins so."""
+    entries = [one for one in access.entries() if one.note and is_directory(one.path)]
+    ids = {one.id for one in entries}
+    named = [one.id for one in _named(entries, typed)[-1:]]
+    try:
+        named.append(one_of(typed, ids - {*named}))
+    except EntryNotFound:
+        if not named:
+            raise
+    if len(named) > 1:
+        raise AmbiguousEntry(typed, ", ".join(sorted(named)))
+    return next(one for one in entries if one.id == named[0])
 
 
 def _named(entries: list[Entry], name: str) -> list[Entry]:

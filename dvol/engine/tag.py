@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dvol import names
-from dvol.errors import TagExists, TagIsBranch, TagNotFound
+from dvol.errors import TagExists, TagIsBranch, TagIsId, TagNotFound
 from dvol.fs.documents import replace_json
 from dvol.history.history import History
 from dvol.model import Tag
@@ -20,6 +20,8 @@ def create(access: Access, volume: str, name: str, revision: str) -> Tag:
             raise TagExists(name, history.tags[name][:12])
         if name in history:
             raise TagIsBranch(name)
+        if history.frozen_ids(name):
+            raise TagIsId(name)
         commits = history.resolve(revision)
         found.frozen(commits)  # raises if its tree is missing
         _write(found, history.tags | {name: commits[-1].id})

@@ -15,6 +15,7 @@ from dvol.errors import BadDocument
 from dvol.fs.durable import sync_directory
 from dvol.fs.syscalls import named
 
+_LARGEST = 1 << 30  # bytes; no document of dvol's comes near it
 _MOST = 1 << 80  # more than any inode, and than any time in ns that a kernel keeps
 
 
@@ -56,8 +57,11 @@ def read_file(path: Path) -> bytes:
     """The content of one of dvol's own files; BadDocument for a FIFO or a device, IsADirectoryError
     for a directory."""
     with open(path, "rb", opener=_without_waiting) as file:
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        status = os.fstat(file.fileno())
+        if not stat.S_ISREG(status.st_mode):
             raise BadDocument(str(path), "it is no file")
+        if status.st_size > _LARGEST:
+            raise BadDocument(str(path), f"it has {status.st_size} bytes")
         return file.read()
 
 

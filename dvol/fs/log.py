@@ -22,10 +22,13 @@ def append_line(path: Path, line: bytes) -> int:
     next sync of the file system.
 
     A power cut may have torn the last line: then the new one begins with a newline. Raises
-    BadDocument for a symbolic link, else OSError.
+    BadDocument for a symbolic link, else OSError, also for a device or a file with a second name.
     """
     with _opened(path, os.O_RDWR | os.O_APPEND | os.O_CREAT) as fd:
-        size = os.fstat(fd).st_size
+        status = os.fstat(fd)
+        if not stat.S_ISREG(status.st_mode) or status.st_nlink != 1:
+            raise OSError(errno.EINVAL, "it is no file of this directory alone", str(path))
+        size = status.st_size
         is_torn = size > 0 and os.pread(fd, 1, size - 1) != b"\n"
         return size + os.write(fd, b"\n" * is_torn + line + b"\n")
 

@@ -70,9 +70,9 @@ class Documents:
 
     def _write(self, id: str, path: Path, document: TreeSummary) -> None:
         """The file is synced before the lock is taken, since that may take long."""
-        path.parent.mkdir(exist_ok=True)
         written = path.with_name(f"{id}.{os.urandom(4).hex()}")
         try:
+            path.parent.mkdir(exist_ok=True)
             document.save(written)
             sync_file(written)
             with self._access.inspecting(self.layout.name, "fsck", TIMEOUT):
@@ -121,8 +121,13 @@ class DataChecks:
             self._progress.next()
 
     def _complete(self, id: str) -> Iterator[Problem]:
+        """A file of dvol's own that can't be written is no damage of the commit."""
         try:
             self._documents.complete(id)
+        except Busy as error:
+            yield Problem(f"no digests of {self.checks.labels[id]}: {error}", state="busy")
+        except DiskFailed as error:
+            yield Problem(f"no digests of {self.checks.labels[id]}: {error}", state="leftover")
         except OSError as error:
             yield from self._report(id, [_unreadable(error)])
 

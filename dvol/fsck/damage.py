@@ -16,7 +16,7 @@ from dvol.fs.directories import is_directory, names_in
 from dvol.fsck.problem import Problem
 from dvol.history.commits import ID
 from dvol.layout import VolumeLayout
-from dvol.model import Commits
+from dvol.model import Commits, first_line
 from dvol.pool.damaged import Mark, marks, set_mark
 from dvol.pool.volume import VolumeDir
 from dvol.trash.entry import in_volume
@@ -34,7 +34,7 @@ class Labels:
         self._labels: dict[str, str] = {}
         for branch, commits in lists.items():
             for commit in () if isinstance(commits, Corrupt) else commits:
-                message = commit.message.split("\n")[0][:_LONGEST]
+                message = first_line(commit.message)[:_LONGEST]
                 label = f"commit {commit.id[:12]} {message!r} of branch '{branch}'"
                 self._labels.setdefault(commit.id, label)
 

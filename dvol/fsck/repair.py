@@ -36,9 +36,10 @@ def record_dropped(volume: VolumeDir, id: str) -> None:
     with volume.durably():
         staged = volume.staging_dir("fsck")
         found = [(Commit(id, "found by fsck"), "")]
-        steps = [_record_step(volume, staged, found, "")]
-        volume.journal.stage("fsck", [*steps, Delete(volume.relative(staged))])
-    volume.journal.run([*steps, Delete(volume.relative(staged))])
+        record = _record_step(volume, staged, found, "")
+        steps = [record, Delete(volume.relative(staged))]
+        volume.journal.stage("fsck", steps)
+    volume.journal.run(steps)
 
 
 def trash_list(volume: VolumeDir, branch: str, commits: Commits) -> None:
@@ -50,10 +51,10 @@ def trash_list(volume: VolumeDir, branch: str, commits: Commits) -> None:
         entry = new_entry(layout.staging, trash)
         facts = {"volume": volume.name, "branch": branch, "commits": as_document(commits)}
         volume.write_note(entry, verb="fsck", **facts)
-        steps: list[Step] = [volume.move_step(layout.commit_list(branch), entry / "commits.json")]
-        others = {one.id for one in volume.history.all_commits()}
-        if leaving := with_before(commits, ids(commits) - others):
+        steps: list[Step] = []
+        if leaving := with_before(commits, ids(commits) - volume.history.listed_ids):
             steps.append(_record_step(volume, entry, leaving, branch))
+        steps.append(volume.move_step(layout.commit_list(branch), entry / "commits.json"))
         steps.append(volume.move_step(entry, trash / entry.name))
         volume.journal.stage("fsck", steps)
     volume.journal.run(steps)

@@ -1,8 +1,8 @@
 """The checks of one volume: its lists against its frozen trees, its indexes against its live trees.
 
 Each check yields the problems it found, and for a problem that can be repaired without losing data
-the repair: commits that nothing needs go to the trash, a wrong index is deleted. Checks change
-nothing.
+the repair: commits that nothing tells of are recorded as dropped, a wrong index is deleted. Checks
+change nothing.
 """
 
 from __future__ import annotations

@@ -2,9 +2,9 @@
 
 A verb that takes commits from the last list that had them leaves their frozen trees where they are,
 and puts one document into `.dvol/dropped`: the commits, each with the id of the one `before` it in
-that list, the branch, and the date. A document is never changed, and stays when its commits are
-listed again: for a commit that is in a list it means nothing, and of several documents with the
-same commit the newest counts. Only gc deletes them.
+that list, the branch, and the date. For a commit that is in a list again a document
+means nothing, and of several documents with the same commit the newest counts. A verb that lists
+all commits of a document again deletes it, and gc takes out the commits that it deletes.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from functools import cache, cached_property
 from typing import TYPE_CHECKING
 
-from dvol.errors import BadDocument, BranchNotFound, TreeMissing
+from dvol.errors import BadDocument, BranchNotFound, RevisionNotFound, TreeMissing
 from dvol.fs.directories import is_directory, names_in
 from dvol.fs.documents import read_json
 from dvol.history.commits import ID, commits_of, head_of, moment
@@ -74,8 +74,11 @@ class History(Mapping[str, Commits]):
 
     def resolve(self, revision: str) -> Commits:
         """The history that ends with the commit that `revision` means, see `revisions`."""
-        branch, _ = self.head()
-        return resolve(revision, branch, self, self)
+        try:
+            return resolve(revision, self.head()[0], self, self)
+        except RevisionNotFound:  # a verb may have moved it between lists and records meanwhile
+            now = History(self.layout)
+            return resolve(revision, now.head()[0], now, now)
 
     # -- tags and dropped commits, see `revisions.Unlisted` --------------------------------------
 
@@ -108,7 +111,7 @@ class History(Mapping[str, Commits]):
         seen = set()
         while id and id not in seen:
             seen.add(id)
-            if listed := self._line_in_lists(id):
+            if id in self.listed_ids and (listed := self._line_in_lists(id)):
                 return (*listed, *reversed(after))
             dropped = self.dropped.get(id)
             if dropped is None:
@@ -148,9 +151,13 @@ class History(Mapping[str, Commits]):
         """The ids of the commits of every branch."""
         return {commit.id for branch in self for commit in self[branch]}
 
+    def still_dropped(self) -> list[Dropped]:
+        """The dropped commits that no branch has again, and that gc has not deleted."""
+        gone = [one for id, one in self.dropped.items() if id not in self.listed_ids]
+        return [one for one in gone if is_directory(self.layout.commit(one.commit.id))]
+
     def dropped_commits(self) -> list[Commit]:
-        gone = [one.commit for id, one in self.dropped.items() if id not in self.listed_ids]
-        existing = [one for one in gone if is_directory(self.layout.commit(one.id))]
+        existing = [one.commit for one in self.still_dropped()]
         existing.sort(key=lambda one: moment(one.date))
         return existing[::-1]
 

@@ -22,7 +22,7 @@ from dvol import dates
 from dvol.fs.log import append_line, read_end
 from dvol.history.commits import ID
 from dvol.layout import VolumeLayout
-from dvol.model import ReflogEntry
+from dvol.model import ReflogEntry, first_line
 
 CHECKOUT = "checkout"  # the verb of a line that is HEAD's alone
 _MOST = 4 << 20  # bytes that are read, and that stay when twice as many are there: 20,000 lines
@@ -50,7 +50,7 @@ class Line(NamedTuple):
 def append(layout: VolumeLayout, line: Line) -> None:
     """Append a line; of its message only the beginning of the first line. The caller holds the
     volume's lock. An error of the disk is ignored; BadDocument is raised for a symbolic link."""
-    title = line.message.split("\n")[0][:_LONGEST]
+    title = first_line(line.message)[:_LONGEST]
     line = line._replace(message=title, date=line.date or dates.now())
     with suppress(OSError):
         if append_line(layout.reflog, _encoded(line)) > 2 * _MOST:

@@ -124,7 +124,7 @@ class Journal:
         journal that a power cut restores is known by its last step, and then no step is applied
         again, though the volume may have changed since."""
         with Replayer(self.root, self._mover()) as replayer:
-            if left := replayer.left(steps):
+            if left := _left(steps, replayer):
                 changing = _without_deletions(steps)
                 self._apply_each(_without_deletions(left), changing, replayer)
                 replayer.sync(changing)
@@ -173,6 +173,15 @@ def _unfinished(volume: str, error: OSError | DvolError) -> DvolError:
     if isinstance(error, NoSpace):
         return NoSpaceToFinish(volume, *error.subject[1:])
     return DiscardStopped(volume, str(disk_failed(error) if isinstance(error, OSError) else error))
+
+
+def _left(steps: list[Step], replayer: Replayer) -> list[Step]:
+    """The steps that are left to be applied; all, where that can't be found out: then applying them
+    fails for the same reason, and is reverted."""
+    try:
+        return replayer.left(steps)
+    except OSError:
+        return steps
 
 
 def _without_deletions(steps: list[Step]) -> list[Step]:

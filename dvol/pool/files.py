@@ -67,7 +67,7 @@ class PoolDir:
             names.check_volume(volume)
             raise VolumeNotFound(volume)
         layout = self.layout.volume(volume)
-        for path in layout.directories:
+        for path in (*layout.directories, layout.reflog):
             if path.is_symlink():
                 raise BadDocument(str(path), "it is a symbolic link, which may lead elsewhere")
         return layout

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from dvol import dates
 from dvol.errors import Corrupt
 from dvol.fs.directories import is_directory
 from dvol.history.dropped import as_record, with_before
@@ -39,7 +40,8 @@ def upgrade(volume: VolumeDir) -> None:
 def _steps(volume: VolumeDir, records: Path) -> Iterator[Step]:
     layout = volume.layout
     moved: set[str] = set()
-    found = [*in_volume(layout), *of_volume(layout.name, in_trash(layout.pool))]
+    removed = of_volume(layout.name, in_trash(layout.pool))
+    found = [*in_volume(layout), *(one for one in removed if _is_younger(one, volume))]
     for number, entry in enumerate(sorted(found, key=lambda one: one.fact().date), 1):
         held = {id: path for id, path in entry.holds().items() if id not in moved}
         for id, path in held.items():
@@ -49,6 +51,15 @@ def _steps(volume: VolumeDir, records: Path) -> Iterator[Step]:
             moved |= held.keys()
             record = as_record(_described(entry, held), entry.branch, entry.fact().date)
             volume.write(records / f"{number:08d}.json", record)
+
+
+def _is_younger(entry: Entry, volume: VolumeDir) -> bool:
+    """Whether an entry of the trash is younger than the volume: an older one is of a removed volume
+    of that name, and keeps what it holds."""
+    try:
+        return dates.parse(entry.fact().date) >= dates.parse(volume.created())
+    except (ValueError, OverflowError):
+        return False
 
 
 def _described(entry: Entry, held: dict[str, Path]) -> list[tuple[Commit, str]]:

@@ -7,20 +7,22 @@ the trash that belong to it, the pool's for the other entries of the trash.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime, timedelta
+import re
+from collections.abc import Collection, Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from dvol import dates
-from dvol.errors import Corrupt
+from dvol.errors import AmbiguousEntry, Corrupt, EntryNotFound
 from dvol.fs.directories import is_directory, names_in
 from dvol.history.commits import ID, commits_of, ids
 from dvol.history.history import History
 from dvol.layout import OWN, PoolLayout, VolumeLayout
 from dvol.model import Commits, Discarded
 from dvol.trash.notes import entries, id_in, read_note
+
+_ID = re.compile("[0-9a-f]{4,40}")
+_SHORTEST = 4  # digits of an id, at least
 
 
 class Entry:
@@ -50,7 +52,9 @@ class Entry:
 
     @property
     def id(self) -> str:
-        return self._text("id") or id_in(self.path.name)
+        """It becomes a part of paths."""
+        id = self._text("id")
+        return id if _ID.fullmatch(id) else id_in(self.path.name)
 
     @property
     def volume(self) -> str:
@@ -85,13 +89,6 @@ class Entry:
         except (Corrupt, OSError):
             return ()
 
-    def is_older_than(self, age: timedelta) -> bool:
-        """False if its note can't be read: then its age is not known."""
-        try:
-            return datetime.now(UTC) - dates.parse(self._text("date")) > age
-        except (ValueError, OverflowError):
-            return False
-
     def holds(self) -> dict[str, Path]:
         """The commits whose trees lie in it, and their paths. Those of a whole volume are not
         counted: only that volume needs them."""
@@ -117,6 +114,17 @@ class Entry:
     def _text(self, name: str) -> str:
         value = self.note.get(name)
         return value if isinstance(value, str) else ""
+
+
+def one_of(typed: str, ids: Collection[str]) -> str:
+    """The one id that begins with what a user has typed, four digits at least. Raises
+    EntryNotFound, AmbiguousEntry."""
+    found = {id for id in ids if id.startswith(typed.lower())}
+    if not found or len(typed) < _SHORTEST:
+        raise EntryNotFound(typed)
+    if len(found) > 1:
+        raise AmbiguousEntry(typed, ", ".join(sorted(id[:12] for id in found)))
+    return found.pop()
 
 
 def in_trash(layout: PoolLayout) -> list[Entry]:

@@ -11,6 +11,7 @@ again since, or `gc.keep` raised.
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -19,6 +20,7 @@ from dvol.fs.clock import Moment
 
 _DAY = 24 * 3600.0  # seconds
 _DAYS = 3
+_DATE = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
 class Expiry:
@@ -49,7 +51,7 @@ class Expiry:
         found = self._found_before.get(key, {})
         if found.get("boot") == self._moment.boot:
             since = found.get("uptime")
-            if isinstance(since, int | float) and self._moment.uptime - since >= _DAY:
+            if isinstance(since, int | float) and 0 <= since <= self._moment.uptime - _DAY:
                 return True
         return len(_days(found)) >= _DAYS
 
@@ -99,7 +101,8 @@ def _part(document: Any, name: str) -> dict[str, Any]:
 
 def _days(found: dict[str, Any]) -> set[str]:
     days = found.get("days")
-    return {day for day in days if isinstance(day, str)} if isinstance(days, list) else set()
+    listed = days if isinstance(days, list) else []
+    return {day for day in listed if isinstance(day, str) and _DATE.fullmatch(day)}
 
 
 def _moment_of(date: str) -> datetime | None:

@@ -31,7 +31,7 @@ def _dropped(volume: VolumeLayout, usage: DiskUsage) -> int:
     try:
         history = History(volume)
         tagged = {one.id for id in history.tags.values() for one in history.line(id)}
-        gone = history.dropped.keys() - history.listed_ids - tagged
+        gone = {one.commit.id for one in history.still_dropped()} - tagged
         return sum(usage.add(volume.commit(id)) for id in gone)
     except (Corrupt, OSError):
         return 0

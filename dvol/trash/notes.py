@@ -3,7 +3,7 @@
 An entry is a directory that a verb prepares in its staging and moves to the trash last:
 
     entry.json      the note: id, verb, volume, branch, date, the list of commits before the verb
-    commits/<id>/   frozen trees that no branch has any more (reset, undo, branch -d, fsck)
+    commits/<id>/   before format 3: frozen trees that no branch has any more
     tree/           the live tree (branch -d; reset where trees are exchanged whole)
     commits.json    the branch's list (branch -d)
     undo/<n>/       the branch's undo entries (branch -d)
@@ -50,7 +50,6 @@ def new_entry(staging: Path, into: Path) -> Path:
     """
     entry = staging / new_name()
     entry.mkdir(parents=True)
-    (entry / "commits").mkdir()
     into.mkdir(parents=True, exist_ok=True)
     if os.lstat(into).st_dev != os.lstat(entry).st_dev:
         raise PathOccupied(f"the file system mounted at {into}")

@@ -30,10 +30,14 @@ from dvol.trash.entry import Entry, in_trash, in_volume, of_volume
 def reported(history: History) -> set[str]:
     """The ids of all commits that a list has, or had until they were dropped: no other commit was
     ever reported. Raises Corrupt where that can't be found out."""
-    dropped, wrong = read_all(history.layout)
-    for error in wrong:
+    _require_readable(history)
+    return needed_by_lists(history) | history.dropped.keys()
+
+
+def _require_readable(history: History) -> None:
+    """Raise Corrupt if a record of dropped commits can't be read: what it has is not known."""
+    for error in read_all(history.layout)[1]:
         raise error
-    return needed_by_lists(history) | dropped.keys()
 
 
 def needed(history: History, journals: Iterable[Journal]) -> set[str]:
@@ -50,6 +54,7 @@ def pinned(
     `staying` are the entries that are not deleted either. Raises Corrupt or OSError where that
     can't be found out."""
     reasons: dict[str, str] = {}
+    _require_readable(history)
     for each in journals:
         unfinished = filter(ID.fullmatch, each.components())
         reasons |= dict.fromkeys(unfinished, "an unfinished command needs it")

@@ -9,11 +9,10 @@ from datetime import timedelta
 from typing import NamedTuple
 
 from dvol.errors import Corrupt
-from dvol.fs.directories import is_directory
 from dvol.history.dropped import Dropped
 from dvol.history.history import History
 from dvol.journal.journal import Journal
-from dvol.model import Freed
+from dvol.model import Commit, Freed
 from dvol.trash.entry import Entry
 from dvol.trash.expiry import Expiry
 from dvol.trash.reachability import deletable, pinned
@@ -40,12 +39,17 @@ class Selection:
     for each other thing that was asked for."""
 
     def __init__(
-        self, wanted: Wanted, expiry: Expiry, kept_for: Callable[[Entry | None], timedelta]
+        self,
+        wanted: Wanted,
+        expiry: Expiry,
+        kept_for: Callable[[Entry | None], timedelta],
+        history: History | None,
     ) -> None:
         self.entries: list[Entry] = []
         self.commits: list[Dropped] = []
         self.kept: list[tuple[Entry | Dropped, str]] = []
         self.expiry = expiry
+        self.history = history  # of the volume, if there is one
         self._wanted = wanted
         self._kept_for = kept_for
 
@@ -60,11 +64,19 @@ class Selection:
             going = deleted
         self.entries = going
 
-    def select_commits(
-        self, history: History, staying: Iterable[Entry], journals: Iterable[Journal]
-    ) -> None:
-        """Select from the dropped commits of a volume. `staying` are all entries that stay."""
-        found = [one for id, one in history.dropped.items() if _is_dropped(id, history)]
+    @property
+    def is_any(self) -> bool:
+        """Whether anything was asked for, deleted or kept."""
+        return bool(self.entries or self.commits or self.kept)
+
+    def select_commits(self, staying: Iterable[Entry], journals: Iterable[Journal]) -> None:
+        """Select from the dropped commits of the volume, and from all of its commits those that are
+        named. `staying` are all entries that stay."""
+        if self.history is None:
+            return
+        history, found = self.history, self.history.still_dropped()
+        if self._wanted.ids:
+            found += [_listed(one, history) for one in history.all_commits()]
         going = [
             one for one in found if self._wants(None, one.commit.id, one.date, one.commit.date)
         ]
@@ -78,18 +90,20 @@ class Selection:
         self.kept += [(one, pins[one.commit.id]) for one in going if one.commit.id in pins]
         self.commits = [one for one in going if one.commit.id not in pins]
 
-    def report(self, usage: DiskUsage, history: History | None) -> list[Freed]:
+    def report(self, usage: DiskUsage) -> list[Freed]:
         """A line for each thing. `usage` adds up what is deleted in one gc."""
-        freed = [Freed(*one.fact()[:5], size=usage.add(one.path)) for one in self.entries]
-        for one in self.commits:
-            size = usage.add(history.layout.commit(one.commit.id)) if history else 0
-            freed.append(_of_commit(one, size))
-        for kept, reason in self.kept:
-            line = (
-                Freed(*kept.fact()[:5], size=0) if isinstance(kept, Entry) else _of_commit(kept, 0)
-            )
-            freed.append(line._replace(kept=reason))
-        return freed
+        freed = [self._line(one, usage.add(one.path)) for one in self.entries]
+        if self.history:
+            commit = self.history.layout.commit
+            freed += [self._line(one, usage.add(commit(one.commit.id))) for one in self.commits]
+        kept = dict.fromkeys(self.kept)
+        return freed + [self._line(one, 0)._replace(kept=reason) for one, reason in kept]
+
+    def _line(self, one: Entry | Dropped, size: int) -> Freed:
+        if isinstance(one, Entry):
+            return Freed(*one.fact()[:5], size)
+        volume = self.history.layout.name if self.history else ""
+        return Freed(one.commit.id, one.date, DROP, volume, one.branch, size)
 
     def _wants(self, entry: Entry | None, key: str, date: str, not_before: str = "") -> bool:
         wanted = self._wanted
@@ -103,11 +117,6 @@ class Selection:
         return not wanted.auto or self.expiry.was_past(key)
 
 
-def _is_dropped(id: str, history: History) -> bool:
-    """Whether a commit that was dropped once still exists, and no branch has it again."""
-    return id not in history.listed_ids and is_directory(history.layout.commit(id))
-
-
-def _of_commit(one: Dropped, size: int) -> Freed:
-    volume = one.document.parents[2].name
-    return Freed(one.commit.id, one.date, DROP, volume, one.branch, size)
+def _listed(commit: Commit, history: History) -> Dropped:
+    """A commit of a branch, as if it were dropped now: it is named, and the reason is told."""
+    return Dropped(commit, "", "", commit.date, history.layout.dropped)

@@ -77,8 +77,10 @@ def load(path: Path, title: str, size: int) -> Listing:
     of another kind or format; FileNotFoundError."""
     try:
         data = read_file(path)
-    except IsADirectoryError:
-        raise BadDocument(str(path), "it is a directory") from None
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise BadDocument(str(path), error.strerror or str(error)) from error
     line, _, body = data.partition(b"\n")
     if line != f"{title} {zlib.crc32(body):08x}".encode():
         raise BadDocument(str(path), "its checksum is wrong, or a later dvol wrote it")
@@ -102,5 +104,8 @@ def _blocks(body: bytes, at: int, size: int) -> dict[str, Block]:
         at = records_at + records
         if at > len(body) or records % size:
             raise ValueError("a block is cut off")
-        found[folder] = Block(body[own:names_at], body[names_at:records_at], body[records_at:at])
+        block = Block(body[own:names_at], body[names_at:records_at], body[records_at:at])
+        if records and block.names.count(b"/") + 1 != records // size:
+            raise ValueError("a block has more names than records, or fewer")
+        found[folder] = block
     return found

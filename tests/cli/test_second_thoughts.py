@@ -33,12 +33,12 @@ def test_undo_brings_back_and_says_where_head_is(
     dvol: Dvol, volume: Keeper, argv: list[str]
 ) -> None:
     two, one = (commit.id[:7] for commit in volume.engine.log("v"))
-    dvol("reset", "--hard", "HEAD^").said()
-    back = "with the state before the last reset or undo; to redo, 'dvol undo'"
+    assert dvol("reset", "--hard", "HEAD^").code == 0
+    back = "with the state before the last reset or undo; to redo, 'dvol undo v'"
     assert dvol("undo", *argv).said() == f"HEAD is now at {two} 2, {back}"
     assert content(volume) == "not committed"
-    leaves = f"commits that leave the list: 1, the newest is {two} '2'"
-    again = f"'dvol reset --hard {two}' goes back to it"
+    leaves = f"commits that leave branch 'master': 1, the newest is {two} '2'"
+    again = f"'dvol reset --hard {two} v' goes back to it"
     said = f"dvol: {leaves}; {again}\nHEAD is now at {one} 1, {back}\n"
     assert dvol("undo", *argv).err == said
     assert content(volume) == "1"
@@ -148,7 +148,7 @@ def test_a_tag_is_made_listed_and_deleted(dvol: Dvol, volume: Keeper) -> None:
 
 def test_drop_says_how_to_go_back(dvol: Dvol, volume: Keeper) -> None:
     one = volume.engine.log("v")[1]
-    back = f"'dvol checkout -b NAME {one.id[:7]}' goes back to it until gc deletes it"
+    back = f"'dvol checkout -b NAME {one.id[:7]} v' goes back to it until gc deletes it"
     assert dvol("drop", "HEAD^").said() == f"Dropped {one.id[:7]} 1; {back}"
     dvol("checkout", "-b", "back", one.id[:7]).said()
     assert content(volume, "back") == "1"
@@ -187,11 +187,16 @@ def test_gc_says_what_it_frees_and_the_sum(dvol: Dvol, volume: Keeper) -> None:
     assert re.fullmatch(rf"{state}   {size}   state of v/master before reset", "\n".join(rows))
     assert re.fullmatch(rf"Would free {size}", total)
     young = dvol("gc")
-    assert (young.code, young.out, young.err[:7]) == (0, "Freed 0 B\n", "1 entri")
-    assert "deletes 1 of what 'dvol gc' would still keep" in dvol("gc", "--now").refused(2)
-    assert "deletes 1 of what" in dvol("gc", state[:6]).refused(2)
+    assert (young.code, young.out, young.err[:7]) == (0, "Freed 0 B\n", "1 entry")
+    asked = "would still keep: states before resets: 1"
+    assert asked in dvol("gc", "--now").refused(2)
+    assert asked in dvol("gc", state[:6]).refused(2)
     aged(volume, state, timedelta(seconds=2))
-    assert "deletes 1 of what" in dvol("gc", "--older-than", "1s").refused(2)
+    assert asked in dvol("gc", "--older-than", "1s").refused(2)
+    assert "names nothing" in dvol("gc", "").refused(2)
+    head = volume.engine.log("v")[0].id[:12]
+    listed = dvol("gc", head)
+    assert (listed.code, listed.err) == (4, f"kept {head}: a branch has it\n")
     assert "no entry has the id" in dvol("gc", "0123456").refused(3)
     assert "no time such as 30d" in dvol("gc", "--older-than", "soon").refused(2)
     *rows, total = dvol("gc", "--now", "-f").well().splitlines()

@@ -8,6 +8,7 @@ earlier dvol in turn refuses a pool of a format that came after it.
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from functools import cache
@@ -339,6 +340,24 @@ def test_the_build_of_before_refuses_a_pool_of_a_newer_format(tmp_path: Path) ->
     assert "has format 3" in line
     assert "upgrade dvol" in line
     assert left == described(pool)
+
+
+def test_a_new_volume_takes_no_commits_of_an_older_one_of_its_name(short_dir: Path) -> None:
+    pool = short_dir / "volumes"
+    for words in (
+        *("init v", "commit -m 1 v", "checkout -b side v", "commit -m 2 v", "checkout master v"),
+        *("branch -d side v", "rm -f v", "init v", "commit -m new v"),
+    ):
+        if words.startswith("init v") and pool.exists():
+            time.sleep(1.1)  # dates have whole seconds
+        assert before(pool, *words.split()).returncode == 0
+    engine = opened(pool)
+    engine.commit("v", "after", ANN)
+    engine.rm("v")
+    old = next(one for one in engine.discarded() if one.verb == "rm" and one.message == "1")
+    engine.restore(old.entry)
+    engine.restore("v/side")
+    assert [one.message for one in engine.log("v", "side")] == ["2", "1"]
 
 
 # -- format 3 --------------------------------------------------------------------------------------

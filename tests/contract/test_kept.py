@@ -3,6 +3,8 @@
 import json
 import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,14 +14,14 @@ import pytest
 from dvol.engine import Engine
 from dvol.engine.gc import Collector
 from dvol.engine.local import LocalEngine
-from dvol.errors import CommitsGone, NotSoManyToUndo, RevisionNotFound
+from dvol.errors import CommitsGone, EntryNotFound, NotSoManyToUndo, RevisionNotFound
 from dvol.fs.clock import Moment
 from dvol.model import Commit, Freed
 from dvol.pool.access import Access, open_pool
 from dvol.trash.expiry import Expiry
 from dvol.trash.selection import Wanted
 from tests.contract.conftest import anywhere
-from tests.contract.places import Keeper
+from tests.contract.places import Keeper, environment
 from tests.contract.pool_files import KEPT_FOR, all_aged, commits_on_disk, entry_of
 from tests.contract.trees import described
 from tests.contract.verbs import ANN, commit, content, messages, state
@@ -190,6 +192,76 @@ def test_a_commit_of_a_group_that_one_volume_has_dropped_is_found(
     engine.reset_group(["v", "w"], "", done["1"]["v"].id)
     engine.reset_group(["v", "w"], "", done["2"]["v"].group[:8])
     assert messages(engine, "w") == messages(engine) == ["2", "1"]
+
+
+def test_gc_of_commits_of_several_records_keeps_what_another_one_needs(
+    engine: Engine, keeper: Keeper, tree: Path
+) -> None:
+    """A whole record goes, and a commit in another one came after what it had."""
+    made = {}
+    for name in "AXYW":
+        state(tree, name)
+        made[name] = commit(engine, name)
+    engine.branch("v", "a", made["X"].id)
+    made["Z"] = commit(engine, "Z")
+    engine.prune("v", last=1)
+    assert len(os.listdir(keeper.pool / "v/.dvol/dropped")) == 2
+    engine.gc(entry=made["A"].id)
+    engine.gc(entry=made["X"].id)
+    assert messages(engine, revision=made["Y"].id) == ["Y"]
+    assert engine.fsck() == []
+
+
+def test_gc_of_a_commit_that_a_branch_has_says_so(engine: Engine, three: list[Commit]) -> None:
+    (kept,) = engine.gc(entry=three[1].id[:8])
+    assert (kept.entry, kept.kept) == (three[1].id, "a branch has it")
+    assert messages(engine) == ["3", "2", "1"]
+
+
+@anywhere
+def test_a_setting_that_cannot_be_read_keeps_no_other_volume(
+    engine: Engine, keeper: Keeper
+) -> None:
+    for name in ("w", "x"):
+        engine.init(name)
+        engine.rm(name)
+    config = next(keeper.pool.glob(".dvol/trash/*/volume/.dvol")) / "config.json"
+    config.write_text("{")
+    all_aged(keeper)
+    assert [one.verb for one in engine.gc()] == ["rm", "rm"]
+
+
+@anywhere
+def test_a_commit_without_a_message_can_leave_the_list(
+    engine: Engine, keeper: Keeper, tree: Path
+) -> None:
+    """As a pool of the original dvol may have it."""
+    commit(engine, "1")
+    state(tree, "2")
+    engine.reset("v")
+    last = commit(engine, "2")
+    listed = keeper.pool / "v/branches/master.json"
+    listed.write_text(listed.read_text().replace('"message": "2"', '"message": ""'))
+    assert engine.undo("v").message == "1"
+    assert engine.log("v", last.id)[0] == last._replace(message="")
+
+
+def test_a_reader_finds_a_commit_while_it_is_dropped_and_listed(
+    engine: Engine, keeper: Keeper, three: list[Commit]
+) -> None:
+    """Another process drops it and lists it again all the time."""
+    url = [*keeper.options, "--disable-docker-integration"]
+    words = f"reset --hard HEAD^ v; reset --hard {three[2].id} v"
+    calls = "; ".join(f"main({[*url, *each.split()]!r})" for each in words.split(";"))
+    loop = f"from dvol.cli.main import main\nfor n in range(60): {calls}"
+    with subprocess.Popen(
+        [sys.executable, "-c", loop], env=environment(), cwd="/", stderr=subprocess.DEVNULL
+    ) as other:
+        reads = 0
+        while other.poll() is None:
+            assert engine.log("v", three[2].id)[0] == three[2]
+            reads += 1
+    assert reads > 10
 
 
 # -- undo ----------------------------------------------------------------------------------------
@@ -468,3 +540,83 @@ def test_undo_of_a_state_whose_commit_is_deleted_by_hand_says_which(
     with pytest.raises(CommitsGone, match=three[2].id[:12]):
         engine.undo("v")
     (keeper.pool / "moved").rename(keeper.frozen("v", three[2].id))
+
+
+# -- what was damaged, or is of another volume -----------------------------------------------------
+
+
+def test_while_a_record_cannot_be_read_no_commit_is_deleted(
+    engine: Engine, keeper: Keeper, three: list[Commit]
+) -> None:
+    """It may be what a tag's history leads through."""
+    engine.tag("v", "t")
+    for _ in range(2):
+        engine.reset("v", "HEAD^")
+    (keeper.pool / "v/.dvol/dropped/00000001.json").write_text("garbage")
+    engine.gc(now=True)
+    assert commits_on_disk(keeper) == {one.id for one in three}
+
+
+@anywhere
+def test_an_id_in_a_note_leads_nowhere(engine: Engine, keeper: Keeper, three) -> None:
+    engine.branch("v", "side")
+    engine.checkout("v", "master")
+    engine.delete_branch("v", "side")
+    [note] = keeper.pool.glob(".dvol/trash/*/entry.json")
+    outside = "aaaa/../../../../../outside"
+    note.write_text(json.dumps({**json.loads(note.read_text()), "id": outside}))
+    engine.restore("v/side")
+    assert not (keeper.pool.parent / "outside").exists()
+    assert engine.log("v", "side") == three[::-1]
+
+
+@anywhere
+def test_an_entry_that_is_a_link_is_not_restored(engine: Engine, keeper: Keeper, three) -> None:
+    engine.branch("v", "side")
+    engine.checkout("v", "master")
+    engine.delete_branch("v", "side")
+    [note] = keeper.pool.glob(".dvol/trash/*/entry.json")
+    note.parent.rename(keeper.pool.parent / "elsewhere")
+    note.parent.symlink_to(keeper.pool.parent / "elsewhere")
+    with pytest.raises(EntryNotFound):
+        engine.restore("v/side")
+    commit(engine, "4")
+
+
+@anywhere
+def test_the_longest_time_of_a_name_counts_for_its_branches(
+    engine: Engine, keeper: Keeper, three: list[Commit]
+) -> None:
+    """The volume is removed, and another one of that name has a shorter time."""
+    engine.config("v", "gc.keep", "forever")
+    engine.branch("v", "side")
+    engine.checkout("v", "master")
+    engine.delete_branch("v", "side")
+    engine.rm("v")
+    all_aged(keeper, 9999 * DAY)
+    assert engine.gc() == []
+    engine.init("v")
+    engine.config("v", "gc.keep", "1s")
+    assert engine.gc() == []
+
+
+def test_gc_by_an_age_or_a_name_proves_nothing_to_gc_auto(clocks: Clocks) -> None:
+    engine = LocalEngine(clocks.access.pool.layout.root)
+    engine.tag("v", "t", engine.reflog("v")[1].id)
+    all_aged(Keeper("disk", engine, engine.root, []), DAY)
+    engine.gc(older_than="1s", volume="v")
+    engine.delete_tag("v", "t")
+    clocks.sleep(2 * DAY)
+    clocks.wall += KEPT_FOR
+    assert "drop" not in clocks.auto()
+
+
+@pytest.mark.parametrize("found", [{"uptime": float("-inf")}, {"days": ["x", "y", "z"]}], ids=repr)
+def test_garbage_proves_nothing_to_gc_auto(clocks: Clocks, found: dict) -> None:
+    clocks.sleep(KEPT_FOR + DAY)
+    assert clocks.auto() == set()
+    for path in clocks.access.pool.layout.root.rglob("expired.json"):
+        document = json.loads(path.read_text())
+        past = {key: {**one, "uptime": 1e9, **found} for key, one in document["past"].items()}
+        path.write_text(json.dumps({**document, "past": past}))
+    assert clocks.auto() == set()

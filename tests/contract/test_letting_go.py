@@ -9,16 +9,19 @@ import pytest
 from dvol.engine import Engine
 from dvol.errors import (
     AmbiguousEntry,
+    BranchIsTag,
     BranchNameInUse,
     CommitIsHead,
     CommitIsTagged,
     InvalidRequest,
     NameInUse,
     NoGroupToUndo,
+    NoTagMatches,
     NotInAnyBranch,
     RevisionNotFound,
     TagExists,
     TagIsBranch,
+    TagIsId,
     TagNotFound,
 )
 from dvol.model import Commit, Restored
@@ -84,6 +87,10 @@ def test_an_impossible_tag_is_refused(engine: Engine, four: list[Commit]) -> Non
         engine.tag("v", "y", "nope")
     with pytest.raises(TagNotFound):
         engine.delete_tag("v", "y")
+    with pytest.raises(TagIsId):
+        engine.tag("v", four[0].id[:6])
+    with pytest.raises(BranchIsTag):
+        engine.branch("v", "x")
     for name in (*BAD_NAMES.values(), "HEAD", "a" * 40):
         with pytest.raises(InvalidRequest):
             engine.tag("v", name)
@@ -166,7 +173,7 @@ def test_prune_keeps_what_a_rule_keeps(engine: Engine, keeper: Keeper, four: lis
         ("4", "last"),
         ("3", "last"),
         ("2", ""),
-        ("1", "tag release-1"),
+        ("1", "tag release-1 keeps it"),
     ]
     for branch in ("side", "master"):
         assert messages(engine, revision=branch) == ["4", "3", "1"]
@@ -175,6 +182,18 @@ def test_prune_keeps_what_a_rule_keeps(engine: Engine, keeper: Keeper, four: lis
     assert messages(engine, revision=four[1].id) == ["2", "1"]
     assert engine.fsck() == []
     assert [one.kept for one in engine.prune("v", last=2) if not one.kept] == []
+
+
+def test_neither_prune_nor_drop_takes_the_history_of_a_tag(
+    engine: Engine, four: list[Commit]
+) -> None:
+    engine.tag("v", "x", "HEAD^")
+    assert [one.kept for one in engine.prune("v", last=1)] == ["last", *["tag x keeps it"] * 3]
+    with pytest.raises(CommitIsTagged, match="tag -d x v"):
+        engine.drop("v", four[0].id)
+    with pytest.raises(NoTagMatches):
+        engine.prune("v", tags="y*")
+    assert messages(engine) == ["4", "3", "2", "1"]
 
 
 def test_prune_never_takes_a_head(engine: Engine, four: list[Commit]) -> None:

@@ -431,10 +431,11 @@ def test_a_reflog_that_cant_be_written_fails_no_verb(
 def test_a_symbolic_link_is_refused(
     engine: Engine, keeper: Keeper, layout: VolumeLayout, side: list[Commit], verb: Act
 ) -> None:
+    before = (engine.log("v"), engine.branches("v"), commits_on_disk(keeper))
     layout.reflog.rename(keeper.pool / "elsewhere")
     layout.reflog.symlink_to(keeper.pool / "elsewhere")
-    before = (engine.log("v"), engine.branches("v"), commits_on_disk(keeper))
     with pytest.raises(BadDocument):
         verb(engine)
+    (keeper.pool / "elsewhere").rename(layout.reflog)
     assert before == (engine.log("v"), engine.branches("v"), commits_on_disk(keeper))
     assert staged(keeper) == []

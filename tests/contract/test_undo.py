@@ -344,6 +344,25 @@ def test_the_last_ten_of_a_branch_are_kept(engine: Engine, keeper: Keeper, tree:
     assert content(keeper.tree("v", "oldest")) == "number 3"
 
 
+def test_states_of_which_all_is_committed_go_first(
+    engine: Engine, keeper: Keeper, tree: Path
+) -> None:
+    """Going back and forth between commits must not push out a day's work."""
+    for text in ("1", "2"):
+        state(tree, text)
+        commit(engine, text)
+    two = engine.log("v")[0]
+    state(tree, "a day's work")
+    engine.reset("v")
+    for _ in range(KEPT):
+        engine.reset("v", "HEAD^")
+        engine.reset("v", two.id)
+    assert len(set_aside(keeper)) == KEPT
+    oldest = engine.discarded()[-1].entry
+    engine.restore(oldest, "work")
+    assert content(keeper.tree("v", "work")) == "a day's work"
+
+
 @pytest.mark.root
 def test_a_reset_before_each_test_does_not_fill_the_disk() -> None:
     """What is set aside takes room of its own on ext4; the newest is always there."""

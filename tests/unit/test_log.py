@@ -57,6 +57,12 @@ def test_what_is_no_file_is_not_waited_for(tmp_path: Path) -> None:
     for name in ("pipe", "directory"):
         with pytest.raises(BadDocument, match=f"{name} is corrupt: it is no file"):
             read_end(tmp_path / name, 100)
-    append_line(tmp_path / "pipe", b"lost")
+    with pytest.raises(OSError, match="no file of this directory alone"):
+        append_line(tmp_path / "pipe", b"lost")
     with pytest.raises(IsADirectoryError):
         append_line(tmp_path / "directory", b"x")
+    (tmp_path / "other").write_bytes(b"of another directory")
+    os.link(tmp_path / "other", tmp_path / "log")
+    with pytest.raises(OSError, match="no file of this directory alone"):
+        append_line(tmp_path / "log", b"x")
+    assert (tmp_path / "other").read_bytes() == b"of another directory"

@@ -108,6 +108,11 @@ class Copy:
 
         refill(frozen, tree, index, aside)
 
+    def is_committed(self, changes: Any, tree: Path, frozen: Path) -> bool:
+        from dvol.backends.copy.committed import is_committed
+
+        return is_committed(changes, tree, frozen)
+
     def reconstruct(self, entry: Path, changes: Any, frozen: Path, into: Path) -> None:
         from dvol.backends.copy.reconstruct import reconstruct
 
