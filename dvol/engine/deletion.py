@@ -1,4 +1,4 @@
-"""Deleting dropped commits: their trees and records, all or none. What is deleted is decided by
+"""Deleting entries and dropped commits of a volume, all or none. What is deleted is decided by
 `gc`.
 """
 
@@ -29,32 +29,40 @@ class Record(NamedTuple):
     after: list[Dropped]
 
 
-def delete_commits(pool: PoolDir, volume: VolumeDir, going: set[str], history: History) -> None:
-    """Move commits to the garbage, and take them from their records, as well as those for which a
-    record means nothing any more: a branch has them, or a newer record. The caller holds the
-    volume's lock.
+class Deletion(NamedTuple):
+    """The entries of a volume, and the ids of its dropped commits, that are to be deleted."""
 
-    Where the disk has no room for a journal, or a journal is there that waits for room, only those
-    records are deleted that go whole, with their commits.
+    entries: list[Path]
+    commits: set[str]
+
+
+def delete(pool: PoolDir, volume: VolumeDir, going: Deletion, history: History) -> None:
+    """Move entries and commits to the garbage, all or none, and take from the records the commits,
+    as well as those for which a record means nothing any more: a branch has them, or a newer
+    record. The caller holds the volume's lock.
+
+    Where the disk has no room for a journal, or a journal is there that waits for room, they are
+    moved one by one, and of the commits only those whose records go whole.
     """
-    records = [one for one in _records(volume, going, history) if one.before != one.after]
-    if not going and not records:
-        return
+    found = _records(volume, going.commits, history)
+    records = [one for one in found if one.before != one.after]
     try:
         if volume.journal.pending():
             raise OSError(errno.ENOSPC, "an unfinished command waits for room")
-        _by_journal(volume, going, records)
+        if going.commits or records:
+            _by_journal(volume, going, records)
+            return
     except OSError as error:
         if error.errno != errno.ENOSPC:
             raise
-        _without_journal(pool, volume, going, records)
+    _without_journal(pool, volume, going, records)
 
 
-def _by_journal(volume: VolumeDir, going: set[str], records: list[Record]) -> None:
+def _by_journal(volume: VolumeDir, going: Deletion, records: list[Record]) -> None:
     with volume.durably():
         staged = volume.staging_dir("gc")
-        steps: list[Step] = []
-        for id in sorted(going):
+        steps = [volume.garbage_step(path, new_name()) for path in going.entries]
+        for id in sorted(going.commits):
             steps.append(volume.garbage_step(volume.layout.commit(id), new_name()))
             # only what exists: recovery takes a missing source for a step that was applied
             documents = filter(os.path.lexists, volume.layout.documents_of(id))
@@ -76,18 +84,21 @@ def _record_step(volume: VolumeDir, staged: Path, record: Record) -> Step:
 
 
 def _without_journal(
-    pool: PoolDir, volume: VolumeDir, going: set[str], records: list[Record]
+    pool: PoolDir, volume: VolumeDir, going: Deletion, records: list[Record]
 ) -> None:
     """Records first: a tree that nothing tells of is harmless, and a record without its tree would
     look like damage."""
     with durably(volume.layout.root):
-        for record in records:
-            if not record.after:
-                record.path.unlink()
-        sync_directory(volume.layout.dropped)
-        for record in records:
-            for one in record.before if not record.after else ():
-                if one.commit.id in going:
+        for path in going.entries:
+            pool.delete_later(path)
+        whole = [record for record in records if not record.after]
+        for record in whole:
+            record.path.unlink()
+        if whole:
+            sync_directory(volume.layout.dropped)
+        for record in whole:
+            for one in record.before:
+                if one.commit.id in going.commits:
                     pool.delete_later(volume.layout.commit(one.commit.id))
                     for path in volume.layout.documents_of(one.commit.id):
                         path.unlink(missing_ok=True)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from dvol import dates
-from dvol.engine.deletion import delete_commits
+from dvol.engine.deletion import Deletion, delete
 from dvol.errors import (
     BadDocument,
     Busy,
@@ -173,16 +173,17 @@ class Collector:
     # -- deleting: the lock is held ------------------------------------------------------------
 
     def _delete(self, volume: str, selection: Selection, wanted: Wanted) -> None:
-        with durably(self._pool.layout.root):
-            for entry in selection.entries:
-                self._pool.delete_later(entry.path)
-                selection.expiry.forget(entry.id)
-        if volume and selection.history:
+        going = [entry.path for entry in selection.entries]
+        commits = {one.commit.id for one in selection.commits}
+        if selection.history:
             found = self._pool.volume(self._pool.layout.volume(volume))
-            going = {one.commit.id for one in selection.commits}
-            delete_commits(self._pool, found, going, selection.history)
-            for id in going:
-                selection.expiry.forget(id)
+            delete(self._pool, found, Deletion(going, commits), selection.history)
+        else:
+            with durably(self._pool.layout.root):
+                for path in going:
+                    self._pool.delete_later(path)
+        for id in commits | {entry.id for entry in selection.entries}:
+            selection.expiry.forget(id)
         if not wanted.ids and wanted.older_than is None:  # else it has judged by another measure
             self._remember(volume, selection.expiry)
 

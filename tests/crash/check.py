@@ -47,7 +47,7 @@ def expect(root: Path, name: str) -> Expected:
     """Build a pool, and run the verb undisturbed."""
     verb = VERBS[name]
     verb.build(root)
-    before, files = state_of(root), kept(root, verb.discards)
+    before, files = state_of(root), kept(root, verb.discards, verb.deletes)
     ended = verb.perform(root)
     assert ended.code == 0, ended.said
     return Expected(before, state_of(root), files, ended.calls)

@@ -25,7 +25,7 @@ class CutDisk:
         """Build the pool, run the verb and take the images, then unmount the disk."""
         self.worker.run(build_pool, self.root, name)
         before = self.worker.run(state_of, self.root)
-        files = self.worker.run(kept, self.root, VERBS[name].discards)
+        files = self.worker.run(kept, self.root, VERBS[name].discards, VERBS[name].deletes)
         images = Images(self.mount, self.directory, **how)
         ended, self.images = self.worker.run(run_with_images, self.root, name, images, skipped)
         assert ended.code == 0, ended.said

@@ -61,16 +61,16 @@ def without_loose(whole: State) -> State:
     }
 
 
-def kept(root: Path, discards: bool = False) -> set[str]:
+def kept(root: Path, discards: bool = False, deletes: bool = False) -> set[str]:
     """The content of every file of a user, in trees and commits, except of those that a power cut
-    may change; only in commits, if the verb discards the others. Each must still be in some file,
-    whatever happened."""
+    may change; only in commits, if the verb discards the others, and only in trees, if it deletes
+    commits. Each must still be in some file, whatever happened."""
     found = set()
     for volume in LocalEngine(root).volumes() if root.exists() else ():
         trees = [] if discards else [*(root / volume.name / "branches").iterdir()]
         for tree in (one for one in trees if one.is_dir()):
             found |= {one.content for one in _synced(described(tree)).values()}
-        for tree in (root / volume.name / "commits").iterdir():
+        for tree in () if deletes else (root / volume.name / "commits").iterdir():
             found |= {one.content for one in described(tree).values()}
     return found
 

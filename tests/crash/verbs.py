@@ -41,6 +41,7 @@ class Verb:
     cramped: bool = False  # no copy of a tree fits on the disk
     discards: bool = False  # uncommitted changes are not kept
     recovery: str = "list"  # the next command, which completes it if it dies
+    deletes: bool = False  # it deletes what was committed, on purpose
     frees: bool = False  # it makes room, so a full disk must not stop it
     build: Callable[[Path], None] = history.build
 
@@ -163,6 +164,9 @@ VERBS = {
     "restore a volume": Verb("restore {entry}", build=history.build_and_remove),
     "restore a branch": Verb("restore {entry}", journalled=True, build=history.build_and_delete),
     "restore a state": Verb("restore {entry} old", journalled=True, build=history.build_and_reset),
+    "gc of commits": Verb(
+        "gc --now -f", frees=True, deletes=True, journalled=True, build=history.build_and_delete
+    ),
     "gc": Verb("gc --now -f", frees=True, build=history.build_and_remove),
     "fsck": Verb(
         "fsck --repair v",
