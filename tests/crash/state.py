@@ -166,12 +166,16 @@ def _volume(pool: LocalEngine, name: str) -> dict:
 
 
 def _dropped(volume: Path) -> dict:
-    """The dropped commits, by message, under a name that no branch has."""
+    """The dropped commits, by message, under a name that no branch has. A record of a commit that a
+    branch has again means nothing."""
+    lists = [json.loads(path.read_text()) for path in volume.glob("branches/*.json")]
+    listed = {one["id"] for each in lists for one in each}
     records = [json.loads(path.read_text()) for path in sorted(volume.glob(".dvol/dropped/*"))]
     log = [
         {"message": one["message"], **_frozen(volume, one["id"])}
         for record in records
         for one in record["commits"]
+        if one["id"] not in listed
     ]
     return {" dropped": {"current": False, "log": log, "tree": {}}}
 
