@@ -466,6 +466,30 @@ def test_after_reboots_three_different_days_count(clocks: Clocks) -> None:
     assert clocks.auto() == {"reset", "drop", "rm"}
 
 
+def test_a_day_counts_only_in_the_boot_in_which_it_began(clocks: Clocks) -> None:
+    """The uptimes of two boots say nothing of each other."""
+    clocks.sleep(KEPT_FOR + DAY)
+    assert clocks.auto() == set()
+    clocks.reboot()
+    clocks.uptime = 99 * DAY.total_seconds()
+    assert clocks.auto() == set()
+    clocks.sleep(timedelta(hours=1))
+    assert clocks.auto() == set()
+    clocks.sleep(timedelta(hours=23))
+    assert clocks.auto() == {"reset", "drop", "rm"}
+
+
+@pytest.mark.parametrize("date", ["2999-01-01T00:00:00+00:00", "", "soon"])
+def test_an_entry_whose_date_cannot_be_right_counts_from_now(clocks: Clocks, date: str) -> None:
+    for note in clocks.access.pool.layout.trash.glob("*/entry.json"):
+        note.write_text(json.dumps({**json.loads(note.read_text()), "date": date}))
+    assert clocks.gc(Wanted()) == []
+    clocks.sleep(KEPT_FOR - timedelta(minutes=1))
+    assert "rm" not in {one.verb for one in clocks.gc(Wanted())}
+    clocks.sleep(timedelta(minutes=2))
+    assert "rm" in {one.verb for one in clocks.gc(Wanted())}
+
+
 def test_a_commit_that_is_listed_again_begins_anew(clocks: Clocks) -> None:
     engine = LocalEngine(clocks.access.pool.layout.root)
     engine.gc(entry=entry_of(engine, "rm"))
