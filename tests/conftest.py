@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.crash import counts
+from tests.model import counts as model_counts
 
 SCRUBBED = ("DVOL_", "DOCKER_", "GIT_", "XDG_", "LC_")
 EXTRA = ("HOME", "EMAIL", "LANGUAGE", "TZ", "USER", "LOGNAME")
@@ -23,6 +24,7 @@ _HOMES: list[Path] = []
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     counts.add_option(parser)
+    model_counts.add_option(parser)
     parser.addoption(
         "--rounds", type=int, default=0, help="docker and acceptance: how often, where it counts"
     )
@@ -35,6 +37,7 @@ def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, config: pytest.Config
 ) -> None:
     counts.summarize(terminalreporter, config)
+    model_counts.summarize(terminalreporter, config)
 
 
 def pytest_configure(config: pytest.Config) -> None:
