@@ -55,8 +55,7 @@ def reset(
         resets = [
             Reset(volume, volume.history.current(), group, discard) for volume in work.volumes
         ]
-        for one in resets:
-            one.tell_what_leaves(targets[one.volume.name], session.access.on_progress)
+        leaving = [one.what_leaves(targets[one.volume.name]) for one in resets]
         quiesce = work.quiesce(RESET)
         with quiesce.closing():
             for _ in quiesce.plan():
@@ -75,6 +74,7 @@ def reset(
         for one in resets:
             _delete_surplus(session, one)
     session.garbage |= discard
+    _tell(session, leaving)
     quiesce.finish()
     return {volume.name: targets[volume.name] for volume in work.volumes}
 
@@ -141,16 +141,16 @@ class Reset:
         require_sound(self.volume.layout, str(note.get("base", "")).rpartition("/")[2])
         return commits_of(note.get("commits"), undone / "entry.json")
 
-    def tell_what_leaves(self, after: Commits, on_progress: Callable[[str], None]) -> None:
-        """Say which commits leave the list of the branch, and how to go back to them."""
+    def what_leaves(self, after: Commits) -> str:
+        """Which commits leave the list of the branch, and how to go back to them; "" if none do."""
         kept = ids(after)
         leaving = [one for one in self.volume.history[self.branch] if one.id not in kept]
-        if leaving:
-            newest, volume = leaving[-1], self.volume.name
-            text = f"commits that leave branch '{self.branch}': {len(leaving)}, the newest is"
-            title = f"{newest.id[:7]} '{printable(first_line(newest.message))}'"
-            back = f"'dvol reset --hard {newest.id[:7]} {volume}' goes back to it"
-            on_progress(f"{text} {title}; {back}")
+        if not leaving:
+            return ""
+        newest, volume = leaving[-1], self.volume.name
+        text = f"commits that left branch '{self.branch}': {len(leaving)}, the newest is"
+        title = f"{newest.id[:7]} '{printable(first_line(newest.message))}'"
+        return f"{text} {title}; 'dvol reset --hard {newest.id[:7]} {volume}' goes back to it"
 
     def require_undo_possible(self, count: int) -> None:
         """Raise now what `stage_undo` would raise, as far as is known while processes still
@@ -347,8 +347,7 @@ def _resolved(volumes: list[VolumeDir], revision: str) -> dict[str, Commits]:
 
 def _undo(work: Transaction, resets: list[Reset], count: int) -> tuple[Quiesce, list[ResetPlan]]:
     session = work.session
-    for one in resets:
-        one.tell_what_leaves(one.undone_commits(count), session.access.on_progress)
+    leaving = [one.what_leaves(one.undone_commits(count)) for one in resets]
     quiesce = work.quiesce(RESET)
     with quiesce.closing():
         for _ in quiesce.plan():
@@ -362,7 +361,14 @@ def _undo(work: Transaction, resets: list[Reset], count: int) -> tuple[Quiesce, 
     for one in resets:
         _delete_surplus(session, one)
     session.garbage = True  # the undo entry that was used
+    _tell(session, leaving)
     return quiesce, plans
+
+
+def _tell(session: Session, texts: list[str]) -> None:
+    """Once the verb is done: a refusal is one line."""
+    for text in filter(None, texts):
+        session.access.on_progress(text)
 
 
 def _of_last_group(resets: list[Reset]) -> list[Reset]:

@@ -118,7 +118,7 @@ def test_reset_takes_the_beginning_of_an_id(dvol: Dvol, volume: Keeper) -> None:
     leaves, head = dvol("reset", "--hard", one.id[:6]).err.splitlines()
     assert head == f"HEAD is now at {one.id[:7]} 1"
     back = f"'dvol reset --hard {two} v' goes back to it"
-    assert leaves == f"dvol: commits that leave branch 'master': 1, the newest is {two} '2'; {back}"
+    assert leaves == f"dvol: commits that left branch 'master': 1, the newest is {two} '2'; {back}"
     assert [one] == volume.engine.log("v")
 
 

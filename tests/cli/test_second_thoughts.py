@@ -37,7 +37,7 @@ def test_undo_brings_back_and_says_where_head_is(
     back = "with the state before the last reset or undo; to redo, 'dvol undo v'"
     assert dvol("undo", *argv).said() == f"HEAD is now at {two} 2, {back}"
     assert content(volume) == "not committed"
-    leaves = f"commits that leave branch 'master': 1, the newest is {two} '2'"
+    leaves = f"commits that left branch 'master': 1, the newest is {two} '2'"
     again = f"'dvol reset --hard {two} v' goes back to it"
     said = f"dvol: {leaves}; {again}\nHEAD is now at {one} 1, {back}\n"
     assert dvol("undo", *argv).err == said
