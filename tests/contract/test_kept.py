@@ -301,6 +301,20 @@ def test_gc_deletes_a_dropped_commit_when_it_is_past_its_time(
         engine.log("v", three[2].id)
 
 
+def test_of_two_records_of_a_commit_the_newer_one_counts(
+    engine: Engine, keeper: Keeper, three: list[Commit]
+) -> None:
+    engine.reset("v", "HEAD~2")
+    engine.reset("v", three[1].id)
+    all_aged(keeper)
+    engine.reset("v", "HEAD^", discard=True)
+    records = [one.read_text() for one in (keeper.pool / "v/.dvol/dropped").iterdir()]
+    assert sum(three[1].id in record for record in records) == 2
+    engine.gc()
+    assert commits_on_disk(keeper) == {one.id for one in three[:2]}
+    assert engine.log("v", three[1].id) == [three[1], three[0]]
+
+
 @pytest.mark.parametrize("where", ["v", ""])
 def test_how_long_it_is_kept_is_a_setting(
     engine: Engine, keeper: Keeper, three: list[Commit], where: str
