@@ -385,7 +385,7 @@ def what_was_discarded(typist: Typist) -> None:
     typist.type({"ENTRY NAME": f"{reset} experiment"})
     assert "old_db" in typist.installed.dvol("list").stdout
     assert "experiment" in typist.installed.dvol("branch", "shop_db").stdout
-    typist.type_all()
+    typist.type_all({"ENTRY": reset})
     assert len(typist.installed.dvol("restore").stdout.splitlines()) == 1  # the heading
 
 
