@@ -174,7 +174,7 @@ def test_whoever_may_use_docker_may_use_dvol_and_nobody_else(
 def test_the_command_runs_inside_the_plugin(installed: Installed, precious: str) -> None:
     inside = installed.make("exec", "ARGS=list").stdout
     assert inside == installed.dvol("list").stdout
-    outside = installed.make("exec", "ARGS=log nope", check=False)
+    outside = installed.make("exec", "ARGS=log HEAD nope", check=False)
     assert outside.returncode != 0
     assert "Volume 'nope' does not exist" in outside.stderr
 
