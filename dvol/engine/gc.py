@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -120,22 +120,23 @@ class Collector:
         if not volume:
             return bool(in_trash(self._pool.layout))
         layout = self._pool.layout.volume(volume)
-        kept = self._mine(volume) or dropped.documents(layout) or os.path.lexists(layout.reflog)
+        mine = self._mine(volume, in_trash(self._pool.layout))
+        kept = mine or dropped.documents(layout) or os.path.lexists(layout.reflog)
         return bool(kept)
 
-    def _mine(self, volume: str) -> list[Entry]:
-        trash = in_trash(self._pool.layout)
+    def _mine(self, volume: str, trash: list[Entry]) -> list[Entry]:
         if volume:
             return in_volume(self._pool.layout.volume(volume)) + of_volume(volume, trash)
         return [one for one in trash if one.is_volume or not self._pool.exists(one.volume)]
 
     def _selection(self, volume: str, wanted: Wanted) -> Selection:
-        mine, layout = self._mine(volume), self._pool.layout
+        layout, trash = self._pool.layout, in_trash(self._pool.layout)
+        mine = self._mine(volume, trash)
         files = [layout.volume(volume).config] if volume else []
 
         def kept_for(entry: Entry | None) -> timedelta:
             if entry and not entry.home:
-                return self._kept_for_removed(entry)
+                return self._kept_for_removed(entry, trash)
             return config.keep(*files, layout.config)
 
         expiry = Expiry(_read(self._expired(volume)), self._moment)
@@ -151,11 +152,11 @@ class Collector:
             selection.select_commits(staying, journals)
         return selection
 
-    def _kept_for_removed(self, entry: Entry) -> timedelta:
+    def _kept_for_removed(self, entry: Entry, trash: list[Entry]) -> timedelta:
         """How long a removed volume or branch is kept: as long as any volume says that has, or had,
         that name. A setting that can't be read keeps nothing else."""
         layout, name = self._pool.layout, entry.volume
-        removed = [one for one in in_trash(layout) if one.is_volume and one.volume == name]
+        removed = [one for one in trash if one.is_volume and one.volume == name]
         files = [one.path / "volume" / OWN / "config.json" for one in removed]
         if entry.is_volume:
             files = [entry.path / "volume" / OWN / "config.json"]
@@ -205,9 +206,11 @@ class Collector:
     @contextmanager
     def _holding(self, volume: str) -> Iterator[None]:
         """Hold the lock. The pool gets the newest format first, if the disk has room for that."""
-        with suppress(NoSpace), self._locked(volume, upgrade=True):
-            pass
-        with self._locked(volume, upgrade=False):
+        with ExitStack() as lock:
+            try:
+                lock.enter_context(self._locked(volume, upgrade=True))
+            except NoSpace:
+                lock.enter_context(self._locked(volume, upgrade=False))
             yield
 
     def _locked(self, volume: str, upgrade: bool) -> AbstractContextManager[object]:

@@ -20,7 +20,6 @@ from dvol.fsck.damage import DamageChecks, Labels
 from dvol.fsck.index import wrong_entry
 from dvol.fsck.problem import Problem
 from dvol.history.commits import ID, commits_of
-from dvol.history.dropped import read_all
 from dvol.history.history import History
 from dvol.journal.journal import Journal
 from dvol.layout import VolumeLayout
@@ -155,9 +154,8 @@ class VolumeChecks:
                 os.lstat(entry.path / "files" / name)
 
     def _dropped(self) -> Iterator[Problem]:
-        dropped, wrong = read_all(self._layout)
-        yield from (Problem(str(error)) for error in wrong)
-        for id, one in dropped.items():
+        yield from (Problem(str(error)) for error in self._history.unreadable)
+        for id, one in self._history.dropped.items():
             if not is_directory(self._layout.commit(id)):
                 text = (
                     f"the tree of commit {id[:12]}, dropped from branch '{one.branch}', is missing"

@@ -22,6 +22,7 @@ from dvol.model import Commit, Commits, ReflogEntry
 from dvol.names import is_component
 
 if TYPE_CHECKING:
+    from dvol.errors import Corrupt
     from dvol.history.dropped import Dropped
 
 
@@ -89,13 +90,22 @@ class History(Mapping[str, Commits]):
 
         return tags.read(self.layout)
 
-    @cached_property
+    @property
     def dropped(self) -> dict[str, Dropped]:
         """The newest record of each commit that was dropped from a list, by id; its tree may be
         deleted by now, and it may be listed again. Documents that can't be read are left out."""
+        return self._records[0]
+
+    @property
+    def unreadable(self) -> list[Corrupt]:
+        """What is wrong with the records of dropped commits that can't be read."""
+        return self._records[1]
+
+    @cached_property
+    def _records(self) -> tuple[dict[str, Dropped], list[Corrupt]]:
         from dvol.history.dropped import read_all  # late: most commands need none
 
-        return read_all(self.layout)[0]
+        return read_all(self.layout)
 
     def tagged(self, name: str) -> str:
         return self.tags.get(name, "")

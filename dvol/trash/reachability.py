@@ -19,7 +19,6 @@ from typing import Any
 from dvol.errors import BadDocument, CommitsGone, Corrupt, TreeMissing
 from dvol.fs.directories import is_directory
 from dvol.history.commits import ID, ids
-from dvol.history.dropped import read_all
 from dvol.history.history import History
 from dvol.journal.journal import Journal
 from dvol.layout import VolumeLayout
@@ -36,7 +35,7 @@ def reported(history: History) -> set[str]:
 
 def _require_readable(history: History) -> None:
     """Raise Corrupt if a record of dropped commits can't be read: what it has is not known."""
-    for error in read_all(history.layout)[1]:
+    for error in history.unreadable:
         raise error
 
 
