@@ -98,8 +98,7 @@ def _reset(engine: Engine, arguments: Arguments) -> Result:
     project, discard = _project(arguments), arguments["--discard"]
     if project or arguments["--volume"]:
         done = engine.reset_group(_several(arguments), project, revision, discard)
-        heads = (f"{volume}: {render.head(commit)}" for volume, commit in done.items())
-        return Result(done, note="\n".join(heads))
+        return Result(done, note=render.heads(done))
     with _volume_comes_last(engine, revision, "dvol reset --hard HEAD"):
         commit = engine.reset(_volume(engine, arguments), revision, discard)
     return Result(commit, note=render.head(commit))
@@ -111,8 +110,7 @@ def _undo(engine: Engine, arguments: Arguments) -> Result:
         if arguments["COUNT"] is not None:
             raise InvalidRequest("name all volumes by --volume, or a project by --project")
         done = engine.undo_group(list(arguments["--volume"]), project)
-        heads = (f"{volume}: {render.head(commit)}" for volume, commit in done.items())
-        return Result(done, note="\n".join(heads))
+        return Result(done, note=render.heads(done))
     words = [word for name in ("COUNT", "VOLUME") if (word := arguments[name]) is not None]
     counted = bool(words) and words[0].isascii() and words[0].isdecimal()
     count = words.pop(0) if counted else "1"

@@ -98,6 +98,11 @@ def head(commit: Commit) -> str:
     return f"HEAD is now at {title(commit)}"
 
 
+def heads(commits: Mapping[str, Commit]) -> str:
+    """The new head of each volume, by its name."""
+    return "\n".join(f"{volume}: {head(commit)}" for volume, commit in commits.items())
+
+
 def reflog(entries: Sequence[ReflogEntry]) -> str:
     """A line for each entry, as `git reflog` prints it; git's null id where there was no commit."""
     return "".join(f"{one.id[:7] or '0' * 7} {': '.join(_change(one))}\n" for one in entries)

@@ -35,7 +35,7 @@ from dvol.journal.steps import Step
 from dvol.model import Commits, first_line
 from dvol.pool.damaged import require_sound
 from dvol.pool.volume import VolumeDir
-from dvol.trash.notes import entries, new_entry, next_number, read_note
+from dvol.trash.notes import base_id, entries, new_entry, next_number, read_note
 from dvol.tree import space
 from dvol.tree.usage import how_many_fit
 
@@ -119,6 +119,7 @@ class Reset:
         self, volume: VolumeDir, branch: str, group: str = "", discard: bool = False
     ) -> None:
         self.volume = volume
+        self.history = volume.history  # as it is before the verb, whose lock is held
         self.branch = branch
         self.group = group  # names a reset of several volumes as one
         self.discard = discard
@@ -127,7 +128,7 @@ class Reset:
         """Raise now what `stage` would raise, as far as is known while processes still write."""
         volume, backend = self.volume, self.volume.backend
         frozen, tree = volume.frozen(commits), volume.layout.tree(self.branch)
-        hints = volume.hints(self.branch, volume.history[self.branch])
+        hints = volume.hints(self.branch, self.history[self.branch])
         try:
             backend.require_space_to_reset(frozen, tree, hints)
         except NoSpace as error:
@@ -138,13 +139,13 @@ class Reset:
     def undone_commits(self, count: int) -> Commits:
         """The list that an undo restores. Raises as `stage_undo` does, as far as that is known."""
         undone, note = self._entry(count)
-        require_sound(self.volume.layout, str(note.get("base", "")).rpartition("/")[2])
+        require_sound(self.volume.layout, base_id(note))
         return commits_of(note.get("commits"), undone / "entry.json")
 
     def what_leaves(self, after: Commits) -> str:
         """Which commits leave the list of the branch, and how to go back to them; "" if none do."""
         kept = ids(after)
-        leaving = [one for one in self.volume.history[self.branch] if one.id not in kept]
+        leaving = [one for one in self.history[self.branch] if one.id not in kept]
         if not leaving:
             return ""
         newest, volume = leaving[-1], self.volume.name
@@ -155,10 +156,9 @@ class Reset:
     def require_undo_possible(self, count: int) -> None:
         """Raise now what `stage_undo` would raise, as far as is known while processes still
         write."""
-        undone, note = self._entry(count)
-        require_sound(self.volume.layout, str(note.get("base", "")).rpartition("/")[2])
-        self.volume.backend.require_space_to_reconstruct(undone)
-        self._require_commits(commits_of(note.get("commits"), undone / "entry.json"))
+        commits = self.undone_commits(count)
+        self.volume.backend.require_space_to_reconstruct(self._entry(count)[0])
+        self._require_commits(commits)
 
     def stage(self, commits: Commits, writers_stopped: bool) -> ResetPlan:
         """Stage a reset to the last of `commits`, which become the branch's list. If there is no
@@ -195,7 +195,7 @@ class Reset:
 
     def log(self, plan: ResetPlan, verb: str, message: str) -> None:
         """Append a line to the reflog, if the head moves."""
-        before = self.volume.history[self.branch] if plan.steps else plan.commits
+        before = self.history[self.branch] if plan.steps else plan.commits
         old, new = head_of(before), head_of(plan.commits)
         if old != new:
             line = reflog.Line(self.branch, old, new, verb, message, head=True)
@@ -239,7 +239,7 @@ class Reset:
     ) -> ResetPlan:
         """Stage the change of tree and list, with an undo entry for the state before."""
         volume, layout = self.volume, self.volume.layout
-        before = volume.history[self.branch]
+        before = self.history[self.branch]
         hints = volume.hints(self.branch, before, writers_stopped)
         staged = volume.backend.stage_reset(frozen, layout.tree(self.branch), entry, hints)
         target = self._target(entry)
@@ -262,7 +262,7 @@ class Reset:
         """Stage a reset that deletes before it copies. Its last step puts a journal in place, which
         can't be reverted any more and so has the other steps."""
         volume, layout = self.volume, self.volume.layout
-        before = volume.history[self.branch]
+        before = self.history[self.branch]
         hints = volume.hints(self.branch, before, writers_stopped)
         staged = volume.backend.stage_refill(frozen, layout.tree(self.branch), entry, hints)
         steps = self._list_steps(entry, commits) if commits != before else []

@@ -20,6 +20,7 @@ from dvol.model import Commits, first_line
 from dvol.pool.damaged import Mark, marks, set_mark
 from dvol.pool.volume import VolumeDir
 from dvol.trash.entry import in_volume
+from dvol.trash.notes import base_id
 from dvol.tree import summary
 from dvol.tree.damage import Difference, StatusChecks, restore_mtimes
 
@@ -114,7 +115,7 @@ class DamageChecks:
         commit."""
         wrong = self.damaged.keys() | self._marks.keys()
         for entry in in_volume(self.layout) if wrong else ():
-            base = str(entry.note.get("base", "")).rpartition("/")[2]
+            base = base_id(entry.note)
             if base in wrong:
                 where = entry.path.relative_to(self.layout.root)
                 yield Problem(f"{where} can't be restored: commit {base[:12]} is damaged")

@@ -19,7 +19,7 @@ from dvol.history.commits import ID, commits_of, ids
 from dvol.history.history import History
 from dvol.layout import OWN, PoolLayout, VolumeLayout
 from dvol.model import Commits, Discarded
-from dvol.trash.notes import entries, id_in, read_note
+from dvol.trash.notes import base_id, entries, id_in, read_note
 
 _ID = re.compile("[0-9a-f]{4,40}")
 _SHORTEST = 4  # digits of an id, at least
@@ -102,7 +102,7 @@ class Entry:
     def own_needs(self) -> set[str]:
         """The same, without those that the undo entries in it need."""
         read_note(self.path)
-        base = str(self.note.get("base", "")).rpartition("/")[2]
+        base = base_id(self.note)
         return ids(self.commits) | {id for id in (base,) if ID.fullmatch(id)}
 
     def _inner(self) -> Iterator[Entry]:

@@ -71,6 +71,12 @@ def read_note(entry: Path) -> dict[str, Any]:
     return {("commits" if name == "line" else name): value for name, value in note.items()}
 
 
+def base_id(note: dict[str, Any]) -> str:
+    """The id of the commit that an entry's changes are against; no id if that is a tree in the
+    entry, or if none is named."""
+    return str(note.get("base", "")).rpartition("/")[2]
+
+
 def entries(trash: Path) -> list[Path]:
     """The entries of a trash, oldest first."""
     try:
