@@ -26,7 +26,6 @@ from dvol.journal.journal import Journal
 from dvol.journal.steps import Delete, Move, Step, put_document, relative
 from dvol.layout import VolumeLayout
 from dvol.model import Commits, Volume
-from dvol.pool import damaged
 from dvol.trash.notes import write_note
 
 
@@ -184,7 +183,9 @@ class VolumeDir:
         frozen = self.layout.commit(commits[-1].id)
         if not is_directory(frozen):
             raise TreeMissing(str(frozen))
-        damaged.require_sound(self.layout, commits[-1].id)
+        from dvol.pool.damaged import require_sound  # late: reading needs none
+
+        require_sound(self.layout, commits[-1].id)
         return frozen
 
     def hints(self, branch: str, commits: Commits, writers_stopped: bool = False) -> FreezeHints:
@@ -194,7 +195,9 @@ class VolumeDir:
         if not commits:
             return hints._replace(index_file=self.layout.index(branch))
         id = commits[-1].id
-        if not damaged.may_be_linked(self.layout, id):
+        from dvol.pool.damaged import may_be_linked  # late: reading needs none
+
+        if not may_be_linked(self.layout, id):
             return hints
         return hints._replace(index_file=self.layout.index(branch), parent=self.layout.commit(id))
 

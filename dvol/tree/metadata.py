@@ -9,7 +9,6 @@ from __future__ import annotations
 import errno
 import os
 import stat
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -139,7 +138,11 @@ def _checksum(values: dict[str, bytes]) -> int:
         for name, value in sorted(values.items())
         if _is_own(name) and not _is_plain_acl(name, value)
     )
-    return max(zlib.crc32(own), _NONE + 1) if own else _NONE
+    if not own:
+        return _NONE
+    import zlib  # late: few files have any
+
+    return max(zlib.crc32(own), _NONE + 1)
 
 
 def _visible(status: os.stat_result) -> tuple[int, ...]:
