@@ -15,6 +15,7 @@ from dvol.backends import Backend, choose
 from dvol.engine import Engine
 from dvol.engine.local import LocalEngine
 from dvol.engine.remote import RemoteEngine
+from dvol.model import Commit
 from dvol.tree.delete import delete_tree
 from tests.contract.places import Keeper, Server, emptied, serving
 from tests.contract.verbs import ANN, commit, state
@@ -100,6 +101,16 @@ def engine(keeper: Keeper) -> Engine:
 def tree(keeper: Keeper, engine: Engine) -> Path:
     """The live tree of `v` on `master`."""
     return keeper.tree("v")
+
+
+@pytest.fixture
+def three(engine: Engine, tree: Path) -> list[Commit]:
+    """The commits 1, 2 and 3 of `v`, each with that content."""
+    done = []
+    for text in ("1", "2", "3"):
+        state(tree, text)
+        done.append(commit(engine, text))
+    return done
 
 
 @pytest.fixture

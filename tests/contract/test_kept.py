@@ -29,16 +29,6 @@ from tests.contract.verbs import ANN, commit, content, messages, state
 DAY = timedelta(days=1)
 
 
-@pytest.fixture
-def three(engine: Engine, tree: Path) -> list[Commit]:
-    """The commits 1, 2 and 3 of `v`, each with that content."""
-    done = []
-    for text in ("1", "2", "3"):
-        state(tree, text)
-        done.append(commit(engine, text))
-    return done
-
-
 # -- the losses that were seen -------------------------------------------------------------------
 
 

@@ -33,16 +33,6 @@ DAY = timedelta(days=1)
 
 
 @pytest.fixture
-def three(engine: Engine, tree: Path) -> list[Commit]:
-    """The commits 1, 2 and 3 of `v`, each with that content."""
-    done = []
-    for text in ("1", "2", "3"):
-        state(tree, text)
-        done.append(commit(engine, text))
-    return done
-
-
-@pytest.fixture
 def layout(keeper: Keeper) -> VolumeLayout:
     return PoolLayout(keeper.pool).volume("v")
 
