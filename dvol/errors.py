@@ -275,6 +275,11 @@ class WouldBeRemoved(Conflict):
     same"""
 
 
+class SharerWouldBeRemoved(WouldBeRemoved):
+    """{0} was started with --rm, or by Swarm, and would end and be removed with {1}, whose network,
+    processes or memory it shares; --force stops it all the same"""
+
+
 class VolumeInUse(Conflict):
     """Cannot remove '{0}' while it is in use by '{1}'; 'docker rm' these containers first"""
 
@@ -334,6 +339,11 @@ class UnknownVerb(Unsupported):
 class Detached(Unsupported):
     """volume {0} is out of reach while the dvol plugin is being uninstalled; to keep the plugin,
     'docker plugin disable -f' and 'enable' it"""
+
+
+class UnclearPool(Unsupported):
+    """cannot tell whether the container {0} has the volume '{1}' of this pool or of another; stop
+    it, or give --disable-docker-integration if no container uses this pool's"""
 
 
 class DockerUnusable(Unsupported):

@@ -29,6 +29,7 @@ from docopt import docopt
 
 from dvol.containers import Containers, NoContainers
 from dvol.containers.docker import Docker
+from dvol.containers.ownership import ByMounts, ByPlugin, Ownership, plugin_id
 from dvol.engine import silent
 from dvol.engine.docker_volumes import DockerVolumes
 from dvol.engine.gate import MOUNT_TIMEOUT
@@ -65,7 +66,7 @@ def main() -> int:
     try:
         root = _attached(options)
         _complete_journals(root)
-        _serve(root, Path(options["--socket"]), Path(options["--run"]))
+        _serve(root, Path(options["--socket"]), Path(options["--run"]), _ownership(options, root))
     except (DvolError, OSError, sockets.SocketTaken) as error:
         log.critical("cannot start: %s", _reason(error))
         if options["--mount"]:
@@ -137,10 +138,19 @@ def _complete_journals(root: Path) -> None:
         log.error("journal not completed: %s", problem)
 
 
-def _serve(root: Path, socket: Path, run: Path) -> None:
+def _ownership(options: dict[str, Any], root: Path) -> Ownership:
+    """How the pool's volumes are told from others of the same name. A managed plugin knows its id;
+    any other server sees the processes of containers."""
+    id = plugin_id(Path(options["--mount"])) if options["--mount"] else ""
+    return ByPlugin(id) if id else ByMounts(root)
+
+
+def _serve(root: Path, socket: Path, run: Path, ownership: Ownership) -> None:
     def containers() -> Containers:
         docker = run / "docker.sock"
-        return Docker(f"unix://{docker}", plugin=True) if docker.exists() else NoContainers()
+        if not docker.exists():
+            return NoContainers()
+        return Docker(f"unix://{docker}", ownership, plugin=True)
 
     collect = _collector(root)
 

@@ -1,17 +1,20 @@
 """Who uses a volume, and stopping and starting them through Docker; no disks.
 
-`docker` calls Docker, `policy` decides what is done to a container, `start_order` in which order.
+`docker` calls Docker, `policy` decides what is done to a container, `start_order` in which order;
+`ownership` knows whether a volume is this pool's, or another's of the same name; `events` what
+another command than dvol's has done to a container meanwhile.
 Counting `Mount` calls instead of asking Docker would be wrong: `docker cp` repeats a running
 container's id, and a daemon that dies sends no `Unmount`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from dvol.containers.container import Container, Suspension
+    from dvol.containers.events import Call
 
 
 RESET = "reset"  # purpose of a verb: trees are reset, and their present state is set aside
@@ -34,8 +37,12 @@ class Containers(Protocol):
 
         A container that is starting is waited for, unless as many containers wait at the gate, says
         `at_gate()`, as are starting: then these are left out. ContainerStarting if that stays
-        unclear.
+        unclear; UnclearPool if a volume may be another pool's.
         """
+
+    def sharing(self, owners: Collection[Container]) -> list[Container]:
+        """The other containers that are alive and share namespaces with any container, in the order
+        of their start. One that is just being started may be missing."""
 
     def running(self) -> dict[str, list[str]]:
         """The names of the running containers of each volume that has some."""
@@ -60,6 +67,11 @@ class Containers(Protocol):
         be killed after `timeout` seconds. A container that has ended already is no error;
         CannotSuspend if Docker refuses."""
 
+    def changed_by_others(self, calls: Mapping[str, Sequence[Call]], since: int) -> dict[str, str]:
+        """For each container that dvol has suspended by `calls`: "stopped" or "paused" if another
+        command has certainly made it so, after `since` (nanoseconds of the wall clock); else "",
+        also where Docker can't say."""
+
     def resume(self, suspension: Suspension, recorded_in: str = "") -> str:
         """Start or unpause a container; returns "", or the reason why that is not possible. A
         container that still runs is restarted: Docker may be stopping it.
@@ -83,6 +95,9 @@ class NoContainers:
     def using(self, volumes: Collection[str], at_gate: Callable[[], int]) -> list[Container]:
         return []
 
+    def sharing(self, owners: Collection[Container]) -> list[Container]:
+        return []
+
     def running(self) -> dict[str, list[str]]:
         return {}
 
@@ -100,6 +115,9 @@ class NoContainers:
 
     def suspend(self, suspension: Suspension, timeout: float) -> bool:
         return False
+
+    def changed_by_others(self, calls: Mapping[str, Sequence[Call]], since: int) -> dict[str, str]:
+        return dict.fromkeys(calls, "")
 
     def resume(self, suspension: Suspension, recorded_in: str = "") -> str:
         return "Docker is not to be asked, or not there"

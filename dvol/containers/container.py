@@ -5,18 +5,23 @@ No call to Docker here, and no decision.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 RUNNING, PAUSED, RESTARTING = "running", "paused", "restarting"
 ALIVE = (RUNNING, PAUSED, RESTARTING)
 _SWARM = "com.docker.swarm.task.id"
+_COMPOSE = "com.docker.compose."
+_SHORT_ID = 12  # digits of an id as Docker prints it
 
 
 class Mounted(NamedTuple):
-    """A mount of a container; `volume` is "" if it can be none of dvol's volumes."""
+    """A mount of a container; `volume` is "" if it is no volume of the pool. If it is `doubtful`,
+    it may be one of the pool's volumes, or one of the same name elsewhere."""
 
     volume: str
     writable: bool
+    doubtful: bool = False
 
 
 class Container(NamedTuple):
@@ -26,7 +31,8 @@ class Container(NamedTuple):
     it, `healthy` the names of those services that must be healthy before it starts; `stop_timeout`
     is that of its own definition in seconds, -1 if it has none. A container that `removes_itself`
     can't be started again: it was made with --rm, or belongs to Swarm, which replaces it by
-    another.
+    another. `shares` are the ids or names of the containers whose network, processes or memory it
+    shares: it loses them for good when such a container ends, and `needs` has them too.
     """
 
     id: str
@@ -41,6 +47,7 @@ class Container(NamedTuple):
     needs: tuple[str, ...] = ()
     healthy: tuple[str, ...] = ()
     ill: bool = False  # Docker reports it as unhealthy
+    shares: tuple[str, ...] = ()
 
     def writes_to(self, volumes: frozenset[str]) -> bool:
         """Whether it has one of `volumes` mounted writable."""
@@ -51,12 +58,17 @@ class Container(NamedTuple):
         writable = [mount.volume for mount in self.mounts if mount.writable]
         return bool(writable) and volumes.issuperset(writable)
 
+    def shares_with(self, other: Container) -> bool:
+        """Whether it shares the network, processes or memory of `other`."""
+        return any(_is_meant(name, other) for name in self.shares)
+
 
 class Suspension(NamedTuple):
     """What a verb does to a container, so that it can be resumed afterwards.
 
     `action` is "stop", "kill", "pause", or "" for a container that is left alone; `was` is its
-    state before, and `started` the time of its start, as Docker writes it. All plain JSON: it is
+    state before, and `started` the time of its start, as Docker writes it. `beside` is the id of
+    the container whose namespaces it shares, if that is why it is suspended. All plain JSON: it is
     recorded on disk before the container is touched.
     """
 
@@ -65,10 +77,12 @@ class Suspension(NamedTuple):
     action: str
     was: str
     started: str
+    beside: str = ""
 
 
-def parse(inspected: dict[str, Any]) -> Container:
-    """The container that Docker's answer to `inspect` describes."""
+def parse(inspected: dict[str, Any], mounted: Callable[[dict[str, Any]], Mounted]) -> Container:
+    """The container that Docker's answer to `inspect` describes; `mounted` says what each of its
+    mounts is."""
     config, host = inspected["Config"], inspected["HostConfig"]
     labels = config.get("Labels") or {}
     timeout = config.get("StopTimeout")
@@ -78,21 +92,42 @@ def parse(inspected: dict[str, Any]) -> Container:
         state=_state(inspected["State"]),
         started=inspected["State"]["StartedAt"],
         mounts=tuple(map(mounted, inspected["Mounts"])),
-        removes_itself=bool(host.get("AutoRemove")) or _SWARM in labels,
+        removes_itself=bool(host.get("AutoRemove")) or _SWARM in labels or _is_run_once(labels),
         stop_timeout=-1 if timeout is None else timeout,
-        project=labels.get("com.docker.compose.project", ""),
-        service=labels.get("com.docker.compose.service", ""),
-        needs=(*_services(labels), *_shares_with(host)),
+        project=labels.get(f"{_COMPOSE}project", ""),
+        service=labels.get(f"{_COMPOSE}service", ""),
+        needs=(*_services(labels), *shares(host)),
+        shares=shares(host),
         ill=(inspected["State"].get("Health") or {}).get("Status") == "unhealthy",
         healthy=tuple(_services(labels, ":service_healthy")),
     )
 
 
-def mounted(mount: dict[str, Any]) -> Mounted:
-    """A mount as Docker lists it. A volume of the built-in `local` driver is none of dvol's; any
-    other driver may be dvol's plugin, under whatever name it was installed."""
+def volume_name(mount: dict[str, Any]) -> str:
+    """The name of the volume of a mount, as Docker lists it; "" if it is none of a plugin's: no
+    volume of the built-in `local` driver is dvol's."""
     ours = mount.get("Type") == "volume" and mount.get("Driver") != "local"
-    return Mounted(str(mount.get("Name", "")) if ours else "", bool(mount.get("RW", True)))
+    return str(mount.get("Name", "")) if ours else ""
+
+
+def shares(host: dict[str, Any]) -> tuple[str, ...]:
+    """The ids or names of the containers whose network, processes or memory a container shares, by
+    its `HostConfig`."""
+    modes = (str(host.get(mode) or "") for mode in ("NetworkMode", "PidMode", "IpcMode"))
+    named = (mode.removeprefix("container:") for mode in modes if mode.startswith("container:"))
+    return tuple(dict.fromkeys(named))
+
+
+def _is_meant(name: str, other: Container) -> bool:
+    """Docker keeps what the user typed: an id, a name, or the beginning of an id."""
+    beginning = len(name) >= _SHORT_ID and other.id.startswith(name)
+    return beginning or name == other.name.removeprefix("/")
+
+
+def _is_run_once(labels: dict[str, str]) -> bool:
+    """Whether it is of `run` of Compose 1, which removes it by itself (`--rm`), not by Docker."""
+    once = labels.get(f"{_COMPOSE}oneoff") == "True"
+    return once and labels.get(f"{_COMPOSE}version", "").startswith("1.")
 
 
 def _state(state: dict[str, Any]) -> str:
@@ -105,11 +140,5 @@ def _state(state: dict[str, Any]) -> str:
 
 def _services(labels: dict[str, str], condition: str = "") -> list[str]:
     """Compose writes `db:service_healthy:false,cache:service_started:false`."""
-    listed = labels.get("com.docker.compose.depends_on", "").split(",")
+    listed = labels.get(f"{_COMPOSE}depends_on", "").split(",")
     return [name for one in listed if condition in one and (name := one.partition(":")[0])]
-
-
-def _shares_with(host: dict[str, Any]) -> list[str]:
-    """Containers whose network, processes or memory the container shares."""
-    modes = (str(host.get(mode) or "") for mode in ("NetworkMode", "PidMode", "IpcMode"))
-    return [mode.removeprefix("container:") for mode in modes if mode.startswith("container:")]

@@ -6,11 +6,13 @@ second.
 
 from __future__ import annotations
 
+import json
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from dvol.containers import GONE, KILL, PAUSE, STOP
@@ -20,16 +22,21 @@ from dvol.containers.container import (
     RESTARTING,
     RUNNING,
     Container,
+    Mounted,
     Suspension,
-    mounted,
     parse,
+    shares,
+    volume_name,
 )
+from dvol.containers.events import Call, state_by_others
+from dvol.containers.ownership import Ownership
 from dvol.containers.start_order import in_order
-from dvol.errors import CannotSuspend, ContainerStarting, DockerUnusable
+from dvol.errors import CannotSuspend, ContainerStarting, DockerUnusable, UnclearPool
 
 _TIMEOUT = 10  # seconds for an answer to a query
+_EVENTS_WITHIN = 2  # seconds for the list of what has happened
 _CALL_TIMEOUT = 90  # seconds for an operation, besides the time that a container takes to stop
-_STARTS_WITHIN = 3.0  # seconds that a start takes once it has passed the gate
+_ANSWERS_WITHIN = 0.5  # seconds for an answer about a container that is not just being started
 _START_TIMEOUT = 15.0  # seconds for all starts; less than a mount waits at the gate
 _PAUSES = (0, 1, 2, 3)  # seconds before each try: a start may find another volume's gate closed
 _PROBE_INTERVAL = 0.1  # seconds between two runs of a health check
@@ -38,6 +45,7 @@ _KILLED = 137  # exit code after SIGKILL
 _RESTART_TIMEOUT = 60  # seconds to stop a container that Docker may be stopping already
 _HEALTH_TIMEOUT = 60.0  # seconds
 _AT_ONCE = 8  # parallel calls
+_LOOKS = 5  # at a container whose mounts are not clear: it may be about to end
 _STARTING = object()
 _LABEL = "com.docker.compose.project"
 
@@ -47,9 +55,13 @@ class Docker:
 
     certain = True
 
-    def __init__(self, url: str, plugin: bool = False) -> None:
-        """`plugin` if this is the server, so that the plugin is known to be enabled."""
+    def __init__(self, url: str, ownership: Ownership, plugin: bool = False) -> None:
+        """`ownership` knows the pool's volumes; `plugin` if this is the server, so that the plugin
+        is known to be enabled."""
         self.url = url
+        self._ownership = ownership
+        self._drivers: dict[str, bool | None] = {}  # whether a driver serves this pool
+        self._shares: dict[str, tuple[str, ...]] = {}  # by id; a container never changes them
         self._plugin = plugin
         self._clients = threading.local()  # a client of the SDK is for one thread
         self._version = "auto"
@@ -66,13 +78,24 @@ class Docker:
                     raise ContainerStarting(_name(found[starting[0]]))
                 more, starting = self._inspect_all(starting)
                 alive += more
-        return in_order(alive)
+            wanted = set(volumes)
+            alive = [self._cleared(one, wanted) for one in alive]
+        return in_order(one for one in alive if wanted & {mount.volume for mount in one.mounts})
+
+    def sharing(self, owners: Collection[Container]) -> list[Container]:
+        known = {one.id for one in owners}
+        with self._asking(", ".join(one.name for one in owners)):
+            listed = self._api().containers(filters={"status": list(ALIVE)})
+            others = [one["Id"] for one in listed if one["Id"] not in known]
+            found, _ = self._inspect_all([id for id in others if self._shares.get(id, True)])
+        self._shares |= dict.fromkeys(others, ()) | {one.id: one.shares for one in found}
+        return in_order(one for one in found if one.shares)
 
     def running(self) -> dict[str, list[str]]:
         users: dict[str, list[str]] = {}
         with self._asking("the volumes"):
             for listed in self._api().containers(filters={"status": ["running", "paused"]}):
-                for volume in {mount.volume for mount in map(mounted, listed["Mounts"])} - {""}:
+                for volume in self._volumes_in(listed):
                     users.setdefault(volume, []).append(_name(listed))
         return {volume: sorted(names) for volume, names in users.items()}
 
@@ -85,11 +108,11 @@ class Docker:
         with self._asking(f"the project {project}"):
             label = [f"{_LABEL}={project}"]
             found = self._api().containers(all=True, filters={"label": label})
-            mounts = [mounted(mount) for one in found for mount in one["Mounts"]]
+            mounts = {volume for one in found for volume in self._volumes_in(one)}
             # after `down` there are no containers, but the volumes keep Compose's labels
             listed = self._api().volumes(filters={"label": label})["Volumes"] or []
-        made = {one["Name"] for one in listed if one["Driver"] != "local"}
-        return sorted({mount.volume for mount in mounts} - {""} | made)
+            made = {one["Name"] for one in listed if one["Driver"] != "local"}
+        return sorted(mounts | made)
 
     def local(self, volume: str) -> bool:
         if not self._plugin:  # without a plugin Docker has no part in the pool's names
@@ -99,15 +122,58 @@ class Docker:
         return any(one["Name"] == volume for one in listed)
 
     def _having(self, volumes: Collection[str]) -> list[dict[str, Any]]:
-        """Each container that has one of the volumes. Docker's own filter also matches a bind mount
-        whose source or target is that text, so the mounts are looked at again."""
+        """Each container that has one of the volumes, or may have it. Docker's own filter also
+        matches a bind mount whose source or target is that text, so the mounts are looked at
+        again."""
         found = self._api().containers(all=True, filters={"volume": list(volumes)})
-        wanted = set(volumes)
-        return [
-            listed
-            for listed in found
-            if wanted & {mounted(each).volume for each in listed["Mounts"]}
-        ]
+        return [listed for listed in found if self._volumes_in(listed).intersection(volumes)]
+
+    def _volumes_in(self, listed: dict[str, Any]) -> set[str]:
+        """The names of the volumes of a container that are, or may be, this pool's."""
+        return {
+            volume
+            for mount in listed["Mounts"]
+            if (volume := volume_name(mount))
+            and self._serves(str(mount.get("Driver", ""))) is not False
+        }
+
+    def _serves(self, driver: str) -> bool | None:
+        """Whether a driver serves this pool, None if that can't be said; asked once."""
+        if driver not in self._drivers:
+            answer = self._plugin_named(driver)
+            id = str(answer.json()["Id"]) if answer.ok else ""
+            self._drivers[driver] = self._ownership.of_plugin(id)
+        return self._drivers[driver]
+
+    def _plugin_named(self, driver: str) -> Any:
+        """Docker's answer about a plugin that it manages; not `ok` if the driver is none."""
+        api = self._api()
+        return api.get(api._url("/plugins/{0}/json", driver), timeout=_TIMEOUT)
+
+    def _mounted_in(self, inspected: dict[str, Any], mount: dict[str, Any]) -> Mounted:
+        writable = bool(mount.get("RW", True))
+        volume = volume_name(mount)
+        ours = self._serves(str(mount.get("Driver", ""))) if volume else False
+        pid = inspected["State"].get("Pid", 0)
+        if ours is None and pid:
+            ours = self._ownership.of_process(inspected["Id"], pid, volume)
+        return Mounted(volume if ours is not False else "", writable, doubtful=ours is None)
+
+    def _cleared(self, one: Container, volumes: Collection[str]) -> Container:
+        """The container, looked at again until it is clear whether it has one of the volumes, or
+        until it has ended; raises UnclearPool."""
+        for _ in range(_LOOKS):
+            doubtful = [
+                mount.volume for mount in one.mounts if mount.doubtful and mount.volume in volumes
+            ]
+            if not doubtful or one.state not in ALIVE:
+                return one
+            time.sleep(_PROBE_INTERVAL)
+            again = self._inspect(one.id)
+            if not isinstance(again, Container):
+                return one._replace(mounts=())
+            one = again
+        raise UnclearPool(one.name, doubtful[0])
 
     def _inspect_all(self, ids: list[str]) -> tuple[list[Container], list[str]]:
         """The containers that are alive, and the ids of the containers that are still starting:
@@ -126,10 +192,10 @@ class Docker:
         import requests
 
         try:
-            inspected = self._inspected(id, _STARTS_WITHIN)
+            inspected = self._inspected(id, _ANSWERS_WITHIN)
         except requests.exceptions.Timeout:
             return _STARTING
-        return parse(inspected) if inspected else None
+        return parse(inspected, partial(self._mounted_in, inspected)) if inspected else None
 
     def _inspected(self, id: str, timeout: float = _TIMEOUT) -> dict[str, Any] | None:
         """Docker's answer to `inspect`; None if the container no longer exists."""
@@ -145,15 +211,14 @@ class Docker:
         for suspension in suspensions if not self._plugin else ():
             with self._asking(suspension.name):
                 mounts = (self._inspected(suspension.id) or {"Mounts": []})["Mounts"]
-                for driver in {each["Driver"] for each in mounts if mounted(each).volume}:
+                for driver in {each["Driver"] for each in mounts if volume_name(each)}:
                     if not self._enabled(driver):
                         reason = f"it could not start again: enable the plugin {driver} first"
                         raise CannotSuspend(suspension.action, suspension.name, reason)
 
     def _enabled(self, driver: str) -> bool:
         """True also if the driver is no plugin that Docker manages."""
-        api = self._api()
-        answer = api.get(api._url("/plugins/{0}/json", driver), timeout=_TIMEOUT)
+        answer = self._plugin_named(driver)
         return not answer.ok or bool(answer.json()["Enabled"])
 
     # -- doing ---------------------------------------------------------------------------------
@@ -193,7 +258,9 @@ class Docker:
             for pause in (0,) if recorded_in else _PAUSES:
                 time.sleep(pause)
                 found = self._inspected(suspension.id, _CALL_TIMEOUT)
-                if found is None or (recorded_in and not _has_volume(found, recorded_in)):
+                if found is None or (
+                    recorded_in and not self._is_recorded(suspension, found, recorded_in)
+                ):
                     return GONE
                 if recorded_in and _was_started_since(suspension, found["State"]):
                     return ""
@@ -203,6 +270,27 @@ class Docker:
                 except APIError as error:
                     reason = str(error.explanation or error)
         return reason
+
+    def changed_by_others(self, calls: Mapping[str, Sequence[Call]], since: int) -> dict[str, str]:
+        from docker.errors import DockerException
+        from requests.exceptions import RequestException
+
+        filters = json.dumps({"type": ["container"], "container": list(calls)})
+        span = {"since": _seconds(since), "until": _seconds(time.time_ns()), "filters": filters}
+        try:
+            api = self._api()
+            answer = api.get(api._url("/events"), params=span, timeout=_EVENTS_WITHIN)
+            events = list(map(json.loads, answer.text.splitlines())) if answer.ok else []
+            return {id: state_by_others(_of(events, id), calls[id]) for id in calls}
+        except (DockerException, RequestException, KeyError, TypeError, ValueError):
+            return dict.fromkeys(calls, "")  # in doubt nobody has
+
+    def _is_recorded(self, suspension: Suspension, inspected: dict[str, Any], volume: str) -> bool:
+        """Whether a record in that volume can be about this container: it has the volume, or shares
+        namespaces with another container, as the record says."""
+        if suspension.beside:
+            return bool(shares(inspected["HostConfig"]))
+        return volume in self._volumes_in(inspected)
 
     def _start_again(self, suspension: Suspension, state: dict[str, Any]) -> None:
         api = self._api(_CALL_TIMEOUT)
@@ -276,15 +364,19 @@ class Docker:
             raise DockerUnusable(subject, _reason(error)) from error
 
 
-def _has_volume(inspected: dict[str, Any], volume: str) -> bool:
-    return volume in {mounted(mount).volume for mount in inspected["Mounts"]}
-
-
 def _was_started_since(suspension: Suspension, state: dict[str, Any]) -> bool:
     """Whether the container was started since it was recorded. A container in a restart loop may
     have started just before it was stopped: that does not count."""
     since = state["StartedAt"] != suspension.started
     return since and not (suspension.was == RESTARTING and not state["Running"])
+
+
+def _seconds(nanoseconds: int) -> str:
+    return f"{nanoseconds // 10**9}.{nanoseconds % 10**9:09}"
+
+
+def _of(events: list[dict[str, Any]], id: str) -> list[dict[str, Any]]:
+    return [event for event in events if event["Actor"]["ID"] == id]
 
 
 def _runs(listed: dict[str, Any]) -> bool:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+
 from dvol.containers import KILL, LIVE, PAUSE, RESET, STOP, SWITCH
-from dvol.containers.container import PAUSED, RESTARTING, Container
-from dvol.errors import WouldBeRemoved
+from dvol.containers.container import PAUSED, RESTARTING, RUNNING, Container
+from dvol.errors import SharerWouldBeRemoved, WouldBeRemoved
 
 
 def action_for(
@@ -21,6 +23,49 @@ def action_for(
         raise WouldBeRemoved(container.name)
     # KILL: its data is replaced, so no program need finish writing it
     return KILL if purpose == RESET and container.writes_only_to(volumes) else STOP
+
+
+def with_sharers(
+    actions: dict[str, str],
+    owners: Sequence[Container],
+    alive: Sequence[Container],
+    purpose: str,
+    force: bool = False,
+) -> dict[str, str]:
+    """The actions, by id, and those for the containers that share namespaces with one that is
+    ended: each of them is stopped, since it would go on without a network, or die.
+
+    `owners` are the containers that have an action, or were ended already; `alive` all that may
+    share with them. Where Docker would remove a sharer, its owner is only paused for a commit; else
+    SharerWouldBeRemoved is raised, unless `force`.
+    """
+    result = dict(actions)
+    for owner in owners:
+        if actions.get(owner.id, STOP) not in (STOP, KILL):
+            continue
+        lost = [one for one in sharing(owner, alive) if one.removes_itself and not force]
+        if not lost:
+            continue
+        if purpose in (RESET, SWITCH) or owner.state != RUNNING or owner.id not in actions:
+            raise SharerWouldBeRemoved(lost[0].name, owner.name)
+        result[owner.id] = PAUSE
+    for owner in owners:
+        if result.get(owner.id, STOP) in (STOP, KILL):
+            result |= {one.id: STOP for one in sharing(owner, alive) if not _ends(result, one)}
+    return result
+
+
+def sharing(owner: Container, alive: Iterable[Container]) -> list[Container]:
+    """The containers that share namespaces with `owner`, also by way of others."""
+    rest = [one for one in alive if one.id != owner.id]
+    found = [one for one in rest if one.shares_with(owner)]
+    for one in found:  # it grows
+        found += [other for other in rest if other.shares_with(one) and other not in found]
+    return found
+
+
+def _ends(actions: dict[str, str], one: Container) -> bool:
+    return actions.get(one.id) in (STOP, KILL)
 
 
 def _while_frozen(container: Container, volumes: frozenset[str], mode: str) -> str:

@@ -52,7 +52,7 @@ def must_be_healthy(container: Container, containers: Iterable[Container]) -> li
 
 def _needed(container: Container, containers: list[Container]) -> Iterator[Container]:
     for other in containers:
-        if other.id in container.needs or _is_service(other, container.project, container.needs):
+        if container.shares_with(other) or _is_service(other, container.project, container.needs):
             yield other
 
 

@@ -36,7 +36,7 @@ def create(session: Session, volume: str, name: str, revision: str) -> Branch:
             raise NothingCommitted()
         commits = found.history.resolve(revision)
         quiesce = work.quiesce(SWITCH)
-        quiesce.require_possible()  # before the copy, not after it
+        quiesce.plan()  # raises what forbids it before the copy, not after it
         with found.durably():
             steps, index = _stage(found, name, commits)
             made = reflog.Line(

@@ -109,10 +109,9 @@ def commit(
         # the end of the block, when the containers run again
         with work.volumes[0].durably():
             with quiesce.closing():
-                for _ in quiesce.plan():
-                    if quiesce.suspends:
-                        _flush_and_precopy(pending)
-                quiesce.record()
+                quiesce.plan()
+                if quiesce.suspends:
+                    _flush_and_precopy(pending)
                 if quiesce.suspends and mode == PAUSE:
                     _flush_again(work)
                 stopped = quiesce.suspend()

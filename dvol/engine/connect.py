@@ -17,6 +17,8 @@ from dvol.errors import InvalidRequest, NoServer
 from dvol.model import DEFAULTS, ContainerOptions
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from dvol.containers import Containers
     from dvol.engine import Engine
 
@@ -55,7 +57,7 @@ def connect(choice: Choice, on_progress: Callable[[str], None]) -> Engine:
     if not choice.pool:
         _require_access(DEFAULT_POOL)
     root = Path(choice.pool or DEFAULT_POOL)
-    return LocalEngine(root, _containers(choice), on_progress, options=choice.options)
+    return LocalEngine(root, _containers(choice, root), on_progress, options=choice.options)
 
 
 def _require_access(pool: str) -> None:
@@ -72,7 +74,7 @@ def _require_access(pool: str) -> None:
         raise NoServer(f"unix://{CONTROL_SOCKET}", f"and you have no permission to read {pool}")
 
 
-def _containers(choice: Choice) -> Containers:
+def _containers(choice: Choice, root: Path) -> Containers:
     """Docker at the address that the user gave, or at its default socket. If there is neither, no
     containers are assumed. A Docker that does not answer is an error, raised by the verb."""
     from dvol.containers import NoContainers
@@ -83,5 +85,6 @@ def _containers(choice: Choice) -> Containers:
     if not (choice.docker_host or here):
         return NoContainers()
     from dvol.containers.docker import Docker
+    from dvol.containers.ownership import ByMounts
 
-    return Docker(choice.docker_host or DOCKER_SOCKET)
+    return Docker(choice.docker_host or DOCKER_SOCKET, ByMounts(root))

@@ -58,11 +58,10 @@ def reset(
         leaving = [one.what_leaves(targets[one.volume.name]) for one in resets]
         quiesce = work.quiesce(RESET)
         with quiesce.closing():
-            for _ in quiesce.plan():
-                if quiesce.suspends:  # else no container waits until `stage` raises it
-                    for one in resets:
-                        one.require_possible(targets[one.volume.name])
-            quiesce.record()
+            quiesce.plan()
+            if quiesce.suspends:  # else no container waits until `stage` raises it
+                for one in resets:
+                    one.require_possible(targets[one.volume.name])
             stopped = quiesce.suspend()
             _apply(
                 work,
@@ -350,11 +349,10 @@ def _undo(work: Transaction, resets: list[Reset], count: int) -> tuple[Quiesce, 
     leaving = [one.what_leaves(one.undone_commits(count)) for one in resets]
     quiesce = work.quiesce(RESET)
     with quiesce.closing():
-        for _ in quiesce.plan():
-            if quiesce.suspends:
-                for one in resets:
-                    one.require_undo_possible(count)
-        quiesce.record()
+        quiesce.plan()
+        if quiesce.suspends:
+            for one in resets:
+                one.require_undo_possible(count)
         stopped = quiesce.suspend()
         back = f"going back {count} state{'s' * (count > 1)}"
         plans = _apply(work, quiesce, resets, lambda one: one.stage_undo(count, stopped), back)

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from dvol.errors import PathOccupied
 
-_MOUNTINFO = Path("/proc/self/mountinfo")
+_PROC = Path("/proc")
 _ESCAPED = re.compile(rb"\\([0-7]{3})")  # how the kernel spells space, tab, newline, backslash
 
 
@@ -22,12 +22,25 @@ class Mount(NamedTuple):
     point: Path
 
 
-def mounts() -> list[Mount]:
-    """Every mount that this process sees, in the kernel's order."""
+def mounts(pid: int | str = "self") -> list[Mount]:
+    """Every mount that a process sees, in the kernel's order; OSError if there is none with that
+    number."""
     return [
         Mount(device.decode("ascii"), Path(os.fsdecode(root)), Path(os.fsdecode(point)))
-        for device, root, point in _lines()
+        for device, root, point in _lines(pid)
     ]
+
+
+def place_of(path: Path, seen: list[Mount]) -> Mount | None:
+    """Where a directory lies in its file system, whatever mount shows it: `root` is its path there.
+    None if no mount in `seen` shows it."""
+    real = Path(os.path.realpath(path))
+    found = [mount for mount in seen if real.is_relative_to(mount.point)]
+    if not found:
+        return None
+    over = max(found, key=lambda mount: len(mount.point.parts))
+    top = [mount for mount in found if mount.point == over.point][-1]  # the last one hides others
+    return Mount(top.device, top.root / real.relative_to(top.point), real)
 
 
 def mounted_in(path: str | Path) -> str | None:
@@ -47,9 +60,9 @@ def refuse(tree: Path) -> None:
         raise PathOccupied(f"what is mounted at {point}")
 
 
-def _lines() -> Iterator[tuple[bytes, bytes, bytes]]:
+def _lines(pid: int | str = "self") -> Iterator[tuple[bytes, bytes, bytes]]:
     """Device, root and mount point of each line."""
-    for line in _MOUNTINFO.read_bytes().splitlines():
+    for line in (_PROC / str(pid) / "mountinfo").read_bytes().splitlines():
         device, root, point = line.split(b" ")[2:5]
         yield device, _unescaped(root), _unescaped(point)
 

@@ -7,22 +7,24 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from dvol.containers import NoContainers
-from dvol.containers.docker import Docker
 from dvol.engine.local import LocalEngine
 from dvol.engine.recovery import Recovery
 from dvol.errors import (
     AmbiguousRevision,
     CannotSuspend,
     ContainerBusy,
+    ContainerStarting,
     LiveNeedsOneVolume,
     NameUsedByDocker,
+    WouldBeRemoved,
 )
-from dvol.fs.locks import exclusive
+from dvol.fs.locks import exclusive, shared
 from dvol.model import DEFAULTS, ContainerOptions
 from tests.contract.places import eventually
 from tests.protocol.standin import FIRST, Container, Engine, container, standing_in
@@ -50,7 +52,7 @@ def open_pool(docker: Engine, tmp_path: Path, told: list[str]) -> Open:
     """A pool in this process with a volume `v`, and Docker beside it."""
 
     def opened(options: ContainerOptions = DEFAULTS) -> LocalEngine:
-        asked = Docker(f"unix://{docker.server_address}")
+        asked = docker.asked_by()
         return LocalEngine(tmp_path / "pool", asked, told.append, options=options)
 
     opened().init("v")
@@ -80,6 +82,104 @@ def test_what_a_verb_ends_it_starts_again(open_pool: Open, docker: Engine) -> No
     pool.reset("v")
     assert docker.done == ["stop db", "start db", "kill db", "start db"]
     assert noted(pool) == []
+
+
+def test_one_that_starts_meanwhile_is_recorded_before_it_is_ended(
+    open_pool: Open, docker: Engine
+) -> None:
+    docker.containers = [container("db", "v")]
+    late = container("late", "v")
+    pool, seen = open_pool(), []
+    docker.before["stop db"] = lambda: docker.containers.append(late)
+    docker.before["stop late"] = lambda: seen.extend(noted(pool))
+    pool.commit("v", "x", ANN)
+    assert docker.done == ["stop db", "stop late", "start db", "start late"]
+    assert seen == ["/db", "/late"]
+    assert noted(pool) == []
+
+
+def test_one_that_somebody_starts_again_is_ended_again(open_pool: Open, docker: Engine) -> None:
+    db = container("db", "v")
+    docker.containers = [db, container("app", "v")]
+    docker.before["stop app"] = lambda: db.update(State="running", StartedAt=LATER)
+    docker.containers[1]["Labels"] = {
+        "com.docker.compose.project": "p",
+        "com.docker.compose.service": "app",
+    }
+    needs = {"com.docker.compose.depends_on": "app:service_started:false"}
+    db["Labels"] = needs | {"com.docker.compose.project": "p"}
+    open_pool().commit("v", "x", ANN)
+    assert docker.done == ["stop db", "stop app", "stop db", "start app", "start db"]
+
+
+def test_where_others_are_started_all_the_time_nothing_is_done(
+    open_pool: Open, docker: Engine
+) -> None:
+    """Everybody runs again."""
+    docker.containers = [container("db0", "v")]
+
+    def another(number: int) -> None:
+        docker.containers.append(container(f"db{number + 1}", "v"))
+
+    for number in range(10):
+        docker.before[f"stop db{number}"] = partial(another, number)
+    pool = open_pool()
+    with pytest.raises(ContainerStarting, match="/db5"):
+        pool.commit("v", "x", ANN)
+    assert pool.log("v") == []
+    assert {one["State"] for one in docker.containers} == {"running"}
+    assert (len(docker.containers), noted(pool)) == (6, [])
+
+
+def test_a_newcomer_that_may_not_be_ended_brings_everybody_back(
+    open_pool: Open, docker: Engine
+) -> None:
+    docker.containers = [container("db", "v")]
+    once = container("once", "v") | {"HostConfig": {"AutoRemove": True}}
+    pool = open_pool()
+    pool.commit("v", "x", ANN)
+    docker.before["kill db"] = lambda: docker.containers.append(once)
+    with pytest.raises(WouldBeRemoved, match="/once"):
+        pool.reset("v")
+    assert docker.done[-2:] == ["kill db", "start db"]
+    assert noted(pool) == []
+
+
+def test_the_gates_are_open_while_containers_are_ended(open_pool: Open, docker: Engine) -> None:
+    """Docker may hold a container's lock while its start waits at a gate; ending it waits for that
+    lock."""
+    docker.containers = [container("db", "v")]
+    pool, passed = open_pool(), []
+    gate = pool.access.pool.layout.volume("v").gate
+
+    def pass_it() -> None:
+        with shared(gate, 0.0) as had:
+            passed.append(had)
+
+    docker.before["stop db"] = pass_it
+    docker.before["start db"] = pass_it
+    pool.commit("v", "x", ANN)
+    assert passed == [True, True]
+
+
+def test_who_shares_is_recorded_with_the_one_it_shares_with(
+    open_pool: Open, docker: Engine
+) -> None:
+    """And started after a death, though it has no volume."""
+    db = container("db", "v")
+    side = container("side", "") | {"HostConfig": {"NetworkMode": f"container:{db['Id']}"}}
+    side["Mounts"] = []
+    docker.containers = [db, side]
+    pool, seen = open_pool(), []
+    docker.before["stop side"] = lambda: seen.extend(noted(pool))
+    pool.commit("v", "x", ANN)
+    assert docker.done == ["stop side", "stop db", "start db", "start side"]
+    assert seen == ["/db", "/side"]
+    docker.done.clear()
+    side["State"] = "exited"
+    note(pool, side, beside=db["Id"], started=side["StartedAt"])
+    assert Recovery(pool.access).resume(pool.containers)
+    assert docker.done == ["start side"]
 
 
 def test_a_stop_that_docker_refuses_ends_the_verb_and_nobody_is_left_behind(
@@ -393,7 +493,7 @@ def test_a_name_that_docker_has_given_to_a_volume_of_its_own_is_refused(
     server names are one's own."""
     docker.local = ["shop_db"]
     own = open_pool()
-    served = LocalEngine(own.root, Docker(f"unix://{docker.server_address}", plugin=True))
+    served = LocalEngine(own.root, docker.asked_by(plugin=True))
     with pytest.raises(NameUsedByDocker, match="shop_db"):
         served.init("shop_db")
     assert "shop_db" not in [one.name for one in served.volumes()]

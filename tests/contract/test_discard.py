@@ -16,7 +16,6 @@ from dvol.backends.btrfs import Btrfs
 from dvol.backends.copy.copy import Copy
 from dvol.backends.copy.thaw import Thawer
 from dvol.containers import NoContainers
-from dvol.containers.docker import Docker
 from dvol.engine import Engine
 from dvol.engine.docker_volumes import DockerVolumes
 from dvol.engine.local import LocalEngine
@@ -491,7 +490,7 @@ def test_containers_stay_stopped_until_it_is_completed(full: Full, short_dir: Pa
     said: list[str] = []
     with standing_in(short_dir / "docker.sock") as docker:
         docker.containers = [container("db", "v")]
-        asked = Docker(f"unix://{docker.server_address}")
+        asked = docker.asked_by()
         pool = LocalEngine(full.root / "volumes", asked, said.append)
         with stuck(full.tree / "new"):
             with pytest.raises(DiscardStopped):
@@ -514,7 +513,7 @@ def test_containers_run_again_once_the_server_has_completed_it(full: Full, short
     full.leave(2 * MIB)
     with standing_in(short_dir / "docker.sock") as docker:
         docker.containers = [container("db", "v")]
-        asked = Docker(f"unix://{docker.server_address}")
+        asked = docker.asked_by()
         pool = LocalEngine(full.root / "volumes", asked)
         with stuck(full.tree / "new"), pytest.raises(DiscardStopped):
             pool.reset("v", discard=True)

@@ -18,7 +18,6 @@ from typing import Any
 import pytest
 
 from dvol.containers import NoContainers
-from dvol.containers.docker import Docker
 from dvol.engine.docker_volumes import DockerVolumes
 from dvol.engine.local import LocalEngine
 from dvol.engine.recovery import Recovery
@@ -273,7 +272,7 @@ def ended() -> list[Container]:
 
 
 def beside(docker: Engine, pool: Path) -> LocalEngine:
-    return opened(pool, Docker(f"unix://{docker.server_address}"))
+    return opened(pool, docker.asked_by())
 
 
 def test_containers_that_dead_verbs_had_ended_are_started(copy: Copy, docker: Engine) -> None:

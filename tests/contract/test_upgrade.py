@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 
 from dvol.containers import NoContainers
-from dvol.containers.docker import Docker
 from dvol.engine.local import LocalEngine
 from dvol.engine.recovery import Recovery
 from dvol.errors import NoSpace
@@ -90,7 +89,7 @@ def test_containers_are_started_on_a_full_disk_with_a_pool_of_format_1(
         lock.parent.mkdir()
         lock.touch()
         filled(small)
-        assert Recovery(opened(pool).access).resume(Docker(f"unix://{docker.server_address}"))
+        assert Recovery(opened(pool).access).resume(docker.asked_by())
         assert docker.done == ["start db"]
 
 

@@ -63,6 +63,24 @@ class Installed:
     def mounting(self, volume: str) -> tuple[str, ...]:
         return ("--network", "none", "--volume-driver", self.driver, "-v", f"{volume}:/data")
 
+    def state(self, name: str) -> dict[str, Any]:
+        """The `State` of a container."""
+        shown = self.engine.docker("inspect", "-f", "{{json .State}}", name).stdout
+        found: dict[str, Any] = json.loads(shown)
+        return found
+
+    def started(self, name: str) -> str:
+        """When a container was started."""
+        return str(self.state(name)["StartedAt"])
+
+    def read(self, name: str) -> str:
+        """What a container finds in its file /data/file."""
+        return self.engine.docker("exec", name, "cat", "/data/file").stdout
+
+    def write(self, name: str, text: str) -> None:
+        """Write that file in a container."""
+        self.engine.docker("exec", name, "sh", "-c", f"echo {text} > /data/file")
+
     def inspect(self, volume: str) -> dict[str, Any]:
         found: dict[str, Any] = json.loads(self.engine.docker("volume", "inspect", volume).stdout)[
             0

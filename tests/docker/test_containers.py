@@ -2,32 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
-from typing import Any
 
 import pytest
 
 from tests.docker.installed import Installed, wait_for
-
-
-def state(installed: Installed, name: str) -> dict[str, Any]:
-    shown = installed.engine.docker("inspect", "-f", "{{json .State}}", name).stdout
-    found: dict[str, Any] = json.loads(shown)
-    return found
-
-
-def started(installed: Installed, name: str) -> str:
-    return str(state(installed, name)["StartedAt"])
-
-
-def read(installed: Installed, name: str, path: str = "/data/file") -> str:
-    return installed.engine.docker("exec", name, "cat", path).stdout
-
-
-def write(installed: Installed, name: str, text: str) -> None:
-    installed.engine.docker("exec", name, "sh", "-c", f"echo {text} > /data/file")
-
 
 COUNTING = (
     "n=0; trap 'echo end $n >> /data/log; exit' TERM; "
@@ -37,12 +16,12 @@ COUNTING = (
 
 def test_a_commit_stops_and_starts_its_writers(installed: Installed, volume: str) -> None:
     installed.start(volume, "app", command=COUNTING)
-    before = started(installed, "app")
+    before = installed.started("app")
     done = installed.dvol("commit", "-m", "x", volume)
     assert "stopped /app" in done.stderr
     assert "started /app" in done.stderr
-    assert state(installed, "app")["Running"]
-    assert started(installed, "app") != before
+    assert installed.state("app")["Running"]
+    assert installed.started("app") != before
     tree = installed.pool / volume / "commits" / done.stdout.strip()
     assert (tree / "log").read_text().splitlines()[-1].startswith("end ")
     assert "taken while" not in installed.dvol("log", volume).stdout
@@ -50,11 +29,11 @@ def test_a_commit_stops_and_starts_its_writers(installed: Installed, volume: str
 
 def test_a_paused_commit_keeps_the_process(installed: Installed, volume: str) -> None:
     installed.start(volume, "app", command=COUNTING)
-    before = started(installed, "app")
+    before = installed.started("app")
     done = installed.dvol("commit", "-m", "x", "--pause", volume)
     assert "paused /app" in done.stderr
     assert "unpaused /app" in done.stderr
-    found = state(installed, "app")
+    found = installed.state("app")
     assert (found["Running"], found["Paused"], found["StartedAt"]) == (True, False, before)
     assert "taken while paused" in installed.dvol("log", volume).stdout
 
@@ -70,14 +49,14 @@ def test_a_live_commit_is_refused_where_it_has_no_one_instant(
 
 def test_a_reset_shows_the_application_the_old_state(installed: Installed, volume: str) -> None:
     installed.start(volume, "app")
-    write(installed, "app", "old")
+    installed.write("app", "old")
     installed.dvol("commit", "-m", "old", volume)
-    write(installed, "app", "new")
+    installed.write("app", "new")
     done = installed.dvol("reset", "--hard", "HEAD", volume)
     assert "killed /app" in done.stderr
-    assert read(installed, "app") == "old\n"
+    assert installed.read("app") == "old\n"
     installed.dvol("undo", volume)
-    assert read(installed, "app") == "new\n"
+    assert installed.read("app") == "new\n"
 
 
 def test_checkout_lets_the_container_finish_its_work(installed: Installed, volume: str) -> None:
@@ -86,10 +65,10 @@ def test_checkout_lets_the_container_finish_its_work(installed: Installed, volum
     installed.dvol("checkout", "-b", "side", volume)
     log = (installed.pool / volume / "branches" / "master" / "log").read_text()
     assert log.splitlines()[-1].startswith("end ")
-    assert state(installed, "app")["Running"]
-    before = started(installed, "app")
+    assert installed.state("app")["Running"]
+    before = installed.started("app")
     installed.dvol("checkout", "side", volume)
-    assert started(installed, "app") == before  # there is nothing to switch
+    assert installed.started("app") == before  # there is nothing to switch
 
 
 def test_a_reader_is_left_alone_by_a_commit_and_restarted_by_a_reset(
@@ -99,13 +78,13 @@ def test_a_reader_is_left_alone_by_a_commit_and_restarted_by_a_reset(
     options = ("-d", "--name", "reader", "--network", "none", "--volume-driver", "dvol")
     shell = ("busybox", "sh", "-c", "trap 'exit 0' TERM; while :; do sleep 0.1; done")
     installed.engine.docker("run", *options, "-v", f"{volume}:/data:ro", *shell)
-    before = started(installed, "reader")
+    before = installed.started("reader")
     installed.dvol("commit", "-m", "x", volume)
-    assert started(installed, "reader") == before
+    assert installed.started("reader") == before
     installed.container(volume, "echo new > /data/file")
     installed.dvol("reset", "--hard", "HEAD", volume)
-    assert read(installed, "reader") == "old\n"
-    assert started(installed, "reader") != before
+    assert installed.read("reader") == "old\n"
+    assert installed.started("reader") != before
 
 
 def test_a_container_with_other_writable_data_is_stopped_in_order(
@@ -122,17 +101,17 @@ def test_a_container_with_other_writable_data_is_stopped_in_order(
 
 def test_a_paused_container_is_paused_again(installed: Installed, volume: str) -> None:
     installed.start(volume, "app")
-    write(installed, "app", "old")
+    installed.write("app", "old")
     installed.dvol("commit", "-m", "x", volume)
-    write(installed, "app", "new")
+    installed.write("app", "new")
     installed.engine.docker("pause", "app")
-    before = started(installed, "app")
+    before = installed.started("app")
     installed.dvol("commit", "-m", "y", volume)
-    assert (state(installed, "app")["Paused"], started(installed, "app")) == (True, before)
+    assert (installed.state("app")["Paused"], installed.started("app")) == (True, before)
     installed.dvol("reset", "--hard", "HEAD~1", volume)
-    assert state(installed, "app")["Paused"]
+    assert installed.state("app")["Paused"]
     installed.engine.docker("unpause", "app")
-    assert read(installed, "app") == "old\n"
+    assert installed.read("app") == "old\n"
 
 
 def test_what_does_not_run_is_not_started(installed: Installed, volume: str) -> None:
@@ -141,8 +120,8 @@ def test_what_does_not_run_is_not_started(installed: Installed, volume: str) -> 
     installed.engine.docker("create", "--name", "created", *installed.mounting(volume), "busybox")
     installed.dvol("commit", "-m", "x", volume)
     installed.dvol("reset", "--hard", "HEAD", volume)
-    assert state(installed, "exited")["Status"] == "exited"
-    assert state(installed, "created")["Status"] == "created"
+    assert installed.state("exited")["Status"] == "exited"
+    assert installed.state("created")["Status"] == "created"
 
 
 def test_one_that_removes_itself_is_paused_and_never_lost(
@@ -155,7 +134,7 @@ def test_one_that_removes_itself_is_paused_and_never_lost(
     for verb in (["reset", "--hard"], ["checkout", "-b", "side"]):
         refused = installed.dvol(*verb, check=False)
         assert (refused.returncode, "--rm" in refused.stderr) == (4, True)
-    assert state(installed, "app")["Running"]
+    assert installed.state("app")["Running"]
     installed.dvol("reset", "--hard", "-f")
     assert "app" not in installed.engine.docker("ps", "-a").stdout
 
@@ -163,11 +142,11 @@ def test_one_that_removes_itself_is_paused_and_never_lost(
 @pytest.mark.parametrize("policy", ["always", "unless-stopped", "on-failure"])
 def test_a_restart_policy_goes_on_as_before(installed: Installed, volume: str, policy: str) -> None:
     installed.start(volume, "app", "--restart", policy)
-    write(installed, "app", "old")
+    installed.write("app", "old")
     installed.dvol("commit", "-m", "x", volume)
-    write(installed, "app", "new")
+    installed.write("app", "new")
     installed.dvol("reset", "--hard", "HEAD", volume)
-    assert read(installed, "app") == "old\n"
+    assert installed.read("app") == "old\n"
     shown = installed.engine.docker("inspect", "-f", "{{.HostConfig.RestartPolicy.Name}}", "app")
     assert shown.stdout.strip() == policy
 
@@ -176,7 +155,7 @@ def test_one_in_a_restart_loop_is_caught_and_let_go(installed: Installed, volume
     installed.start(volume, "app", "--restart", "always", command="date >> /data/file; exit 1")
     installed.dvol("commit", "-m", "x", volume)
     installed.dvol("reset", "--hard", "HEAD", volume)
-    assert state(installed, "app")["Status"] in ("running", "restarting")
+    assert installed.state("app")["Status"] in ("running", "restarting")
 
 
 def test_one_that_does_not_stop_is_killed_and_the_commit_says_so(
@@ -260,7 +239,7 @@ def test_verbs_about_volumes_of_one_container_take_turns(installed: Installed, v
     said = [process.communicate()[1] for process in both]
     assert [process.returncode for process in both] == [0] * 6, said
     assert all("stopped /app" in each and "started /app" in each for each in said), said
-    assert state(installed, "app")["Running"]
+    assert installed.state("app")["Running"]
 
 
 def test_a_dependent_is_started_when_what_it_needs_is_well(
@@ -284,7 +263,7 @@ def test_a_dependent_is_started_when_what_it_needs_is_well(
     use = f"{well} || exit 1; trap 'exit 0' TERM; while :; do sleep 0.1; done"
     installed.start(volume, "web", *web, command=use)
     installed.dvol("commit", "-m", "x", volume)
-    assert state(installed, "web")["Running"]
+    assert installed.state("web")["Running"]
 
 
 def test_several_volumes_are_committed_and_reset_as_one(installed: Installed, volume: str) -> None:
@@ -293,14 +272,14 @@ def test_several_volumes_are_committed_and_reset_as_one(installed: Installed, vo
     installed.start(volume, "db", *label)
     installed.start("cache", "cache", *label)
     for name in ("db", "cache"):
-        write(installed, name, "old")
+        installed.write(name, "old")
     done = installed.dvol("commit", "-m", "both", "--project", "shop")
     ids, names = zip(*(line.split() for line in done.stdout.splitlines()), strict=True)
     assert names == ("cache", volume)
     for name in ("db", "cache"):
-        write(installed, name, "new")
+        installed.write(name, "new")
     installed.dvol("reset", "--hard", ids[0][:10], "--project", "shop")
-    assert [read(installed, name) for name in ("db", "cache")] == ["old\n", "old\n"]
+    assert [installed.read(name) for name in ("db", "cache")] == ["old\n", "old\n"]
     refused = installed.dvol("commit", "-m", "x", "--project", "nothing", check=False)
     assert refused.returncode == 3
 
@@ -312,7 +291,7 @@ def test_the_volumes_of_another_container_are_seen(installed: Installed, volume:
     installed.engine.docker("run", *options, "busybox", "sleep", "1000")
     done = installed.dvol("commit", "-m", "x", "--stop-timeout", "1", volume)
     assert [done.stderr.count(f"{word} /beside") for word in ("stopped", "started")] == [1, 1]
-    write(installed, "beside", "new")
+    installed.write("beside", "new")
     installed.dvol("reset", "--hard", "HEAD", volume)
     gone = installed.engine.docker("exec", "app", "ls", "/data/file", check=False)
     assert gone.returncode == 1
@@ -321,12 +300,12 @@ def test_the_volumes_of_another_container_are_seen(installed: Installed, volume:
 def test_all_the_writers_of_a_volume_are_ended(installed: Installed, volume: str) -> None:
     for name in ("one", "two", "three"):
         installed.start(volume, name)
-    write(installed, "one", "old")
+    installed.write("one", "old")
     installed.dvol("commit", "-m", "x", volume)
-    write(installed, "two", "new")
+    installed.write("two", "new")
     done = installed.dvol("reset", "--hard", "HEAD", volume)
     assert done.stderr.count("killed") == done.stderr.count("started") == 3
-    assert [read(installed, name) for name in ("one", "two", "three")] == ["old\n"] * 3
+    assert [installed.read(name) for name in ("one", "two", "three")] == ["old\n"] * 3
 
 
 def test_one_that_cannot_be_started_again_is_named(installed: Installed, volume: str) -> None:
@@ -345,10 +324,10 @@ def test_one_that_cannot_be_started_again_is_named(installed: Installed, volume:
 
 def test_a_refused_verb_ends_nobody(installed: Installed, volume: str) -> None:
     installed.start(volume, "app")
-    before = started(installed, "app")
+    before = installed.started("app")
     for words in (["reset", "--hard", "abcd"], ["commit", "-m", ""], ["checkout", "-b", "x"]):
         assert installed.dvol(*words, check=False).returncode in (2, 3, 4)
-    assert started(installed, "app") == before
+    assert installed.started("app") == before
 
 
 def test_without_a_server_nobody_is_ended_who_could_not_start_again(

@@ -8,14 +8,18 @@ import json
 import re
 import socketserver
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlparse
 
+from dvol.containers.docker import Docker
+from dvol.containers.ownership import ByPlugin
+
 Container = dict[str, Any]
+PLUGIN = "9" * 64
 FIRST = "2026-01-01T00:00:01Z"
 ALIVE = ("running", "paused", "restarting")
 
@@ -46,10 +50,15 @@ class Engine(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
         self.late: set[str] = set()  # the same words, answered by 500 since it is so already
         self.sick: set[str] = set()  # the ids of those whose health checks fail
         self.local: list[str] = []  # the volumes that it keeps itself
+        self.before: dict[str, Callable[[], None]] = {}  # the same words: what happens first
         self.enabled = True  # the plugin
         self.hangs = False
         self.free = threading.Event()
         super().__init__(str(path), Handler)
+
+    def asked_by(self, plugin: bool = False) -> Docker:
+        """How the pool of the plugin here asks it."""
+        return Docker(f"unix://{self.server_address}", ByPlugin(PLUGIN), plugin)
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -66,11 +75,13 @@ class Handler(BaseHTTPRequestHandler):
         elif path == "/containers/json":
             query = parse_qs(address.query)
             self._answer(self._listed(query.get("all") == ["1"], json.loads(query["filters"][0])))
+        elif path == "/events":
+            self._answer({})
         elif path == "/volumes":
             local = [{"Name": name, "Driver": "local"} for name in self.server.local]
             self._answer({"Volumes": local})
         elif path.startswith("/plugins/"):
-            self._answer({"Enabled": self.server.enabled})
+            self._answer({"Id": PLUGIN, "Enabled": self.server.enabled})
         elif path.startswith("/exec/"):
             self._answer(
                 {"Running": False, "ExitCode": int(path.split("/")[2] in self.server.sick)}
@@ -85,7 +96,7 @@ class Handler(BaseHTTPRequestHandler):
             one
             for one in self.server.containers
             if (all_states or one["State"] in ALIVE)
-            and any(not wanted or wanted & {m.get("Name"), m.get("Source")} for m in one["Mounts"])
+            and (not wanted or any(wanted & {m["Name"], m.get("Source")} for m in one["Mounts"]))
         ]
 
     def do_POST(self) -> None:
@@ -103,6 +114,7 @@ class Handler(BaseHTTPRequestHandler):
     def _act(self, one: Container, verb: str) -> None:
         told = f"{verb} {one['Names'][0][1:]}"
         self.server.done.append(told)
+        self.server.before.get(told, lambda: None)()
         if told in self.server.late:
             one["State"] = BECOMES[verb]
         if told in self.server.refuses | self.server.late:
@@ -156,7 +168,7 @@ def inspected(one: Container) -> dict[str, Any]:
         "Health": {"Status": one.get("Health", "healthy")},
     }
     labels = {"Labels": one.get("Labels"), "Healthcheck": one.get("Healthcheck")}
-    host = {"HostConfig": {"AutoRemove": one.get("AutoRemove", False)}}
+    host = {"HostConfig": {"AutoRemove": False} | one.get("HostConfig", {})}
     return {**one, "Name": one["Names"][0], "State": state, "Config": labels, **host}
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from dvol.containers.container import Container, Mounted, parse
-from dvol.containers.policy import action_for
+from dvol.containers.policy import action_for, with_sharers
 from dvol.containers.start_order import in_order, waves
-from dvol.errors import WouldBeRemoved
+from dvol.errors import SharerWouldBeRemoved, WouldBeRemoved
 
 OURS = frozenset({"db"})
 
@@ -93,16 +93,77 @@ def test_a_circle_stays_as_found() -> None:
     assert sorted(name for wave in waves([one, two]) for name in names(wave)) == ["/one", "/two"]
 
 
-def test_a_shared_network_is_a_need() -> None:
-    found = parse(
+def parsed(labels: dict[str, str] | None = None, **host: object) -> Container:
+    return parse(
         {
             "Id": "2" * 64,
             "Name": "/beside",
             "State": {"Running": True, "Paused": False, "StartedAt": "2026"},
-            "Config": {"Labels": None, "StopTimeout": 0},
-            "HostConfig": {"NetworkMode": f"container:{'1' * 64}", "AutoRemove": False},
+            "Config": {"Labels": labels, "StopTimeout": 0},
+            "HostConfig": {"AutoRemove": False} | host,
             "Mounts": [{"Type": "volume", "Name": "db", "Driver": "dvol:latest", "RW": True}],
-        }
+        },
+        lambda mount: Mounted(mount["Name"], mount["RW"]),
     )
+
+
+def test_a_shared_network_is_a_need() -> None:
+    found = parsed(NetworkMode=f"container:{'1' * 64}")
     assert (found.needs, found.stop_timeout, found.state) == (("1" * 64,), 0, "running")
     assert found.mounts == (Mounted("db", True),)
+
+
+@pytest.mark.parametrize("mode", ["NetworkMode", "PidMode", "IpcMode"])
+@pytest.mark.parametrize("name", ["db", "1" * 12, "1" * 64])
+def test_who_shares_a_namespace_is_known_by_any_name(mode: str, name: str) -> None:
+    db = container("/db")._replace(id="1" * 64)
+    found = parsed(**{mode: f"container:{name}"})
+    assert found.shares_with(db)
+    assert not found.shares_with(db._replace(id="3" * 64, name="/other"))
+    assert names(in_order([found._replace(started=""), db])) == ["/db", "/beside"]
+
+
+@pytest.mark.parametrize(
+    ("once", "version", "wanted"),
+    [("True", "1.29.2", True), ("False", "1.29.2", False), ("True", "2.26.1", False)],
+)
+def test_a_container_that_compose_1_runs_once_is_removed_by_it(
+    once: str, version: str, wanted: bool
+) -> None:
+    labels = {"com.docker.compose.oneoff": once, "com.docker.compose.version": version}
+    assert parsed(labels).removes_itself == wanted
+
+
+def sharer(name: str, owner: str, **facts: object) -> Container:
+    return container(f"/{name}", mounts=(), shares=(owner,), **facts)
+
+
+@pytest.mark.parametrize(("purpose", "action"), [("stop", "stop"), ("reset", "kill")])
+def test_who_shares_with_one_that_is_ended_is_stopped_as_well(purpose: str, action: str) -> None:
+    """Also by way of another, and one that only reads; nobody else."""
+    db = container("/db")
+    reader = sharer("reader", "web")._replace(mounts=READER)
+    alive = [db, reader, sharer("web", "db"), sharer("other", "elsewhere")]
+    found = with_sharers({"/db": action, "/reader": ""}, [db], alive, purpose)
+    assert found == {"/db": action, "/web": "stop", "/reader": "stop"}
+
+
+def test_who_shares_with_one_that_is_paused_is_left_alone() -> None:
+    alive = [container("/db"), sharer("web", "db")]
+    assert with_sharers({"/db": "pause"}, [], alive, "pause") == {"/db": "pause"}
+
+
+def test_one_is_only_paused_whose_end_would_remove_another() -> None:
+    db = container("/db")
+    alive = [db, sharer("web", "db"), sharer("once", "web", removes_itself=True)]
+    assert with_sharers({"/db": "stop"}, [db], alive, "stop") == {"/db": "pause"}
+    for purpose in ("reset", "switch"):
+        with pytest.raises(SharerWouldBeRemoved, match=r"/once was started with --rm.*with /db"):
+            with_sharers({"/db": "stop"}, [db], alive, purpose)
+        found = with_sharers({"/db": "stop"}, [db], alive, purpose, force=True)
+        assert found == {"/db": "stop", "/web": "stop", "/once": "stop"}
+
+
+def test_who_shares_with_one_that_was_ended_already_is_stopped() -> None:
+    """It came in between."""
+    assert with_sharers({}, [container("/db")], [sharer("web", "db")], "stop") == {"/web": "stop"}

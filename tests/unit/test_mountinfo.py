@@ -15,8 +15,9 @@ LINES = rb"""21 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw
 
 @pytest.fixture(autouse=True)
 def mounted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    (tmp_path / "mountinfo").write_bytes(LINES)
-    monkeypatch.setattr(mountinfo, "_MOUNTINFO", tmp_path / "mountinfo")
+    (tmp_path / "self").mkdir()
+    (tmp_path / "self/mountinfo").write_bytes(LINES)
+    monkeypatch.setattr(mountinfo, "_PROC", tmp_path)
 
 
 def test_escaped_paths_are_read_as_they_are() -> None:

@@ -1,0 +1,253 @@
+"""The containers that a verb suspends for its quiet part and resumes afterwards: what is planned,
+recorded, done and undone.
+
+Loaded only where a container uses the volumes. Which containers those are, their locks and the
+gates are in `quiesce`; the decision about each container is in `containers.policy`.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Collection, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import partial
+
+from dvol.containers import GONE, KILL, PAUSE, STOP
+from dvol.containers.container import Container, Suspension
+from dvol.containers.events import PAUSED, STOPPED, Call
+from dvol.containers.policy import action_for, with_sharers
+from dvol.containers.start_order import in_order, must_be_healthy, waves
+from dvol.engine.recovery import try_resume
+from dvol.engine.session import Session
+from dvol.errors import DvolError
+from dvol.layout import VolumeLayout
+from dvol.pool import suspended
+
+_TIMEOUT = 60.0  # seconds for a container to stop by itself; ten are too few for databases
+_DAY = 86_400.0
+_LONG = 2.0  # seconds without a message, which people take for a hang
+
+
+class Suspending:
+    """The containers of `verb` on some volumes. `planned` is what `suspend_if` will do; `suspended`
+    has what was done and is to be undone, by id; `failed` names a container that did not start
+    again, and why."""
+
+    def __init__(
+        self, session: Session, volumes: Sequence[VolumeLayout], verb: str, purpose: str
+    ) -> None:
+        self.planned: list[Suspension] = []
+        self.suspended: dict[str, Suspension] = {}
+        self.failed = ""
+        self._session = session
+        self._containers = session.containers
+        self._volumes = volumes
+        self._names = frozenset(volume.name for volume in volumes)
+        self._verb = verb
+        self._purpose = purpose
+        self._on_progress = session.access.on_progress
+        self._known: dict[str, Container] = {}  # all that were ever found, by id
+        self._recorded: dict[str, Suspension] = {}  # by id
+        self._calls: dict[str, list[Call]] = {}  # by id: what was done
+        self._since = time.time_ns()
+        self._killed = False  # whether one did not stop in time
+        self._health: dict[str, str] = {}  # by id: "", or why a resumed container is not healthy
+
+    # -- planning ------------------------------------------------------------------------------
+
+    def plan(self, found: list[Container]) -> None:
+        """Plan what to do to the containers that are alive and have the volumes, and to those that
+        share namespaces with one that is ended. Raises WouldBeRemoved."""
+        rules = (self._purpose, self._session.options.force)
+        actions = {one.id: action_for(one, self._names, *rules) for one in found}
+        alive = {one.id: one for one in found}
+        known = self._known | alive
+        ends = {id for id, action in (self._done() | actions).items() if action in (STOP, KILL)}
+        if ends:
+            owners = [known[id] for id in ends]
+            alive |= {one.id: one for one in self._containers.sharing(owners)}
+            actions = with_sharers(actions, owners, list(alive.values()), *rules)
+        self._known |= {id: alive[id] for id in actions}
+        self.planned = [self._planned(alive[id], does) for id, does in actions.items() if does]
+
+    def _planned(self, one: Container, action: str) -> Suspension:
+        has_volume = any(mount.volume in self._names for mount in one.mounts)
+        owners = [other.id for other in self._known.values() if one.shares_with(other)]
+        beside = "" if has_volume else next(iter(owners), "")
+        return Suspension(one.id, one.name, action, one.state, one.started, beside)
+
+    def require_startable(self) -> None:
+        """Raise CannotSuspend where Docker would not start a container again."""
+        stops = [one for one in self.planned if one.action in (STOP, KILL)]
+        self._containers.require_startable(stops)
+
+    def state(self, found: list[Container]) -> str:
+        """The `state` of a commit that is made while those containers are still alive: the writer
+        that was quiesced least counts."""
+        done = self._done()
+        counted = {one.id for one in found} | done.keys()
+        writers = [self._known[id] for id in counted if self._known[id].writes_to(self._names)]
+        actions = [(done.get(one.id, ""), one.state) for one in writers]
+        if any(not action and was != "paused" for action, was in actions):
+            return "live"
+        if any(action in ("", PAUSE) for action, was in actions):
+            return "paused"
+        return "" if not writers else "killed" if self._killed else "stopped"
+
+    def _done(self) -> dict[str, str]:
+        """The last action on each container, by id."""
+        return {id: calls[-1].action for id, calls in self._calls.items()}
+
+    # -- suspending ----------------------------------------------------------------------------
+
+    def suspend_if(self, locked: Collection[str]) -> bool:
+        """Record what is planned, and do it, unless a container is not among those that are
+        `locked`; returns whether it was done. Raises CannotSuspend."""
+        if not {one.id for one in self.planned}.issubset(locked):
+            return False
+        self.require_startable()
+        self._record()
+        self._suspend_all()
+        return True
+
+    def _record(self) -> None:
+        """Record on disk, in each volume, which containers will be suspended."""
+        wanted = {one.id: one for one in self.planned if self._can_resume(one)}
+        self._recorded |= wanted
+        for volume in self._volumes if wanted else ():
+            suspended.record(volume, self._in_order(self._recorded))
+
+    def _can_resume(self, one: Suspension) -> bool:
+        """False if Docker removes the container when it stops."""
+        return one.action == PAUSE or not self._known[one.id].removes_itself
+
+    def _in_order(self, found: dict[str, Suspension]) -> list[Suspension]:
+        """In the order in which they are to be started."""
+        return [found[one.id] for one in in_order(self._known.values()) if one.id in found]
+
+    def _suspend_all(self) -> None:
+        """Suspend the planned containers, those first that others do not depend on, and those at
+        the same time that do not depend on each other."""
+        wanted = {one.id: one for one in self.planned}
+        for wave in reversed(waves(self._known.values())):
+            works = [partial(self._suspend, wanted[one.id]) for one in wave if one.id in wanted]
+            self._killed |= any(_in_parallel(works))
+
+    def _suspend(self, one: Suspension) -> bool:
+        """Suspend one container. Returns whether it had to be killed."""
+        given = (self._session.options.timeout, self._known[one.id].stop_timeout, _TIMEOUT)
+        timeout = min(_DAY, next(seconds for seconds in given if seconds >= 0))
+        began = time.monotonic()
+        if self._can_resume(one):
+            self.suspended[one.id] = one  # first: Docker may stop it also if it answers an error
+        self._calls.setdefault(one.id, []).append(Call(one.action, time.time_ns()))
+        with self._announced_if_long(f"stopping {one.name}, which may take {timeout:.0f} s"):
+            killed = self._containers.suspend(one, timeout)
+        self._report(_DONE[one.action], one, began)
+        if killed:
+            late = f"it did not stop in {timeout:.0f} s"
+            self._on_progress(f"warning: {one.name} was killed, since {late}")
+        if one.action == PAUSE and self._purpose == STOP:
+            self._warn_of_pause(one)
+        return killed
+
+    def _warn_of_pause(self, one: Suspension) -> None:
+        itself = self._known[one.id].removes_itself
+        removed = "it" if itself else "a container that shares with it"
+        paused = f"{one.name} was only paused, since --rm would remove {removed}"
+        self._on_progress(f"warning: {paused}; the commit is as after a crash")
+
+    # -- resuming ------------------------------------------------------------------------------
+
+    def resume(self) -> None:
+        """Resume the containers in the order of their start. Those that do not start stay in the
+        record, and `failed` names one."""
+        missing = {one.id for one in self._to_resume() if not self._is_resumed(one)}
+        for volume in self._volumes if self._recorded else ():
+            suspended.forget(volume, self._recorded.keys() - missing)
+
+    def leave(self) -> None:
+        """Leave the containers suspended, and say so."""
+        for one in self.suspended.values():
+            until = f"until the {self._verb} of {self._volumes[0].name} is completed"
+            self._on_progress(f"warning: {one.name} is not started again {until}")
+
+    def await_health(self) -> None:
+        """Wait until the resumed containers are healthy, and warn if one is not."""
+        _in_parallel([partial(self._is_healthy, one) for one in self.suspended.values()])
+        for one in self.suspended.values():
+            if reason := self._health[one.id]:
+                self._on_progress(f"warning: {one.name} was started again, but {reason}")
+
+    def _to_resume(self) -> Iterator[Suspension]:
+        """A container that another command has stopped or paused meanwhile stays so."""
+        calls = {id: self._calls[id] for id in self.suspended}
+        said = self._containers.changed_by_others(calls, self._since) if calls else {}
+        for one in self._in_order(self.suspended):
+            if said[one.id] == STOPPED:
+                del self.suspended[one.id]
+                self._on_progress(f"{one.name} stays stopped: another command has stopped it")
+            else:
+                yield one._replace(was=PAUSED) if said[one.id] == PAUSED else one
+
+    def _is_resumed(self, one: Suspension) -> bool:
+        self._await_needed(one)
+        began = time.monotonic()
+        reason = try_resume(self._containers, one)
+        if reason == GONE:
+            del self.suspended[one.id]
+            self._on_progress(f"{one.name} is not started: another command has removed it")
+        elif reason:
+            self.failed = self.failed or f"{one.name} ({reason})"
+            self._on_progress(f"warning: {one.name} could not be started again: {reason}")
+        else:
+            self._report(_UNDONE[one.action], one, began)
+        return reason in ("", GONE)
+
+    def _await_needed(self, one: Suspension) -> None:
+        """Wait until the containers are healthy on which this one depends by Compose's condition
+        `service_healthy`: it might exit at once if they are not. `await_health` warns of containers
+        that do not become healthy."""
+        needed = must_be_healthy(self._known[one.id], self._known.values())
+        waiting = [self.suspended[each.id] for each in needed if each.id in self.suspended]
+        _in_parallel([partial(self._is_healthy, each) for each in waiting])
+
+    def _is_healthy(self, one: Suspension) -> bool:
+        """Wait until a container is healthy or fails to be; Docker is asked once for each."""
+        if one.id not in self._health:
+            try:
+                self._health[one.id] = self._containers.await_health(one)
+            except DvolError as error:
+                self._health[one.id] = f"its health is not known: {error}"
+        return not self._health[one.id]
+
+    # -- telling -------------------------------------------------------------------------------
+
+    @contextmanager
+    def _announced_if_long(self, what: str) -> Iterator[None]:
+        timer = threading.Timer(_LONG, self._on_progress, [what])
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
+
+    def _report(self, done: str, one: Suspension, began: float) -> None:
+        """Say what was done, and why to a container that has none of the volumes."""
+        owner = self._known.get(one.beside)
+        name = f"{one.name}, which shares with {owner.name}," if owner else one.name
+        self._on_progress(f"{done} {name} ({time.monotonic() - began:.1f} s)")
+
+
+_DONE = {"stop": "stopped", "kill": "killed", "pause": "paused"}
+_UNDONE = {"stop": "started", "kill": "started", "pause": "unpaused"}
+
+
+def _in_parallel(works: Sequence[Callable[[], bool]]) -> list[bool]:
+    """Do all works at the same time; the first failure is raised when all have finished."""
+    if len(works) < 2:  # mostly there is one container
+        return [work() for work in works]
+    with ThreadPoolExecutor(len(works)) as pool:
+        return [future.result() for future in [pool.submit(work) for work in works]]

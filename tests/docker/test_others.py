@@ -1,0 +1,73 @@
+"""What a person does to a container while dvol works on it: their word counts."""
+
+from __future__ import annotations
+
+import subprocess
+
+import pytest
+
+from tests.docker.installed import Installed, wait_for
+
+SLOW = "trap 'sleep 3; exit 0' TERM; while :; do sleep 0.1; done"
+
+
+def committing(installed: Installed, volume: str) -> subprocess.Popen[str]:
+    """A commit that is just stopping the containers."""
+    verb = subprocess.Popen(
+        ["dvol", "commit", "-m", "x", volume],
+        env=installed.env,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    wait_for(lambda: (installed.pool / volume / ".dvol/suspended.json").exists(), "it is at work")
+    return verb
+
+
+@pytest.mark.parametrize("word", ["stop", "rm"])
+def test_who_is_stopped_by_somebody_else_stays_stopped(
+    installed: Installed, volume: str, word: str
+) -> None:
+    installed.start(volume, "app", command=SLOW)
+    installed.start(volume, "other", command=SLOW)
+    verb = committing(installed, volume)
+    installed.engine.docker("stop", "app")
+    if word == "rm":
+        installed.engine.docker("rm", "app")
+    said = verb.communicate()[1]
+    assert verb.returncode == 0, said
+    assert installed.state("other")["Running"]
+    assert "started /other" in said
+    assert "started /app" not in said
+    if word == "stop":
+        assert "/app stays stopped: another command has stopped it" in said
+        assert not installed.state("app")["Running"]
+    else:
+        assert installed.engine.docker("inspect", "app", check=False).returncode
+    assert not (installed.pool / volume / ".dvol/suspended.json").exists()
+
+
+def test_who_is_paused_by_somebody_else_is_paused_again(installed: Installed, volume: str) -> None:
+    """The database is paused while its application is being stopped."""
+    project = ("--label", "com.docker.compose.project=shop", "--label")
+    needs = "com.docker.compose.depends_on=db:service_started:false"
+    installed.start(volume, "db", *project, "com.docker.compose.service=db")
+    web = (*project, "com.docker.compose.service=web", "--label", needs)
+    installed.start(volume, "web", *web, command=SLOW)
+    verb = committing(installed, volume)
+    installed.engine.docker("pause", "db")
+    said = verb.communicate()[1]
+    assert verb.returncode == 0, said
+    assert installed.state("db")["Paused"]
+    assert not installed.state("web")["Paused"]
+    installed.engine.docker("unpause", "db")
+
+
+def test_who_ends_by_itself_is_started_again(installed: Installed, volume: str) -> None:
+    """Nobody has said that it is to stay so."""
+    project = ("--label", "com.docker.compose.project=shop", "--label")
+    needs = "com.docker.compose.depends_on=db:service_started:false"
+    installed.start(volume, "web", *project, needs, command=SLOW)
+    db = (*project, "com.docker.compose.service=db")
+    installed.start(volume, "db", *db, command="sleep 2; exit 3")
+    said = committing(installed, volume).communicate()[1]
+    assert "started /db" in said
