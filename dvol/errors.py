@@ -90,6 +90,11 @@ class InvalidOption(InvalidRequest):
     """dvol knows no volume option '{0}'; create the volume without it"""
 
 
+class InvalidOptionOfRemoved(InvalidOption):
+    """dvol knows no volume option '{0}'; create the volume without it, or bring back the one of
+    that name that was removed: 'dvol restore {1}'"""
+
+
 class NotFound(DvolError):
     """{0}"""
 

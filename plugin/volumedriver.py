@@ -26,6 +26,7 @@ from dvol.errors import (
     DvolError,
     InvalidName,
     InvalidOption,
+    InvalidOptionOfRemoved,
     InvalidRequest,
     ReservedName,
     TooManyWaiting,
@@ -64,7 +65,9 @@ class VolumeDriver:
         options = question.get("Opts") or {}
         if not isinstance(options, dict):
             raise InvalidRequest("the options of the volume are no JSON object")
-        for option in options:
+        for option in options:  # Compose removes a volume before it creates it with other options
+            if self._volumes.is_removed(volume):
+                raise InvalidOptionOfRemoved(option, volume)
             raise InvalidOption(option)
         with self._waiting(volume):
             self._volumes.create(volume)

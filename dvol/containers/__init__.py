@@ -51,12 +51,14 @@ class Containers(Protocol):
         """Ids and names of all containers that have one of `volumes`; if `running`, only of those
         that run or are paused. No container is waited for."""
 
-    def volumes_of(self, project: str) -> list[str]:
-        """The volumes that a Compose project has made, or that its containers have."""
+    def volumes_of(self, project: str, names: Collection[str]) -> list[str]:
+        """The volumes that a Compose project has made, or that its containers have; and those of
+        `names` that are named as Compose names the project's volumes, and are of no other
+        project."""
 
-    def local(self, volume: str) -> bool:
-        """Whether Docker itself keeps a volume of that name, by its driver `local`, while
-        containers get this pool's volumes through the plugin."""
+    def local(self) -> set[str]:
+        """The names of the volumes that Docker itself keeps, by its driver `local`; none where
+        containers do not get this pool's volumes through the plugin."""
 
     def require_startable(self, suspensions: Collection[Suspension]) -> None:
         """Raise CannotSuspend where Docker would not start a container again, because the plugin of
@@ -104,11 +106,11 @@ class NoContainers:
     def having(self, volumes: Collection[str], running: bool = False) -> dict[str, str]:
         return {}
 
-    def volumes_of(self, project: str) -> list[str]:
+    def volumes_of(self, project: str, names: Collection[str]) -> list[str]:
         return []
 
-    def local(self, volume: str) -> bool:
-        return False
+    def local(self) -> set[str]:
+        return set()
 
     def require_startable(self, suspensions: Collection[Suspension]) -> None:
         pass

@@ -104,22 +104,27 @@ class Docker:
             found = self._having(volumes)
         return {listed["Id"]: _name(listed) for listed in found if not running or _runs(listed)}
 
-    def volumes_of(self, project: str) -> list[str]:
+    def volumes_of(self, project: str, names: Collection[str]) -> list[str]:
+        projects: dict[str, set[str]] = {}  # of each volume
         with self._asking(f"the project {project}"):
-            label = [f"{_LABEL}={project}"]
-            found = self._api().containers(all=True, filters={"label": label})
-            mounts = {volume for one in found for volume in self._volumes_in(one)}
+            for one in self._api().containers(all=True, filters={"label": [_LABEL]}):
+                for volume in self._volumes_in(one):
+                    projects.setdefault(volume, set()).add(_project(one))
             # after `down` there are no containers, but the volumes keep Compose's labels
-            listed = self._api().volumes(filters={"label": label})["Volumes"] or []
-            made = {one["Name"] for one in listed if one["Driver"] != "local"}
-        return sorted(mounts | made)
+            for made in self._api().volumes(filters={"label": [_LABEL]})["Volumes"] or []:
+                if made["Driver"] != "local":
+                    projects.setdefault(made["Name"], set()).add(_project(made))
+        known = {volume for volume, of in projects.items() if project in of}
+        # a restored volume has lost its labels, and keeps the name that Compose gave it
+        named = {name for name in names if name.startswith(f"{project}_")} - projects.keys()
+        return sorted(known | named)
 
-    def local(self, volume: str) -> bool:
+    def local(self) -> set[str]:
         if not self._plugin:  # without a plugin Docker has no part in the pool's names
-            return False
-        with self._asking(volume):
+            return set()
+        with self._asking("the volumes"):
             listed = self._api().volumes(filters={"driver": "local"})["Volumes"] or []
-        return any(one["Name"] == volume for one in listed)
+        return {one["Name"] for one in listed}
 
     def _having(self, volumes: Collection[str]) -> list[dict[str, Any]]:
         """Each container that has one of the volumes, or may have it. Docker's own filter also
@@ -369,6 +374,10 @@ def _was_started_since(suspension: Suspension, state: dict[str, Any]) -> bool:
     have started just before it was stopped: that does not count."""
     since = state["StartedAt"] != suspension.started
     return since and not (suspension.was == RESTARTING and not state["Running"])
+
+
+def _project(listed: dict[str, Any]) -> str:
+    return str((listed.get("Labels") or {}).get(_LABEL, ""))
 
 
 def _seconds(nanoseconds: int) -> str:

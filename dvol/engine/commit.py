@@ -12,7 +12,7 @@ from dvol.backends import Frozen
 from dvol.containers import LIVE, PAUSE
 from dvol.engine.session import Session
 from dvol.engine.transaction import Transaction, transaction
-from dvol.errors import LiveNeedsOneVolume, LiveNotSupported
+from dvol.errors import DockerUnusable, LiveNeedsOneVolume, LiveNotSupported, NameUsedByDocker
 from dvol.fs.durable import flush, sync_directory
 from dvol.history import reflog
 from dvol.history.commits import as_document, head_of, new_commit
@@ -121,6 +121,10 @@ def commit(
             for one in pending:
                 one.stage_list()
         _publish(work, pending)
+    if not quiesce.found:
+        _warn_of_local(session, names)
+    for one in pending:
+        _warn_of_nothing(session, one)
     quiesce.finish()
     return {one.volume.name: one.commit for one in pending}
 
@@ -148,6 +152,21 @@ def _mode(volumes: list[VolumeDir], options: ContainerOptions) -> str:
         if wanted == LIVE and not volume.backend.atomic(tree):
             raise LiveNotSupported(volume.name)
     return wanted
+
+
+def _warn_of_local(session: Session, names: Sequence[str]) -> None:
+    """A volume that no container has may be one whose name Docker has given to its own."""
+    with suppress(DockerUnusable):
+        for name in sorted(session.containers.local().intersection(names)):
+            session.access.on_progress(f"warning: {NameUsedByDocker(name)}")
+
+
+def _warn_of_nothing(session: Session, done: PendingCommit) -> None:
+    with suppress(OSError):
+        if not os.listdir(done.volume.layout.commit(done.commit.id)):
+            nothing = f"the volume {done.volume.name} is empty, and so is this commit"
+            later = "commit again once a container has started and written its first files"
+            session.access.on_progress(f"warning: {nothing}; {later}")
 
 
 def _flush_and_precopy(pending: list[PendingCommit]) -> None:

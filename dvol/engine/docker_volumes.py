@@ -54,6 +54,14 @@ class DockerVolumes:
                 with self._access.changing_pool("rm", timeout=1.0):
                     self._pool.remove(volume, layout.garbage if worthless else layout.trash)
 
+    def is_removed(self, volume: str) -> bool:
+        """Whether there is no volume of that name, and one in the trash."""
+        from dvol.trash.entry import in_trash  # late: few calls of Docker's need it
+
+        with self._access.reading():
+            removed = (one.volume for one in in_trash(self._pool.layout) if one.is_volume)
+            return not self._pool.exists(volume) and volume in removed
+
     def names(self) -> list[str]:
         """The names of all volumes, also of corrupt ones."""
         with self._access.reading():

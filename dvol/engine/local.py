@@ -95,6 +95,7 @@ class LocalEngine:
             active = self._pool.active()
             described = [self._described(name, active) for name in self._pool.names()]
             users = self._running()
+            self._warn_of_local([volume.name for volume in described if volume])
             return [
                 volume._replace(containers=",".join(users.get(volume.name, [])))
                 for volume in described
@@ -120,7 +121,7 @@ class LocalEngine:
     def init(self, volume: str) -> Volume:
         names.check_volume(volume)
         with suppress(DockerUnusable):  # init stops no container, so it works without Docker too
-            if self.containers.local(volume):
+            if volume in self.containers.local():
                 raise NameUsedByDocker(volume)
         with self.access.changing_pool("init"):
             if self._pool.exists(volume):
@@ -359,7 +360,7 @@ class LocalEngine:
         found = list(volumes)
         if project:
             with self.access.reading():
-                made = self.containers.volumes_of(project)
+                made = self.containers.volumes_of(project, self._pool.names())
                 of_project = list(filter(self._pool.exists, made))
             if not of_project:
                 raise ProjectNotFound(project)
@@ -375,6 +376,11 @@ class LocalEngine:
         except DvolError as error:
             self.access.on_progress(f"warning: {error}")
             return {}
+
+    def _warn_of_local(self, volumes: list[str]) -> None:
+        with suppress(DockerUnusable):
+            for name in sorted(self.containers.local().intersection(volumes)):
+                self.access.on_progress(f"warning: {NameUsedByDocker(name)}")
 
     def _described(self, name: str, active: str) -> Volume | None:
         """None if the volume was deleted meanwhile."""

@@ -124,6 +124,11 @@ class Quiesce:
         return self._suspending.state(self._found) if self._suspending else ""
 
     @property
+    def found(self) -> bool:
+        """Whether a container was found that has the volumes and is alive."""
+        return self._suspending is not None
+
+    @property
     def waited_for(self) -> bool:
         """Whether containers are suspended until the quiet part is over."""
         return self._suspending is not None and self._suspending.suspended != {}

@@ -108,9 +108,11 @@ def resume(
     volume: VolumeLayout,
     on_progress: Callable[[str], None],
     timeout: float,
+    warn: bool = True,
 ) -> bool:
     """Resume the containers that a dead verb has suspended. The caller holds the volume's lock.
-    Returns False if any does not start, or if the record can't be read; it stays recorded.
+    Returns False if any does not start, or if the record can't be read; it stays recorded, and
+    `on_progress` is told why if `warn`.
 
     If another verb has locked a container, for another of its volumes, the lock is waited for,
     `timeout` seconds at most: until then the container must stay suspended. Raises ContainerBusy.
@@ -121,7 +123,7 @@ def resume(
 
     resumed = set()
     left, wrong = suspended.recorded(volume)
-    for error in wrong:
+    for error in wrong if warn else ():
         on_progress(f"warning: {error}")
     for one in left:
         with exclusive(volume.pool.container_lock(one.id), "recovery", timeout) as had:
@@ -129,9 +131,10 @@ def resume(
                 raise ContainerBusy(one.name)
             reason = try_resume(containers, one, volume.name)
         stopped = f"{one.name}, which a dvol command had stopped before it died,"
-        on_progress(
-            f"warning: {stopped} does not run: {reason}" if reason else f"{stopped} runs again"
-        )
+        if not reason:
+            on_progress(f"{stopped} runs again")
+        elif warn or reason == GONE:
+            on_progress(f"warning: {stopped} does not run: {reason}")
         if reason in ("", GONE):
             resumed.add(one.id)
     suspended.forget(volume, resumed)

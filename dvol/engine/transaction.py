@@ -86,12 +86,18 @@ class Transaction:
 @contextmanager
 def transaction(session: Session, verb: str, names: Sequence[str]) -> Iterator[Transaction]:
     """Hold the locks of the volumes, taken in the order of their names, and first recover what dead
-    processes left: their journals, and the containers that they suspended."""
+    processes left: their journals, and the containers that they suspended. A container that does
+    not start is tried once more at the end: it may need what the verb puts back."""
     with ExitStack() as locks:
         volumes = [
             locks.enter_context(session.access.changing(name, verb)) for name in sorted(set(names))
         ]
-        for volume in volumes:
-            timeout = quiesce.OTHERS_TIMEOUT
-            recovery.resume(session.containers, volume.layout, session.access.on_progress, timeout)
+        on_progress, timeout = session.access.on_progress, quiesce.OTHERS_TIMEOUT
+        left = [
+            volume.layout
+            for volume in volumes
+            if not recovery.resume(session.containers, volume.layout, on_progress, timeout, False)
+        ]
         yield Transaction(session, verb, volumes)
+        for layout in left:
+            recovery.resume(session.containers, layout, on_progress, timeout)

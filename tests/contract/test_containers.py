@@ -501,6 +501,54 @@ def test_a_name_that_docker_has_given_to_a_volume_of_its_own_is_refused(
     own.init("shop_db")
 
 
+def test_list_and_commit_warn_where_docker_keeps_a_volume_of_that_name(
+    docker: Engine, open_pool: Open, told: list[str]
+) -> None:
+    """It was made after dvol's: containers get Docker's."""
+    pool = open_pool()
+    served = LocalEngine(pool.root, docker.asked_by(plugin=True), told.append)
+    docker.local = ["v", "other"]
+    served.volumes()
+    served.commit("v", "x", ANN)
+    warned = [line for line in told if "Docker has a local volume named v," in line]
+    assert len(warned) == 2
+    assert not [line for line in told if "named other" in line]
+    told.clear()
+    served.commit("w", "x", ANN)
+    docker.containers = [container("db", "v")]
+    served.commit("v", "x", ANN)
+    assert not [line for line in told if "local" in line]
+
+
+def test_a_commit_of_nothing_says_so(open_pool: Open, told: list[str]) -> None:
+    """The first start of a container copies files into an empty volume, and Docker does that
+    once: a reset to such a commit leaves the container without them."""
+    pool = open_pool()
+    pool.commit("v", "x", ANN)
+    assert [line for line in told if "the volume v is empty, and so is this commit" in line]
+    told.clear()
+    (pool.root / "v/branches/master/file").touch()
+    pool.commit("v", "x", ANN)
+    assert told == []
+
+
+def test_one_that_does_not_start_is_tried_again_at_the_end_of_the_verb(
+    open_pool: Open, docker: Engine, told: list[str]
+) -> None:
+    """It may need what the verb puts back."""
+    docker.containers = [container("db", "v", "exited")]
+    docker.refuses = {"start db"}
+    pool = open_pool()
+    note(pool, docker.containers[0])
+    starts = iter([lambda: None, docker.refuses.clear])
+    docker.before["start db"] = lambda: next(starts)()
+    pool.commit("v", "x", ANN)
+    assert docker.done == ["start db", "start db"]
+    assert not [line for line in told if "does not run" in line]
+    assert "runs again" in "".join(told)
+    assert noted(pool) == []
+
+
 def test_whose_plugin_is_disabled_is_not_ended(docker: Engine, open_pool: Open) -> None:
     docker.containers, docker.enabled = [container("db", "v")], False
     with pytest.raises(CannotSuspend, match="enable the plugin dvol:latest first"):

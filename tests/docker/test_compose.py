@@ -109,3 +109,30 @@ def test_a_project_is_committed_and_reset_by_its_name(project: Project) -> None:
     project.installed.dvol("reset", "--hard", "HEAD", "--project", "shop")
     project.compose("up", "-d")
     assert project.sh("cat /data/file") == "old\n"
+
+
+def test_a_restored_volume_is_still_its_projects(project: Project) -> None:
+    """Docker has forgotten Compose's labels with the volume."""
+    dvol = project.installed.dvol
+    project.write("{driver: dvol}")
+    project.compose("up", "-d")
+    project.sh("echo old > /data/file")
+    dvol("commit", "-m", "x", "shop_data")
+    project.compose("down", "-v")
+    dvol("restore", "shop_data")
+    project.compose("up", "-d")
+    project.compose("down")
+    assert "shop_data" in dvol("commit", "-m", "y", "--project", "shop").stdout
+    dvol("init", "shopping_data")
+    assert "shopping" not in dvol("commit", "-m", "z", "--project", "shop").stdout
+
+
+def test_an_option_for_a_removed_volume_is_refused_with_the_way_back(project: Project) -> None:
+    """As of `up -y` of newer Compose, which removes the volume and creates it with the options."""
+    installed = project.installed
+    installed.dvol("init", "shop_data")
+    words = ("volume", "create", "-d", "dvol", "-o", "size=1", "shop_data")
+    installed.dvol("rm", "-f", "shop_data")
+    refused = installed.engine.docker(*words, check=False)
+    assert refused.returncode
+    assert "'dvol restore shop_data'" in refused.stderr
