@@ -19,6 +19,34 @@ class CommitMessage(NamedTuple):
     group: str = ""
 
 
+class Writer(NamedTuple):
+    """A container that had a volume writable when it was committed.
+
+    `image` is the reference that it was made from, as `postgres:17`, and `digest` the image that
+    this meant: `postgres@sha256:...`, or the image's id where no registry has it. `path` is where
+    it had the volume. `runs` is the database server of the image, as `PostgreSQL 17`. Whatever is
+    not known is "".
+    """
+
+    name: str
+    image: str = ""
+    digest: str = ""
+    path: str = ""
+    runs: str = ""
+
+
+MOST_WRITERS = 16  # that a commit records
+
+
+def writers_in(listed: Any) -> tuple[Writer, ...]:
+    """The writers in a commit's document. They inform and nothing depends on them, so what is no
+    text in it is left out instead of refused."""
+    found = (one for one in listed if isinstance(one, dict)) if isinstance(listed, list) else ()
+    texts = ([one.get(name, "") for name in Writer._fields] for one in found)
+    known = (Writer(*(text if isinstance(text, str) else "" for text in one)) for one in texts)
+    return tuple(known)[:MOST_WRITERS]
+
+
 class Commit(NamedTuple):
     """An immutable state of a volume.
 
@@ -27,6 +55,9 @@ class Commit(NamedTuple):
     says how the containers that wrote to the volume were quiesced: "stopped", "paused", "live",
     "killed" (one did not stop in time), "" where none wrote. Commits of several volumes that were
     made as one share a `group`. `parent` is the id of the branch's commit before, "" for its first.
+    `data` says which database's data the tree holds, as "PostgreSQL 17" or "PostgreSQL 15,
+    PostgreSQL 18", "" if no file of it tells. `writers` are the containers that had the volume
+    writable while it was committed, 16 at most.
     """
 
     id: str
@@ -36,6 +67,8 @@ class Commit(NamedTuple):
     state: str = ""
     group: str = ""
     parent: str = ""
+    data: str = ""
+    writers: tuple[Writer, ...] = ()
 
 
 Commits = tuple[Commit, ...]  # a history, oldest first
@@ -200,8 +233,11 @@ def first_line(message: str) -> str:
 
 def as_plain(result: Any) -> Any:
     """A result of a verb as plain JSON values."""
-    if isinstance(result, list):
+    if hasattr(result, "_asdict"):
+        fields = result._asdict().items()
+        return {name: as_plain(each) if isinstance(each, tuple) else each for name, each in fields}
+    if isinstance(result, (list, tuple)):
         return [as_plain(each) for each in result]
     if isinstance(result, dict):
         return {name: as_plain(each) for name, each in result.items()}
-    return result._asdict() if hasattr(result, "_asdict") else result
+    return result

@@ -20,6 +20,7 @@ from dvol.model import (
     Tag,
     Version,
     Volume,
+    Writer,
     first_line,
 )
 from dvol.sizes import readable
@@ -234,8 +235,30 @@ def _commit(commit: Commit) -> str:
     author = commit.author or "Who knows <mystery@person>"
     when = _date(commit.date) if commit.date else "Whenever"
     more = f"State:  {_STATES[commit.state]}\n" if commit.state in _STATES else ""
+    more += f"Data:   {printable(commit.data)}\n" if commit.data else ""
+    more += "".join(f"Image:  {image}\n" for image in _images(commit.writers))
     more += f"Group:  {commit.group[:7]}\n" if commit.group else ""
     return f"commit {commit.id}\nAuthor: {author}\nDate:   {when}\n{more}\n{message}"
+
+
+def _images(writers: Sequence[Writer]) -> list[str]:
+    """A text for each image that wrote to the volume, with the containers that it had there."""
+    names: dict[tuple[str, ...], list[str]] = {}
+    for one in writers:
+        if one.image or one.digest:
+            names.setdefault((one.image, one.digest, one.path), []).append(printable(one.name))
+    return [
+        f"{_image(image, digest)} in {', '.join(containers)}{f' at {printable(path)}' * bool(path)}"
+        for (image, digest, path), containers in names.items()
+    ]
+
+
+def _image(image: str, digest: str) -> str:
+    """The reference, and enough of the digest to compare it by eye."""
+    repository, _, hexadecimal = digest.rpartition("sha256:")
+    kind = "digest" if repository.endswith("@") else "id"
+    short = f"{kind} {printable(hexadecimal[:12])}" if hexadecimal else ""
+    return f"{printable(image)} ({short})" if image and short else printable(image) or short
 
 
 _STATES = {  # "stopped" needs no line: then all data is complete

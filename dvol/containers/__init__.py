@@ -60,6 +60,10 @@ class Containers(Protocol):
         """The names of the volumes that Docker itself keeps, by its driver `local`; none where
         containers do not get this pool's volumes through the plugin."""
 
+    def digests(self, images: Collection[str]) -> dict[str, list[str]]:
+        """The repository digests of images, by their ids. Never raises, and takes no longer than a
+        second or so: what Docker does not say at once is left out."""
+
     def require_startable(self, suspensions: Collection[Suspension]) -> None:
         """Raise CannotSuspend where Docker would not start a container again, because the plugin of
         one of its volumes is disabled."""
@@ -111,6 +115,9 @@ class NoContainers:
 
     def local(self) -> set[str]:
         return set()
+
+    def digests(self, images: Collection[str]) -> dict[str, list[str]]:
+        return {}
 
     def require_startable(self, suspensions: Collection[Suspension]) -> None:
         pass

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from dvol.containers.provenance import DatabaseServer, database_servers
+
 RUNNING, PAUSED, RESTARTING = "running", "paused", "restarting"
 ALIVE = (RUNNING, PAUSED, RESTARTING)
 _SWARM = "com.docker.swarm.task.id"
@@ -16,11 +18,12 @@ _SHORT_ID = 12  # digits of an id as Docker prints it
 
 
 class Mounted(NamedTuple):
-    """A mount of a container; `volume` is "" if it is no volume of the pool. If it is `doubtful`,
-    it may be one of the pool's volumes, or one of the same name elsewhere."""
+    """A mount of a container at `path`; `volume` is "" if it is no volume of the pool. If it is
+    `doubtful`, it may be one of the pool's volumes, or one of the same name elsewhere."""
 
     volume: str
     writable: bool
+    path: str = ""
     doubtful: bool = False
 
 
@@ -32,7 +35,9 @@ class Container(NamedTuple):
     is that of its own definition in seconds, -1 if it has none. A container that `removes_itself`
     can't be started again: it was made with --rm, or belongs to Swarm, which replaces it by
     another. `shares` are the ids or names of the containers whose network, processes or memory it
-    shares: it loses them for good when such a container ends, and `needs` has them too.
+    shares: it loses them for good when such a container ends, and `needs` has them too. `image` is
+    the reference that it was made from, `image_id` the id that this meant, and `runs` the database
+    servers that the image says it has.
     """
 
     id: str
@@ -48,6 +53,9 @@ class Container(NamedTuple):
     healthy: tuple[str, ...] = ()
     ill: bool = False  # Docker reports it as unhealthy
     shares: tuple[str, ...] = ()
+    image: str = ""
+    image_id: str = ""
+    runs: tuple[DatabaseServer, ...] = ()
 
     def writes_to(self, volumes: frozenset[str]) -> bool:
         """Whether it has one of `volumes` mounted writable."""
@@ -100,6 +108,9 @@ def parse(inspected: dict[str, Any], mounted: Callable[[dict[str, Any]], Mounted
         shares=shares(host),
         ill=(inspected["State"].get("Health") or {}).get("Status") == "unhealthy",
         healthy=tuple(_services(labels, ":service_healthy")),
+        image=str(config.get("Image") or ""),
+        image_id=str(inspected.get("Image") or ""),
+        runs=database_servers(config.get("Env")),
     )
 
 

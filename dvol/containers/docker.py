@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any
 
@@ -44,6 +44,7 @@ _POLL_INTERVAL = 0.005  # seconds between two questions whether a run has ended
 _KILLED = 137  # exit code after SIGKILL
 _RESTART_TIMEOUT = 60  # seconds to stop a container that Docker may be stopping already
 _HEALTH_TIMEOUT = 60.0  # seconds
+_DIGEST_WITHIN = 1.0  # seconds for an answer about an image
 _AT_ONCE = 8  # parallel calls
 _LOOKS = 5  # at a container whose mounts are not clear: it may be about to end
 _STARTING = object()
@@ -126,6 +127,15 @@ class Docker:
             listed = self._api().volumes(filters={"driver": "local"})["Volumes"] or []
         return {one["Name"] for one in listed}
 
+    def digests(self, images: Collection[str]) -> dict[str, list[str]]:
+        found: dict[str, list[str]] = {}
+        with suppress(DockerUnusable), self._asking("the images"):
+            api = self._api()
+            for id in images:
+                answer = api.get(api._url("/images/{0}/json", id), timeout=_DIGEST_WITHIN)
+                found[id] = list(map(str, answer.json().get("RepoDigests") or []))
+        return found
+
     def _having(self, volumes: Collection[str]) -> list[dict[str, Any]]:
         """Each container that has one of the volumes, or may have it. Docker's own filter also
         matches a bind mount whose source or target is that text, so the mounts are looked at
@@ -162,7 +172,8 @@ class Docker:
         pid = inspected["State"].get("Pid", 0)
         if ours is None and pid:
             ours = self._ownership.of_process(inspected["Id"], pid, volume)
-        return Mounted(volume if ours is not False else "", writable, doubtful=ours is None)
+        path = str(mount.get("Destination") or "")
+        return Mounted(volume if ours is not False else "", writable, path, ours is None)
 
     def _cleared(self, one: Container, volumes: Collection[str]) -> Container:
         """The container, looked at again until it is clear whether it has one of the volumes, or

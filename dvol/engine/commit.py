@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from dvol.backends import Frozen
 from dvol.containers import LIVE, PAUSE
+from dvol.engine import provenance
 from dvol.engine.session import Session
 from dvol.engine.transaction import Transaction, transaction
 from dvol.errors import DockerUnusable, LiveNeedsOneVolume, LiveNotSupported, NameUsedByDocker
@@ -17,7 +18,7 @@ from dvol.fs.durable import flush, sync_directory
 from dvol.history import reflog
 from dvol.history.commits import as_document, head_of, new_commit
 from dvol.journal.steps import Delete, Step
-from dvol.model import Commit, CommitMessage, Commits, ContainerOptions
+from dvol.model import Commit, CommitMessage, Commits, ContainerOptions, Writer
 from dvol.pool.config import COMMIT_MODE, MODES, check, effective
 from dvol.pool.volume import VolumeDir
 
@@ -60,6 +61,11 @@ class PendingCommit(NamedTuple):
         into = layout.commit(self.commit.id)
         frozen = volume.backend.freeze(layout.tree(self.branch), into, hints)
         return self._replace(commit=self.commit._replace(state=state), frozen=frozen)
+
+    def with_provenance(self, writers: Sequence[Writer]) -> PendingCommit:
+        """With what the commit records about its data, read from the frozen tree."""
+        tree = self.volume.layout.commit(self.commit.id)
+        return self._replace(commit=provenance.recorded(self.commit, tree, writers))
 
     def stage_list(self) -> None:
         """Stage the list of the branch, with the commit in it; write the summary of the frozen
@@ -118,6 +124,8 @@ def commit(
                 how = (quiesce.state, stopped, full, quiesce.waited_for)
                 pending = [one.freeze(*how) for one in pending]
                 quiesce.refuse_newcomers()
+            writers = provenance.writers(quiesce, [volume.name for volume in work.volumes])
+            pending = [one.with_provenance(writers.get(one.volume.name, ())) for one in pending]
             for one in pending:
                 one.stage_list()
         _publish(work, pending)

@@ -124,9 +124,10 @@ class Quiesce:
         return self._suspending.state(self._found) if self._suspending else ""
 
     @property
-    def found(self) -> bool:
-        """Whether a container was found that has the volumes and is alive."""
-        return self._suspending is not None
+    def found(self) -> list[Container]:
+        """The containers that have the volumes: those that were suspended, and those that were left
+        alone."""
+        return self._suspending.with_volume(self._found) if self._suspending else []
 
     @property
     def waited_for(self) -> bool:

@@ -29,6 +29,7 @@ from dvol.model import (
     Tag,
     Version,
     Volume,
+    writers_in,
 )
 
 _SILENCE = 5.0  # seconds without an answer, until `version` is asked beside it
@@ -219,7 +220,10 @@ Fact = TypeVar(
 def _fact(kind: type[Fact], answer: dict[str, Any]) -> Fact:
     """The result in an answer. Fields that this client does not know, from a newer server, are left
     out."""
-    return kind(**{name: value for name, value in answer.items() if name in kind._fields})
+    known = {name: value for name, value in answer.items() if name in kind._fields}
+    if "writers" in known:  # of a commit
+        known["writers"] = writers_in(known["writers"])
+    return kind(**known)
 
 
 @contextmanager

@@ -87,14 +87,20 @@ class Suspending:
         """The `state` of a commit that is made while those containers are still alive: the writer
         that was quiesced least counts."""
         done = self._done()
-        counted = {one.id for one in found} | done.keys()
-        writers = [self._known[id] for id in counted if self._known[id].writes_to(self._names)]
+        writers = [one for one in self.with_volume(found) if one.writes_to(self._names)]
         actions = [(done.get(one.id, ""), one.state) for one in writers]
         if any(not action and was != "paused" for action, was in actions):
             return "live"
         if any(action in ("", PAUSE) for action, was in actions):
             return "paused"
         return "" if not writers else "killed" if self._killed else "stopped"
+
+    def with_volume(self, found: list[Container]) -> list[Container]:
+        """The containers that have the volumes: `found`, which are alive, and those that were
+        suspended."""
+        ids = dict.fromkeys([*self._calls, *(one.id for one in found)])
+        known = (self._known[id] for id in ids)
+        return [one for one in known if any(mount.volume in self._names for mount in one.mounts)]
 
     def _done(self) -> dict[str, str]:
         """The last action on each container, by id."""

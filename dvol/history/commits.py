@@ -13,9 +13,10 @@ from typing import Any
 
 from dvol import dates
 from dvol.errors import BadDocument, InvalidAuthor, InvalidDate, InvalidMessage, NoMessage
-from dvol.model import Commit, CommitMessage, Commits
+from dvol.model import Commit, CommitMessage, Commits, writers_in
 
 ID = re.compile(r"[0-9a-f]{40}")
+_TEXTS = Commit._fields[:-1]  # all but the last, `writers`
 _AUTHOR = re.compile(r"[^<>\r\n\0]*[^<>\r\n\0 ] <[^<>\r\n\0]*>")
 
 
@@ -73,13 +74,10 @@ def commits_of(document: Any, path: Path) -> Commits:
     return tuple(found)
 
 
-def as_document(commits: Commits) -> list[dict[str, str]]:
+def as_document(commits: Commits) -> list[dict[str, Any]]:
     """The list of a branch as it is written: the two fields of the original dvol, and of the other
     fields those that are not empty."""
-    return [
-        {key: value for key, value in commit._asdict().items() if value or key in ("id", "message")}
-        for commit in commits
-    ]
+    return list(map(_document, commits))
 
 
 def moment(date: str) -> float:
@@ -91,15 +89,29 @@ def moment(date: str) -> float:
         return -math.inf
 
 
+def _document(commit: Commit) -> dict[str, Any]:
+    document = {
+        name: value
+        for name, value in commit._asdict().items()
+        if value or name in ("id", "message")
+    }
+    if commit.writers:
+        document["writers"] = [
+            {name: text for name, text in one._asdict().items() if text} for one in commit.writers
+        ]
+    return document
+
+
 def _commit(item: Any, path: Path) -> Commit:
     """An id becomes a path component, so only 40 hex digits are accepted."""
     id = item.get("id") if isinstance(item, dict) else None
     if not isinstance(id, str) or not ID.fullmatch(id):
         raise BadDocument(str(path), "an entry has no commit id")
-    fields = [item.get(name) or "" for name in Commit._fields]
+    fields: list[Any] = [item.get(name) or "" for name in _TEXTS]
     if not all(isinstance(value, str) for value in fields):
         raise BadDocument(str(path), f"commit {item['id'][:12]} has a field that is no text")
-    return Commit(*fields)
+    commit, writers = Commit(*fields), item.get("writers")
+    return commit._replace(writers=writers_in(writers)) if writers else commit
 
 
 def _is_storable(text: str) -> bool:

@@ -41,6 +41,11 @@ def with_content(engine: Engine, tag: str = "with-content:latest") -> str:
     )
 
 
+def with_environment(engine: Engine, tag: str, *assignments: str) -> str:
+    """A shell whose image sets environment variables, as those of databases do."""
+    return _build(engine, tag, *(f"ENV {each}" for each in assignments))
+
+
 def debian(engine: Engine, tag: str, packages: tuple[str, ...], *options: str) -> str:
     """An image of Debian's own packages, made by mmdebstrap; its archive is kept in build/."""
     if engine.docker("image", "inspect", tag, check=False).returncode:

@@ -51,8 +51,11 @@ class Engine(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
         self.sick: set[str] = set()  # the ids of those whose health checks fail
         self.local: list[str] = []  # the volumes that it keeps itself
         self.before: dict[str, Callable[[], None]] = {}  # the same words: what happens first
+        self.images: dict[str, list[str]] = {}  # the digests of each, by its id
         self.enabled = True  # the plugin
+        self.on_image: Callable[[], None] = lambda: None  # is called when asked about an image
         self.hangs = False
+        self.hangs_at = "\n"  # at questions whose path holds that
         self.free = threading.Event()
         super().__init__(str(path), Handler)
 
@@ -66,28 +69,37 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         self.server.asked.append(unquote(self.path))
-        if self.server.hangs:
+        if self.server.hangs or self.server.hangs_at in self.path:
             self.server.free.wait()
         address = urlparse(self.path)
         path = re.sub(r"^/v[\d.]+", "", address.path)
-        if path == "/version":
-            self._answer({"ApiVersion": "1.41", "MinAPIVersion": "1.12", "Version": "20.10.24"})
-        elif path == "/containers/json":
+        if path == "/containers/json":
             query = parse_qs(address.query)
             self._answer(self._listed(query.get("all") == ["1"], json.loads(query["filters"][0])))
-        elif path == "/events":
-            self._answer({})
-        elif path == "/volumes":
-            local = [{"Name": name, "Driver": "local"} for name in self.server.local]
-            self._answer({"Volumes": local})
-        elif path.startswith("/plugins/"):
-            self._answer({"Id": PLUGIN, "Enabled": self.server.enabled})
-        elif path.startswith("/exec/"):
-            self._answer(
-                {"Running": False, "ExitCode": int(path.split("/")[2] in self.server.sick)}
-            )
+        elif path in (constant := self._constant()):
+            self._answer(constant[path])
         else:
-            self._inspected(path.split("/")[2])
+            self._about(*path.split("/")[1:3])
+
+    def _constant(self) -> dict[str, object]:
+        local = [{"Name": name, "Driver": "local"} for name in self.server.local]
+        return {
+            "/version": {"ApiVersion": "1.41", "MinAPIVersion": "1.12", "Version": "20.10.24"},
+            "/events": {},
+            "/volumes": {"Volumes": local},
+        }
+
+    def _about(self, kind: str, id: str) -> None:
+        if kind == "plugins":
+            self._answer({"Id": PLUGIN, "Enabled": self.server.enabled})
+        elif kind == "images":
+            self.server.on_image()
+            known = id in self.server.images
+            self._answer({"RepoDigests": self.server.images.get(id)}, 200 if known else 404)
+        elif kind == "exec":
+            self._answer({"Running": False, "ExitCode": int(id in self.server.sick)})
+        else:
+            self._inspected(id)
 
     def _listed(self, all_states: bool, filters: dict[str, Any]) -> list[Container]:
         """Docker's filter also finds a bind mount's source of that name."""
@@ -167,9 +179,10 @@ def inspected(one: Container) -> dict[str, Any]:
         "ExitCode": 0,
         "Health": {"Status": one.get("Health", "healthy")},
     }
-    labels = {"Labels": one.get("Labels"), "Healthcheck": one.get("Healthcheck")}
+    config = {name: one.get(name) for name in ("Labels", "Healthcheck", "Env", "Image")}
     host = {"HostConfig": {"AutoRemove": False} | one.get("HostConfig", {})}
-    return {**one, "Name": one["Names"][0], "State": state, "Config": labels, **host}
+    image = {"Image": one.get("ImageID")}
+    return {**one, "Name": one["Names"][0], "State": state, "Config": config, **host, **image}
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from dvol.engine import PROTOCOL, Engine
 from dvol.engine.local import LocalEngine
 from dvol.engine.remote import RemoteEngine
 from dvol.errors import DockerUnusable, DvolError, ServerGone, VolumeInUse
+from dvol.model import as_plain
 from tests.contract.locking import lock, locked
 from tests.contract.places import Server, eventually, serving
 from tests.protocol.conftest import ANN, Ask, tree
@@ -38,7 +39,7 @@ def test_every_verb_of_the_promise_is_served(server: Server, pool: LocalEngine, 
 
 def test_results_are_plain_json(server: Server, pool: LocalEngine) -> None:
     commit = pool.log("v")[0]
-    assert post(server.control, "log", question(volume="v")) == [{"result": [commit._asdict()]}]
+    assert post(server.control, "log", question(volume="v")) == [{"result": [as_plain(commit)]}]
     assert post(server.control, "active", question()) == [{"result": "v"}]
     assert post(server.control, "rm", question(volume="v")) == [{"result": None}]
 
@@ -105,7 +106,7 @@ def test_what_was_discarded_is_plain_json(server: Server, pool: LocalEngine) -> 
     asked = question(entry=found["entry"], name="old")
     assert post(server.control, "restore", asked) == [{"result": {"volume": "v", "branch": "old"}}]
     assert post(server.control, "undo", question(volume="v"))[-1]["result"] == (
-        pool.log("v")[0]._asdict()
+        as_plain(pool.log("v")[0])
     )
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from dvol.cli import render
-from dvol.model import Commit, ReflogEntry
+from dvol.model import Commit, ReflogEntry, Writer
 from dvol.sizes import readable
 
 
@@ -45,3 +45,36 @@ def test_the_reflog_is_printed_as_git_prints_it() -> None:
         "1f2e3d4 HEAD@{3}\n"
     )
     assert render.reflog([]) == ""
+
+
+def headers(*writers: Writer, data: str = "") -> list[str]:
+    """What the log says between a commit's date and its message."""
+    text = render.log([Commit("a" * 40, "x", data=data, writers=writers)])
+    return text[: text.index("\n\n")].splitlines()[3:]
+
+
+def test_the_log_tells_who_wrote_and_which_data() -> None:
+    digest = "postgres@sha256:" + "0123456789abcdef" * 4
+    one = Writer("/pg", "postgres:17", digest, "/var/lib/postgresql/data", "PostgreSQL 17")
+    assert headers(one, data="PostgreSQL 17") == [
+        "Data:   PostgreSQL 17",
+        "Image:  postgres:17 (digest 0123456789ab) in /pg at /var/lib/postgresql/data",
+    ]
+    assert headers() == []
+
+
+def test_containers_of_one_image_share_a_line_of_the_log() -> None:
+    app = Writer("/web-1", "app:2", "sha256:" + "f" * 64, "/data")
+    three = [app._replace(name=f"/web-{number}") for number in (1, 2, 3)]
+    cron = Writer("/cron", "app:2", app.digest, "/mnt")
+    assert headers(*three, cron, Writer("/unknown")) == [
+        "Image:  app:2 (id ffffffffffff) in /web-1, /web-2, /web-3 at /data",
+        "Image:  app:2 (id ffffffffffff) in /cron at /mnt",
+    ]
+    assert headers(Writer("/x", "a:1")) == ["Image:  a:1 in /x"]
+    assert headers(Writer("/x", "", app.digest)) == ["Image:  id ffffffffffff in /x"]
+
+
+def test_no_name_in_the_log_reaches_the_terminal_as_an_escape() -> None:
+    hostile = Writer("/x\x1b[2J", "a\n\x1b[31m", "sha256:\x07\x07", "/\x9b")
+    assert all(line.isprintable() for line in headers(hostile, data="\x1b[2J"))
