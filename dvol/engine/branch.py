@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dvol.backends import TreeIndex
 from dvol.containers import SWITCH
+from dvol.engine.provenance import warn_of_branch, warn_of_commit
 from dvol.engine.session import Session
 from dvol.engine.transaction import transaction
 from dvol.errors import (
@@ -45,7 +46,7 @@ def create(session: Session, volume: str, name: str, revision: str) -> Branch:
             reflog.append(found.layout, made)
             _log_checkout(found, name, commits)
             work.stage_journal(steps)
-        with quiesce.hold():
+        with quiesce.hold(lambda: warn_of_commit(quiesce, found, commits[-1])):
             quiesce.refuse_newcomers()
             work.run(steps)
             found.save_index(name, index, found.frozen(commits))
@@ -62,7 +63,7 @@ def checkout(session: Session, volume: str, name: str) -> Branch:
             raise CannotSwitchToMissing(name)
         quiesce = work.quiesce(SWITCH)
         if name != history.current():
-            with quiesce.hold():
+            with quiesce.hold(lambda: warn_of_branch(quiesce, found, name)):
                 quiesce.refuse_newcomers()
                 _log_checkout(found, name, history[name])
                 found.point_at(name)

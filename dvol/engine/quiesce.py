@@ -23,7 +23,7 @@ others, and the gates close when nobody runs.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
@@ -90,9 +90,10 @@ class Quiesce:
         """Whether a container is to be stopped, killed or paused."""
         return self._suspending is not None and self._suspending.planned != []
 
-    def suspend(self) -> bool:
+    def suspend(self, before: Callable[[], object] = lambda: None) -> bool:
         """Stop, kill or pause the containers, and close the gates. Returns whether it is certain
-        that no process of a container can still write to the trees.
+        that no process of a container can still write to the trees. `before` is called before the
+        first one is touched, if there are any.
 
         Before a container is touched, each volume records it on disk, so that a crash can't leave
         it stopped. If another one runs when the gates have closed, they are opened, and that one is
@@ -101,8 +102,10 @@ class Quiesce:
         for _ in range(_ROUNDS):
             if self._lock_containers():
                 self._ask()
-            if self._suspending and not self._suspending.suspend_if(self._locked):
-                continue  # one has come since, and is not locked
+            if self._suspending:
+                if not self._suspending.are_planned(self._locked):
+                    continue  # one has come since, and is not locked
+                self._suspending.suspend(before)
             self._gates.enter_context(gate.closed(self.volumes, self.verb))
             self._ask()
             if not self.suspends:
@@ -111,11 +114,11 @@ class Quiesce:
         raise ContainerStarting(self._suspending.planned[0].name if self._suspending else "")
 
     @contextmanager
-    def hold(self) -> Iterator[None]:
-        """Suspend the containers, and close the gates."""
+    def hold(self, before: Callable[[], object]) -> Iterator[None]:
+        """Suspend the containers, and close the gates; `before` as in `suspend`."""
         with self.closing():
             self.plan()
-            self.suspend()
+            self.suspend(before)
             yield
 
     @property

@@ -10,11 +10,13 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from dvol.backends import StagedReset
 from dvol.containers import RESET
+from dvol.engine.provenance import warn_of_commit, warn_of_state
 from dvol.engine.quiesce import Quiesce
 from dvol.engine.session import Session
 from dvol.engine.transaction import Transaction, transaction
@@ -37,6 +39,7 @@ from dvol.pool.damaged import require_sound
 from dvol.pool.volume import VolumeDir
 from dvol.trash.notes import base_id, entries, new_entry, next_number, read_note
 from dvol.tree import space
+from dvol.tree.data_version import DataVersion, data_versions, versions_in
 from dvol.tree.usage import how_many_fit
 
 _COMMITTED = "committed"  # a file in an undo entry
@@ -62,7 +65,7 @@ def reset(
             if quiesce.suspends:  # else no container waits until `stage` raises it
                 for one in resets:
                     one.require_possible(targets[one.volume.name])
-            stopped = quiesce.suspend()
+            stopped = quiesce.suspend(partial(_warn_of_targets, quiesce, work.volumes, targets))
             _apply(
                 work,
                 quiesce,
@@ -140,6 +143,12 @@ class Reset:
         undone, note = self._entry(count)
         require_sound(self.volume.layout, base_id(note))
         return commits_of(note.get("commits"), undone / "entry.json")
+
+    def undone_data(self, count: int) -> list[DataVersion]:
+        """Which database's data the state holds that an undo restores; [] if its note does not
+        say, as those of earlier builds."""
+        _, note = self._entry(count)
+        return versions_in(note.get("data"))
 
     def what_leaves(self, after: Commits) -> str:
         """Which commits leave the list of the branch, and how to go back to them; "" if none do."""
@@ -293,6 +302,7 @@ class Reset:
             changes=staged.changes,
             group=self.group,
             commits=as_document(before),
+            data=data_versions(self.volume.layout.tree(self.branch)),
         )
 
     def _mark_committed(self, entry: Path, staged: StagedReset, before: Commits) -> None:
@@ -353,7 +363,7 @@ def _undo(work: Transaction, resets: list[Reset], count: int) -> tuple[Quiesce, 
         if quiesce.suspends:
             for one in resets:
                 one.require_undo_possible(count)
-        stopped = quiesce.suspend()
+        stopped = quiesce.suspend(partial(_warn_of_states, quiesce, resets, count))
         back = f"going back {count} state{'s' * (count > 1)}"
         plans = _apply(work, quiesce, resets, lambda one: one.stage_undo(count, stopped), back)
     for one in resets:
@@ -361,6 +371,18 @@ def _undo(work: Transaction, resets: list[Reset], count: int) -> tuple[Quiesce, 
     session.garbage = True  # the undo entry that was used
     _tell(session, leaving)
     return quiesce, plans
+
+
+def _warn_of_targets(
+    quiesce: Quiesce, volumes: list[VolumeDir], targets: dict[str, Commits]
+) -> None:
+    for volume in volumes:
+        warn_of_commit(quiesce, volume, targets[volume.name][-1])
+
+
+def _warn_of_states(quiesce: Quiesce, resets: list[Reset], count: int) -> None:
+    for one in resets:
+        warn_of_state(quiesce, one.volume, one.undone_data(count))
 
 
 def _tell(session: Session, texts: list[str]) -> None:

@@ -31,7 +31,7 @@ _LONG = 2.0  # seconds without a message, which people take for a hang
 
 
 class Suspending:
-    """The containers of `verb` on some volumes. `planned` is what `suspend_if` will do; `suspended`
+    """The containers of `verb` on some volumes. `planned` is what `suspend` will do; `suspended`
     has what was done and is to be undone, by id; `failed` names a container that did not start
     again, and why."""
 
@@ -108,15 +108,18 @@ class Suspending:
 
     # -- suspending ----------------------------------------------------------------------------
 
-    def suspend_if(self, locked: Collection[str]) -> bool:
-        """Record what is planned, and do it, unless a container is not among those that are
-        `locked`; returns whether it was done. Raises CannotSuspend."""
-        if not {one.id for one in self.planned}.issubset(locked):
-            return False
+    def are_planned(self, ids: Collection[str]) -> bool:
+        """Whether all containers that are planned are among these."""
+        return {one.id for one in self.planned}.issubset(ids)
+
+    def suspend(self, before: Callable[[], object]) -> None:
+        """Record what is planned, and do it. Raises CannotSuspend. `before` is called first, unless
+        containers were suspended already."""
         self.require_startable()
+        if not self._calls:
+            before()
         self._record()
         self._suspend_all()
-        return True
 
     def _record(self) -> None:
         """Record on disk, in each volume, which containers will be suspended."""

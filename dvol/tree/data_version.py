@@ -32,6 +32,7 @@ _DIRECTORIES = ("data", "pgdata")  # besides the root: where images put data ben
 _MAJORS = tuple(map(str, range(10, 41)))
 _IN_MAJOR = ("docker", "main", "data")
 # texts, which `re` compiles where they are used: most trees hold none of the files
+_VERSION = r"\d{1,3}(\.\d{1,3}){0,2}"
 _POSTGRESQL = rb"(\d{1,2}(?:\.\d{1,2})?)\n?"
 _UPGRADED = rb"(\d{1,2}\.\d{1,2}\.\d{1,3})(-MariaDB)?[\w.+:~-]{0,64}\s?"
 _HISTORY = rb'"version"\s*:\s*"(\d{1,2}\.\d{1,2}\.\d{1,3})[\w.+-]{0,64}"'
@@ -63,6 +64,17 @@ def data_versions(tree: Path) -> tuple[DataVersion, ...]:
             return tuple(dict.fromkeys(_found(beneath)))
     except OSError:
         return ()
+
+
+def versions_in(listed: object) -> list[DataVersion]:
+    """The versions in a document; what is none is left out."""
+    pairs = listed if isinstance(listed, list) else []
+    good = [each for each in pairs if isinstance(each, list) and len(each) == 2]
+    return [
+        DataVersion(engine, version)
+        for engine, version in good
+        if isinstance(engine, str) and re.fullmatch(_VERSION, str(version))
+    ]
 
 
 def _found(beneath: Beneath) -> Iterator[DataVersion]:

@@ -1,4 +1,5 @@
-"""What a commit records of the container that wrote, with images and databases of a real Engine."""
+"""What a commit records of the container that wrote, and the warning before data comes under an
+image of another version: with images and databases of a real Engine."""
 
 from __future__ import annotations
 
@@ -48,6 +49,34 @@ def test_a_container_that_only_reads_is_not_told(installed: Installed, volume: s
     installed.engine.docker("run", *options, images.SHELL, "sh", "-c", STAYS)
     installed.dvol("commit", "-m", "x", volume)
     assert headers(installed, volume, "Image") == []
+
+
+def test_older_data_under_a_newer_image_is_warned_of_before_anybody_is_ended(
+    installed: Installed, volume: str
+) -> None:
+    installed.container(volume, "echo 15 > /data/PG_VERSION")
+    installed.dvol("commit", "-m", "fifteen", volume)
+    installed.dvol("checkout", "-b", "old", volume)
+    installed.dvol("checkout", "master", volume)
+    installed.container(volume, "echo 17 > /data/PG_VERSION")
+    installed.dvol("commit", "-m", "seventeen", volume)
+    serve(installed, volume, "17")
+    warning = "holds data of PostgreSQL 15, and /pg runs PostgreSQL 17, image postgres:17: "
+    for verb, ended in (
+        (("reset", "--hard", "HEAD~1"), "killed /pg"),
+        (("checkout", "old"), "stopped /pg"),
+        (("checkout", "-b", "older", "HEAD"), "stopped /pg"),
+    ):
+        lines = installed.dvol(*verb, volume).stderr.splitlines()
+        assert warning in lines[0], verb
+        assert ended in lines[1], verb
+        assert len([line for line in lines if "warning" in line]) == 1, verb
+    installed.engine.docker("rm", "-f", "pg")
+    serve(installed, volume, "15")
+    assert "warning" not in installed.dvol("reset", "--hard", "HEAD", volume).stderr
+    installed.dvol("checkout", "master", volume)
+    undone = installed.dvol("undo", volume).stderr.splitlines()
+    assert f"the state of {volume} to be restored holds data of PostgreSQL 17" in undone[0]
 
 
 @pytest.mark.slow

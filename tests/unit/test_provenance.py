@@ -1,8 +1,9 @@
-"""Whose data a tree holds, and who wrote it."""
+"""Whose data a tree holds, who wrote it, and when the image of a container does not fit it."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ from dvol.containers.container import Container, Mounted, parse
 from dvol.containers.provenance import (
     DatabaseServer,
     database_servers,
+    mismatch,
+    warning,
     writers_of,
 )
 from dvol.history.commits import as_document, commits_of
@@ -139,6 +142,79 @@ def container(name: str, *environment: str, path: str = "/data", **facts: Any) -
     usual = {"state": "running", "started": "2026-01-01T00:00:00Z", "image": "postgres:17"}
     servers = database_servers(environment)
     return Container(id=name, name=name, mounts=mounts, runs=servers, **(usual | facts))
+
+
+def warned(
+    containers: list[Container],
+    holds: list[DataVersion],
+    by: Sequence[Writer] = (),
+    present: Sequence[DataVersion] = (),
+) -> str:
+    found = mismatch("db", containers, holds, by, present)
+    return warning(found, "it") if found else ""
+
+
+PG17 = container("/pg", "PG_MAJOR=17")
+MARIADB11 = container("/db", "MARIADB_VERSION=1:11.4.2+maria~ubu2404", image="mariadb:11")
+NOT_STARTED = (
+    "warning: it holds data of PostgreSQL 15, and /pg runs PostgreSQL 17, image postgres:17: "
+    "it may not start with that"
+)
+
+
+def test_data_of_another_major_version_is_warned_of() -> None:
+    assert warned([PG17], [pg("15")]) == NOT_STARTED
+    assert warned([PG17], [pg("18")])
+    assert warned([PG17], [pg("15")], present=[pg("15")]), "it does not run with it now either"
+    assert warned([PG17], [pg("9.6")])
+    assert warned([container("/pg", "PG_MAJOR=9.5")], [pg("9.6")])
+
+
+@pytest.mark.parametrize(
+    ("containers", "holds"),
+    [
+        ([PG17], [pg("17")]),
+        ([PG17], []),
+        ([], [pg("15")]),
+        ([PG17], [DataVersion("Redis", "6.2.0")]),
+        ([PG17], [pg("15"), pg("17")]),
+        ([container("/app")], [pg("15")]),
+        ([container("/reader", "PG_MAJOR=17", writable=False)], [pg("15")]),
+        ([container("/backup", "PG_MAJOR=17"), container("/pg", "PG_MAJOR=15")], [pg("15")]),
+        ([container("/pg", "PG_MAJOR=17", "PGDATA=/pgdata", path="/backups")], [pg("15")]),
+        ([container("/m", "MYSQL_VERSION=8")], [DataVersion("MySQL", "8.0.35")]),
+        ([container("/m", "MYSQL_VERSION=8.4.3")], [DataVersion("MySQL", "8.4.0")]),
+        ([container("/r", "REDIS_VERSION=7.4.0")], [DataVersion("Redis", "7.0.15")]),
+    ],
+)
+def test_there_is_no_false_alarm(containers: list[Container], holds: list[DataVersion]) -> None:
+    assert warned(containers, holds) == ""
+
+
+def test_a_data_directory_below_the_mount_is_in_it() -> None:
+    one = container("/pg", "PG_MAJOR=18", "PGDATA=/lib/18/docker", path="/lib/")
+    assert warned([one], [pg("15")])
+
+
+def test_a_server_that_opens_older_data_is_warned_of_where_the_data_becomes_older() -> None:
+    old, new, newer = (DataVersion("MariaDB", each) for each in ("10.6.16", "11.4.2", "12.0.1"))
+    converts = warned([MARIADB11], [old], present=[new])
+    assert converts.endswith("/db runs MariaDB 11.4.2, image mariadb:11: it may convert that")
+    assert warned([MARIADB11], [newer], present=[newer]).endswith("it may not start with that")
+    # its file may be from before MariaDB 11 opened it: nobody ran mariadb-upgrade
+    assert warned([MARIADB11], [old], present=[old]) == ""
+
+
+def test_who_wrote_older_data_counts_more_than_what_it_says() -> None:
+    old = DataVersion("MariaDB", "10.6.16")
+    by_ten = Writer("/db", "mariadb:10.6", runs="MariaDB 10.6.16")
+    by_eleven = Writer("/db", "mariadb:11", runs="MariaDB 11.4.2")
+    assert warned([MARIADB11], [old], [by_ten], [old]).endswith("it may convert that")
+    assert warned([MARIADB11], [old], [by_eleven], [DataVersion("MariaDB", "11.4.2")]) == ""
+    assert warned([PG17], [pg("15")], [Writer("/pg", runs="PostgreSQL 17")]) == NOT_STARTED
+    odd = Writer("/db", runs="MariaDB 1.2.3.4.5, MariaDB, MariaDB x, , a b c")
+    assert warned([MARIADB11], [old], [odd], [old]) == ""
+    assert warned([MARIADB11], [old], [Writer("/db", runs="MariaDB 1:11.4.2")]) == ""
 
 
 def test_a_container_is_recorded_with_its_image_and_its_path() -> None:
