@@ -15,8 +15,8 @@ import pytest
 from tests.acceptance.published import Published, publish
 from tests.acceptance.stranger import Stranger
 from tests.lab import Unavailable
+from tests.lab.bootstrap import BUILD
 from tests.lab.guests import KINDS, Guest
-from tests.lab.images import BUILD
 from tests.lab.registry import Registry
 
 HERE = Path(__file__).parent

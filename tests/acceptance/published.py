@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.docker.installed import Installed, run
+from tests.lab.bootstrap import BUILD
 from tests.lab.engine import Engine
-from tests.lab.images import BUILD
 from tests.lab.registry import Registry
 
 SOURCE = Path(__file__).parents[2]

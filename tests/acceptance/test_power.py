@@ -19,7 +19,7 @@ from tests.acceptance.load import Crew
 from tests.acceptance.modelled import VERBS
 from tests.acceptance.postgres import Postgres
 from tests.acceptance.stranger import Stranger
-from tests.lab.images import BUILD
+from tests.lab.bootstrap import BUILD
 
 VOLUMES = ("shop_db", "shop_cache", "shop_files")
 LONGEST = 5.0  # seconds of work, before a verb is awaited to cut it off

@@ -10,7 +10,7 @@ import pytest
 
 from tests.acceptance.published import NAME, SOURCE, Published, push
 from tests.acceptance.stranger import MOUNTING, STAYING, WAITS, Stranger
-from tests.lab.images import BUILD
+from tests.lab.bootstrap import BUILD
 
 OLDER = "5fabf37"  # a build of before there were containers, with the first format of a pool
 LAYERS = "docker plugin inspect -f '{{.Config.Rootfs.DiffIds}}' dvol"

@@ -15,7 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from tests.lab import Unavailable
-from tests.lab.images import BUILD, bootstrap
+from tests.lab.bootstrap import BUILD, bootstrap
 from tests.lab.ports import free_port
 
 ROOT = BUILD / "acceptance" / "qemu"

@@ -12,7 +12,8 @@ import tempfile
 from pathlib import Path
 
 from tests.lab import Unavailable, emulator
-from tests.lab.images import BUILD, bootstrap, busybox_tar
+from tests.lab.bootstrap import BUILD, LATE, bootstrap
+from tests.lab.images import busybox_tar
 
 PLACE = BUILD / "acceptance"
 SIZE = 6 << 30  # bytes of its disk; sparse
@@ -21,8 +22,6 @@ PACKAGES = (
     *("docker.io", "pipx", "python3-venv", "busybox-static", "postgresql", "python3-psycopg2"),
     *("apparmor", "xfsprogs", "btrfs-progs", "make", "procps", "initramfs-tools"),
 )
-# a mirror that is behind is good enough; what it gives is signed all the same
-LATE = ('--aptopt=Acquire::Check-Valid-Until "false"',)
 HOOKS = (  # shell, with the tree in $1 and the directory of the key in $PLACE
     'echo guest > "$1/etc/hostname"; echo 127.0.0.1 guest >> "$1/etc/hosts"',
     # not nofail: Docker has to wait for the disk that its plugin's data is on

@@ -13,10 +13,10 @@ import tarfile
 from pathlib import Path
 
 from tests.lab import Unavailable
+from tests.lab.bootstrap import BUILD, SLIM, bootstrap
 from tests.lab.engine import Engine
 
 SHELL = "busybox:latest"
-BUILD = Path(__file__).parents[2] / "build"
 
 
 def busybox(engine: Engine, tag: str = SHELL) -> str:
@@ -60,7 +60,7 @@ def _bootstrapped(tag: str, packages: tuple[str, ...], options: tuple[str, ...])
     """Named by what it was made from, so that a change makes a new one."""
     words = [
         *("--format=tar", "--skip=output/dev"),
-        *(f"--dpkgopt=path-exclude=/usr/share/{part}/*" for part in ("doc", "man", "locale")),
+        *SLIM,
         *(f"--include={','.join(packages)}", *options, "trixie"),
     ]
     made_from = hashlib.sha256("\0".join(words).encode()).hexdigest()[:12]
@@ -71,16 +71,6 @@ def _bootstrapped(tag: str, packages: tuple[str, ...], options: tuple[str, ...])
         bootstrap(*words, str(part))
         part.rename(archive)
     return archive
-
-
-def bootstrap(*words: str) -> None:
-    """A minimal Debian by mmdebstrap: the words are its options, the suite, and where to."""
-    if shutil.which("mmdebstrap") is None:
-        raise Unavailable("mmdebstrap is not installed")
-    command = ["mmdebstrap", "--quiet", "--variant=minbase", *words]
-    done = subprocess.run(command, capture_output=True, text=True)
-    if done.returncode:
-        raise Unavailable(f"mmdebstrap: {done.stderr[-600:]}")
 
 
 def _build(engine: Engine, tag: str, *lines: str) -> str:
