@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.crash import counts
+from tests.lab.releases import RELEASES
 from tests.model import counts as model_counts
 
 SCRUBBED = ("DVOL_", "DOCKER_", "GIT_", "XDG_", "LC_")
@@ -27,6 +28,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     model_counts.add_option(parser)
     parser.addoption(
         "--rounds", type=int, default=0, help="docker and acceptance: how often, where it counts"
+    )
+    parser.addoption(
+        "--engine", choices=sorted(RELEASES), help="docker: of that release; else this machine's"
     )
     parser.addoption(
         "--guest", action="append", default=[], help="acceptance: a machine of guests.KINDS"

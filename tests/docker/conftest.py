@@ -10,8 +10,10 @@ import pytest
 from tests.docker.installed import Installed
 from tests.lab import Unavailable, images
 from tests.lab.engine import Engine
+from tests.lab.releases import OWN, RELEASES, Release
 
 HERE = Path(__file__).parent
+VERSION = pytest.StashKey[str]()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -33,12 +35,27 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]):
 
 
 @pytest.fixture(scope="session")
-def engine() -> Iterator[Engine]:
+def release(request: pytest.FixtureRequest) -> Release:
+    """Whose Docker this run is about."""
+    return RELEASES.get(request.config.getoption("--engine"), OWN)
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    if VERSION in config.stash:
+        terminalreporter.write_line(config.stash[VERSION])
+
+
+@pytest.fixture(scope="session")
+def engine(release: Release, pytestconfig: pytest.Config) -> Iterator[Engine]:
     try:
-        engine = Engine()
+        engine = Engine(release=release)
     except Unavailable as reason:
         pytest.skip(str(reason))
     with engine:
+        version = engine.docker("version", "-f", "{{.Server.Version}}").stdout.strip()
+        pytestconfig.stash[VERSION] = f"Docker Engine {version} ({release})"
         images.busybox(engine)
         yield engine
 

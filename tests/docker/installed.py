@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import time
 from collections.abc import Callable
@@ -29,9 +28,10 @@ class Installed:
     def env(self) -> dict[str, str]:
         """What a person's shell would have: the command on the PATH, and where its server is."""
         prefix = self.engine.root / "usr"
-        return self.engine.env | {
+        env = self.engine.env
+        return env | {
             "PREFIX": str(prefix),
-            "PATH": f"{prefix}/bin:{os.environ['PATH']}",
+            "PATH": f"{prefix}/bin:{env['PATH']}",
             "DVOL_HOST": f"unix://{self.engine.run}/dvol/control.sock",
         }
 

@@ -17,16 +17,17 @@ from tests.docker.installed import InstalledAt
 from tests.lab import Unavailable, images
 from tests.lab.engine import Engine
 from tests.lab.filesystems import mounted
+from tests.lab.releases import Release
 
 SUBVOLUME = 256  # the inode of every subvolume's root
 
 
 @pytest.fixture
-def on_btrfs() -> Iterator[InstalledAt]:
+def on_btrfs(release: Release) -> Iterator[InstalledAt]:
     with ExitStack() as undo:
         try:
-            engine = undo.enter_context(Engine())
-            place = undo.enter_context(mounted("btrfs", 512 << 20))
+            engine = undo.enter_context(Engine(release=release))
+            place = undo.enter_context(mounted("btrfs", 512 << 20, engine.root))
         except Unavailable as reason:
             pytest.skip(str(reason))
         images.busybox(engine)

@@ -2,23 +2,24 @@
 
 It shares nothing with the machine's own Docker and leaves nothing behind. As a command,
 `python -m tests.lab.engine -- CMD...` runs CMD with DOCKER_HOST, DATA, RUN and EXEC_ROOT set to
-such an engine. What an engine leaves behind is found and removed by `leftovers`.
+such an engine. Whose Docker it is comes from `releases`; what it leaves behind is found and removed
+by `leftovers`.
 """
 
 import os
-import shutil
 import signal
 import socket
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 
 from tests.lab import Unavailable, leftovers
 from tests.lab.closing import Closing
+from tests.lab.releases import OWN, Release, daemons_path
 
 # On disk, where /tmp may be memory; short, because a socket's path has 108 bytes.
 PLACE = Path("/var/tmp")
@@ -42,21 +43,23 @@ class CommandFailed(subprocess.CalledProcessError):
 
 
 class Engine(Closing):
-    """A running dockerd of one's own, as root; further flags for dockerd may be given.
+    """A running dockerd of one's own, as root, of this machine's Docker or of another release.
 
-    Containers need `--network none`: the engine has no network, so that it needs no iptables.
+    Further flags for dockerd may be given. Containers need `--network none`: the engine has no
+    network, so that it needs no iptables.
     """
 
-    def __init__(self, *flags: str) -> None:
-        _require_engine()
+    def __init__(self, *flags: str, release: Release = OWN) -> None:
+        release.require()
         leftovers.sweep(PLACE, PREFIX)
         self.root = Path(tempfile.mkdtemp(prefix=PREFIX, dir=PLACE))
         self.root.chmod(0o755)
         self._lock = leftovers.lock(self.root)
         self._flags = flags
+        self._release = release
         self._containerd: subprocess.Popen[bytes] | None = None
         self._dockerd: subprocess.Popen[bytes] | None = None
-        for name in ("run", "var-lib", "containerd", "client"):
+        for name in ("run", "var-lib", "containerd", "client", "bin"):
             (self.root / name).mkdir()
         try:
             self.start()
@@ -91,6 +94,7 @@ class Engine(Closing):
         foreign = ("DOCKER_", "DVOL_", "MAKE", "MFLAGS")
         env = {key: value for key, value in os.environ.items() if not key.startswith(foreign)}
         return env | {
+            "PATH": f"{self.root}/bin:{env.get('PATH', os.defpath)}",
             "DOCKER_HOST": self.host,
             "DOCKER_CONFIG": str(self.root / "client"),
             "DOCKER_BUILDKIT": "0",  # the builder inside dockerd: buildx may not be there
@@ -118,11 +122,11 @@ class Engine(Closing):
 
     def start(self) -> None:
         """Start the daemon, and containerd where it does not run; return when it serves."""
-        if self._containerd is None or self._containerd.poll() is not None:
-            self._start_containerd()
+        containerd = self._running_containerd()
         # A killed daemon leaves its pid file, and refuses to start while some process has that id.
         (self.root / "pid").unlink(missing_ok=True)
-        self._dockerd = self._spawn(self._dockerd_argv())
+        argv = self._release.beside(containerd.pid, self._dockerd_argv())
+        self._dockerd = self._spawn(argv)
         # Long: at start Docker waits 15 s for each volume whose plugin is gone.
         self._wait(self._serves, self._dockerd, timeout=180)
 
@@ -151,13 +155,17 @@ class Engine(Closing):
             self._containerd.wait()
         self._lock.close()
 
-    def _start_containerd(self) -> None:
+    def _running_containerd(self) -> subprocess.Popen[bytes]:
         # One of its own even where the machine has one: dockerd would join that one, and both
         # daemons would then rule over the same namespace.
-        config = self.root / "containerd/config.toml"
-        config.write_text(CONTAINERD.format(root=self.root))
-        self._containerd = self._spawn(["containerd", "--config", str(config)])
-        self._wait(self._containerd_listens, self._containerd, timeout=60)
+        if self._containerd is None or self._containerd.poll() is not None:
+            config = self.root / "containerd/config.toml"
+            config.write_text(CONTAINERD.format(root=self.root))
+            argv = ["containerd", "--config", str(config)]
+            self._containerd = self._spawn(self._release.first(self.root, argv))
+            self._wait(self._containerd_listens, self._containerd, timeout=60)
+            self._release.bring_clients(self.root, self._containerd.pid)
+        return self._containerd
 
     def _dockerd_argv(self) -> list[str]:
         config = self.root / "daemon.json"  # not the machine's /etc/docker/daemon.json
@@ -188,7 +196,7 @@ class Engine(Closing):
                 stderr=log,
                 start_new_session=True,
                 cwd=self.root,
-                env={**os.environ, "PATH": _path()},
+                env={**os.environ, "PATH": daemons_path()},
             )
 
     def _wait(
@@ -236,19 +244,6 @@ def main(argv: list[str]) -> int:
 
 def _leave(number: int, _frame: FrameType | None) -> None:
     sys.exit(128 + number)
-
-
-def _require_engine() -> None:
-    """Say what keeps this machine from running an engine."""
-    if os.geteuid() != 0:
-        raise Unavailable("a private Docker Engine needs root")
-    for command in ("dockerd", "containerd", "runc", "docker", "umount"):
-        if shutil.which(command, path=_path()) is None:
-            raise Unavailable(f"{command} is not installed")
-
-
-def _path(env: Mapping[str, str] = os.environ) -> str:
-    return env.get("PATH", os.defpath) + ":/usr/local/sbin:/usr/sbin:/sbin"
 
 
 def _ask(path: Path, request: bytes) -> bytes:

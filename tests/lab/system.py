@@ -45,8 +45,8 @@ RESTIC = Need("restic", "restic", "which commits a policy keeps, compared with r
 NEEDS = (
     VENV,
     Need("dockerd", "docker.io", "demo on a real Engine, docker ring, make plugin"),
-    Need("mmdebstrap", "mmdebstrap", "make plugin where no registry answers"),
-    Need(KEYRING, "debian-archive-keyring", "make plugin where no registry answers"),
+    Need("mmdebstrap", "mmdebstrap", "other Engines; make plugin where no registry answers"),
+    Need(KEYRING, "debian-archive-keyring", "other Engines; make plugin where no registry answers"),
     Need("busybox", "busybox-static", "demo on a real Engine, docker ring"),
     Need("docker-registry", "docker-registry", "push and install in the docker ring"),
     Need("docker-compose", "docker-compose", "Compose in the docker ring"),
