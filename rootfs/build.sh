@@ -12,8 +12,10 @@ if ! timeout 20 docker version > /dev/null 2>&1; then
 fi
 
 base=${BASE:-$(rootfs/base.sh)}
-# The host's network, because a private engine has no bridge network.
-docker build -q --network=host --build-arg BASE="$base" -f rootfs/Dockerfile -t "$image" . \
+# The host's network, because a private engine has no bridge network; refused with --userns-remap.
+network=host
+[[ $(docker info -f '{{.SecurityOptions}}') != *name=userns* ]] || network=default
+docker build -q --network="$network" --build-arg BASE="$base" -f rootfs/Dockerfile -t "$image" . \
   > build/docker.log 2>&1 || { cat build/docker.log >&2; exit 1; }
 container=$(docker create "$image" true)
 # Only the base image stays in the engine.
