@@ -137,9 +137,10 @@ def _shim_sockets(root: Path) -> Iterator[Path]:
 
 
 def _plugin_ids(root: Path) -> Iterator[str]:
-    for directory in root.glob("var-lib/docker/plugins/*"):
-        if re.fullmatch("[0-9a-f]{64}", directory.name):
-            yield directory.name
+    for place in ("plugins", "*/plugins"):  # the second with --userns-remap
+        for directory in root.glob(f"var-lib/docker/{place}/*"):
+            if re.fullmatch("[0-9a-f]{64}", directory.name):
+                yield directory.name
 
 
 def _remove_cgroups(name: str) -> None:
