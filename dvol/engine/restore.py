@@ -30,6 +30,7 @@ from dvol.layout import OWN
 from dvol.model import Commits, Discarded, Restored
 from dvol.pool.access import Access
 from dvol.pool.damaged import require_sound
+from dvol.pool.empty_tree import make_empty_tree
 from dvol.pool.volume import VolumeDir
 from dvol.trash.entry import Entry, one_of
 from dvol.trash.notes import entries
@@ -167,7 +168,7 @@ class RestoredBranch:
         elif commits:  # an entry of fsck: a list without a tree
             backend.thaw(self._last(commits), new)
         else:
-            backend.create(new)
+            make_empty_tree(backend, new, self.volume.layout.pool.root)
         return self.volume.move_step(new, self.volume.layout.tree(self.name))
 
     def _last(self, commits: Commits) -> Path:
