@@ -6,6 +6,7 @@ Rules that Docker's behaviour forces (docs/protocol.md has their sources):
 - Docker may send every call twice, the second time with an empty body.
 - `Get` answers an error only if there is no such volume; in doubt it closes the connection.
 - `Mount` never answers an empty path: Docker would mount the plugin's own root instead.
+- `Get` names no path: Docker would look for it on the host.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from bottle import Bottle
@@ -36,6 +38,7 @@ from plugin import wire
 
 THREADS = 64
 _WAITING = THREADS // 2  # calls that may wait; the other half always answers Get and List
+_FILESYSTEMS = Path("/proc/filesystems")
 
 Answer = dict[str, Any]
 
@@ -99,7 +102,7 @@ class VolumeDriver:
                 raise VolumeNotFound(volume)
             found = {
                 "Name": volume,
-                "Mountpoint": self._mountpoint(volume),
+                "Mountpoint": self._to_relabel(volume),
                 "CreatedAt": self._volumes.created(volume),
                 "Status": self._status(volume),
             }
@@ -117,6 +120,16 @@ class VolumeDriver:
         except Corrupt as error:
             return {"Problem": str(error)}
         return {"Branch": facts.branch, "Head": facts.head, "Commits": facts.commits}
+
+    def _to_relabel(self, volume: str) -> str:
+        """The path by which Docker up to 25 looks for a volume on the host, if a container has it
+        with `:z` or `:Z`. It does not translate the path, as it does those of other calls.
+
+        None: the path is one inside the plugin, and the container would not start where the host
+        has no such path, or no longer, because that branch was deleted. With SELinux, Docker
+        relabels the path, and without one its own working directory, the root of the host.
+        """
+        return self._mountpoint(volume) if _has_selinux() else ""
 
     def _mountpoint(self, volume: str) -> str:
         """For display: Docker mounts what `Mount` answers."""
@@ -178,6 +191,11 @@ def _answering(
         return found
 
     return answer
+
+
+def _has_selinux() -> bool:
+    """Whether the kernel was booted with SELinux: it knows selinuxfs only then."""
+    return "selinuxfs" in _FILESYSTEMS.read_text().split()
 
 
 def _no_body() -> Answer:

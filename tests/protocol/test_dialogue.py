@@ -110,9 +110,9 @@ def test_a_bad_name_is_refused_by_all_that_act_on_one(
     assert before == sorted(path for path in server.data.rglob("*") if "locks" not in path.parts)
 
 
-def test_get_tells_all_of_a_volume(docker: Ask, server: Server, pool: LocalEngine) -> None:
+def test_get_tells_all_of_a_volume(docker: Ask, pool: LocalEngine) -> None:
     volume = well(docker("VolumeDriver.Get", Name="v"))["Volume"]
-    assert (volume["Name"], volume["Mountpoint"]) == ("v", str(tree(server)))
+    assert volume["Name"] == "v"
     head = pool.log("v")[0].id
     assert volume["Status"] == {"Branch": "master", "Head": head, "Commits": 1}
 
@@ -186,7 +186,7 @@ def test_the_branch_that_is_checked_out_is_what_docker_mounts(
     for call in ("Mount", "Path"):
         assert well(docker(f"VolumeDriver.{call}", Name="v", ID=ID))["Mountpoint"] == side
     volume = well(docker("VolumeDriver.Get", Name="v"))["Volume"]
-    assert (volume["Mountpoint"], volume["Status"]["Branch"]) == (side, "side")
+    assert volume["Status"]["Branch"] == "side"
 
 
 @pytest.mark.parametrize("call", ["Mount", "Path"])

@@ -49,6 +49,7 @@ WORDED = {
     **PAGES,
     "docs/design.md": (ROOT / "docs/design.md").read_text().partition("## On disk")[2],
     "docs/protocol.md": (ROOT / "docs/protocol.md").read_text().partition("## Errors")[0],
+    "docs/faq.md": (ROOT / "docs/faq.md").read_text(),
     "docs/reliability.md": (ROOT / "docs/reliability.md").read_text(),
     "docs/performance.md": (ROOT / "docs/performance.md").read_text(),
     "examples/pytest-postgres/README.md": (ROOT / "examples/pytest-postgres/README.md").read_text(),
