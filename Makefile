@@ -76,7 +76,8 @@ push: plugin                            ## Publish to REGISTRY=HOST[:PORT] as cl
 	rootfs/push.sh "$(REGISTRY)/clusterhq/dvol:latest"
 exec:                                   ## The command inside the plugin: make exec ARGS="list"
 	@id=$$(docker plugin inspect -f '{{.Id}}' "$(PLUGIN)"); \
-	  runc --root "$(EXEC_ROOT)/runtime-runc/plugins.moby" exec "$$id" dvol $(ARGS)
+	  state=$$(ls -d "$(EXEC_ROOT)"/runtime-runc/plugins.moby*/"$$id"); \
+	  runc --root "$${state%/*}" exec "$$id" dvol $(ARGS)
 
 clean:                                  ## Remove what make has made
 	rm -rf build .venv *.egg-info .pytest_cache .mypy_cache .ruff_cache
