@@ -14,6 +14,7 @@ import pytest
 
 from tests.docker.installed import Installed
 from tests.lab import Unavailable, images
+from tests.lab.releases import Release
 from tests.lab.remapped import GID, UID, RemappedEngine
 
 ROOT = (UID, GID, 0o755)
@@ -21,10 +22,10 @@ WRITE = "echo hello > /data/file && stat -c '%u %g' /data /data/file"
 
 
 @pytest.fixture(scope="module")
-def _remapped_once() -> Iterator[Installed]:
+def _remapped_once(release: Release) -> Iterator[Installed]:
     """Installed from scratch, as a user of such an Engine does."""
     try:
-        engine = RemappedEngine()
+        engine = RemappedEngine(release)
     except Unavailable as reason:
         pytest.skip(str(reason))
     with engine:

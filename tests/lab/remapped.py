@@ -6,9 +6,10 @@ run in a mount namespace where other files lie there.
 
 from __future__ import annotations
 
-import subprocess
+from pathlib import Path
 
 from tests.lab.engine import Engine
+from tests.lab.releases import OWN, Release
 
 # `nobody` is on every machine; uid and gid differ, so that a mix-up shows
 UID, GID = 100000, 200000
@@ -18,17 +19,34 @@ RANGES = {"subuid": UID, "subgid": GID}
 class RemappedEngine(Engine):
     """An Engine whose containers have the ids from UID and GID on; root in them is these two."""
 
-    def __init__(self) -> None:
-        super().__init__("--userns-remap=nobody:nogroup")
+    def __init__(self, release: Release = OWN) -> None:
+        super().__init__("--userns-remap=nobody:nogroup", release=_Remapped(release))
 
-    def _spawn(self, argv: list[str]) -> subprocess.Popen[bytes]:
-        """Start containerd in a mount namespace of its own, and dockerd in the same one."""
-        containerd = self._containerd
-        if containerd is not None and containerd.poll() is None:
-            return super()._spawn(["nsenter", f"--mount=/proc/{containerd.pid}/ns/mnt", *argv])
+
+class _Remapped(Release):
+    """The Docker of a release, with files of the engine's own in /etc."""
+
+    def __init__(self, release: Release) -> None:
+        self._release = release
+
+    def require(self) -> None:
+        self._release.require()
+
+    def first(self, root: Path, command: list[str]) -> list[str]:
         for name, first in RANGES.items():
             lines = [f"{who}:{first}:65536\n" for who in ("nobody", "nogroup")]
-            (self.root / name).write_text("".join(lines))
-        binds = [f"mount --bind {self.root}/{name} /etc/{name}" for name in RANGES]
-        script = " && ".join([*binds, 'exec "$@"'])
-        return super()._spawn(["unshare", "--mount", "sh", "-c", script, "sh", *argv])
+            (root / name).write_text("".join(lines))
+        binds = [f"mount --bind {root}/{name} /etc/{name}" for name in RANGES]
+        bound = ["sh", "-c", " && ".join([*binds, 'exec "$@"']), "sh", *command]
+        if self._release is OWN:
+            return ["unshare", "--mount", *bound]
+        return self._release.first(root, bound)
+
+    def beside(self, pid: int, command: list[str]) -> list[str]:
+        return ["nsenter", f"--mount=/proc/{pid}/ns/mnt", "--", *command]
+
+    def bring_clients(self, root: Path, pid: int) -> None:
+        self._release.bring_clients(root, pid)
+
+    def __str__(self) -> str:
+        return f"{self._release}, with --userns-remap"
