@@ -136,7 +136,8 @@ def test_one_that_removes_itself_is_paused_and_never_lost(
         assert (refused.returncode, "--rm" in refused.stderr) == (4, True)
     assert installed.state("app")["Running"]
     installed.dvol("reset", "--hard", "-f")
-    assert "app" not in installed.engine.docker("ps", "-a").stdout
+    listed = ("ps", "-a", "--format", "{{.Names}}")  # it is removed after it has ended
+    wait_for(lambda: installed.engine.docker(*listed).stdout == "", "it is removed")
 
 
 @pytest.mark.parametrize("policy", ["always", "unless-stopped", "on-failure"])
