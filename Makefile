@@ -15,6 +15,7 @@ EXEC_ROOT ?= /run/docker
 REGISTRY  ?=
 REQUIRE   ?=
 BENCH     ?=
+ENGINES   ?= 26.1 28.5
 ARGS      ?= --help
 
 BIN     := .venv/bin
@@ -41,12 +42,19 @@ demo: setup                             ## The walk-through on a real, throw-awa
 test: setup                             ## Every ring that this machine can run (REQUIRE=1: all)
 	DVOL_REQUIRE=$(REQUIRE) $(BIN)/pytest -q -n 4 -m "not docker and not acceptance" $(ARGS_PYTEST)
 	DVOL_REQUIRE=$(REQUIRE) $(BIN)/pytest -q -m docker $(ARGS_PYTEST)
+	for engine in $(ENGINES); do \
+	  DVOL_REQUIRE=$(REQUIRE) $(BIN)/pytest -q -m engines --engine $$engine tests/docker $(ARGS_PYTEST) \
+	    || exit 1; done
 test-unit: .venv/.ready                 ## Units and imports, in seconds: no root, no Docker
 	$(BIN)/pytest -q tests/unit tests/test_architecture.py $(ARGS_PYTEST)
 test-quick: .venv/.ready                ## The inner loop: no root, no Docker
 	$(BIN)/pytest -q -n 4 -m "not root and not docker and not acceptance and not slow" $(ARGS_PYTEST)
 test-crash: setup                       ## Every point of the crash rings; counts go to build/crash.json
 	DVOL_REQUIRE=$(REQUIRE) $(BIN)/pytest -q -n 4 --every-point tests/crash $(ARGS_PYTEST)
+test-engines: setup                     ## The docker ring on this machine's Engine, on 26.1 and 28.5
+	failed=; for engine in "" $(ENGINES); do \
+	  DVOL_REQUIRE=$(REQUIRE) $(BIN)/pytest -q $${engine:+--engine $$engine} tests/docker $(ARGS_PYTEST) \
+	    || failed=1; done; [ -z "$$failed" ]
 acceptance: setup                       ## In virtual machines: installed, rebooted, cut off, upgraded
 	@$(PYTHON) tests/lab/system.py acceptance
 	DVOL_REQUIRE=$(REQUIRE) $(BIN)/pytest -q -s -m acceptance $(ARGS_PYTEST)
@@ -125,5 +133,5 @@ build/sources: FORCE
 	@mkdir -p build && printf '%s\n' $(SOURCES) | cmp -s - $@ || printf '%s\n' $(SOURCES) > $@
 FORCE:
 
-.PHONY: help setup demo test test-unit test-quick test-crash acceptance bench bench-docker lint types check plugin cli install uninstall push exec \
+.PHONY: help setup demo test test-unit test-quick test-crash test-engines acceptance bench bench-docker lint types check plugin cli install uninstall push exec \
   clean system FORCE

@@ -9,6 +9,8 @@ import pytest
 
 from tests.docker.installed import Installed, run
 
+pytestmark = pytest.mark.engines
+
 SERVICE = """\
 services:
   app:

@@ -8,6 +8,8 @@ import pytest
 
 from tests.docker.installed import Installed, wait_for
 
+pytestmark = pytest.mark.engines
+
 COUNTING = (
     "n=0; trap 'echo end $n >> /data/log; exit' TERM; "
     "while :; do n=$((n+1)); echo $n >> /data/log; sleep 0.02; done"

@@ -15,6 +15,8 @@ import pytest
 from tests.docker.installed import TIMEOUT, Installed, server_pid, wait_for
 from tests.lab import leftovers
 
+pytestmark = pytest.mark.engines
+
 WRITING = "trap 'exit 0' TERM; while :; do date +%s%N >> /data/log; sleep 0.01; done"
 # as a database: for a while after it was told to stop it is still there
 SLOW = "trap 'sleep 2; exit 0' TERM; while :; do sleep 0.1; done"

@@ -14,6 +14,8 @@ from tests.lab import images, leftovers
 from tests.lab.engine import PLACE, PREFIX, Engine
 from tests.lab.releases import Release
 
+pytestmark = pytest.mark.engines
+
 # An Engine with a running container, whose directory is printed; then it is killed.
 KILLED = """\
 import sys, time

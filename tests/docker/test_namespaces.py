@@ -10,6 +10,8 @@ import pytest
 from tests.docker.installed import Installed, wait_for
 from tests.lab import images
 
+pytestmark = pytest.mark.engines
+
 STAYS = "trap 'exit 0' TERM; while :; do sleep 0.1; done"
 KINDS = ["network", "pid", "ipc"]
 

@@ -10,6 +10,8 @@ import pytest
 
 from tests.docker.installed import Installed
 
+pytestmark = pytest.mark.engines
+
 SLOW = "trap 'sleep 2; exit 0' TERM; while :; do sleep 0.1; done"
 LONG = 15.0  # seconds: less than a start waits at the gate
 

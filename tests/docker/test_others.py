@@ -8,6 +8,8 @@ import pytest
 
 from tests.docker.installed import Installed, wait_for
 
+pytestmark = pytest.mark.engines
+
 SLOW = "trap 'sleep 3; exit 0' TERM; while :; do sleep 0.1; done"
 
 

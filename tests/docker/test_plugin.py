@@ -14,6 +14,8 @@ from tests.docker.installed import Installed, run, server_pid, wait_for
 from tests.lab import Unavailable
 from tests.lab.registry import Registry
 
+pytestmark = pytest.mark.engines
+
 
 @pytest.fixture
 def precious(installed: Installed, volume: str) -> str:

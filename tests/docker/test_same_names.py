@@ -10,6 +10,8 @@ import pytest
 
 from tests.docker.installed import SOURCE, Installed, run
 
+pytestmark = pytest.mark.engines
+
 
 @pytest.fixture
 def own(installed: Installed, tmp_path: Path, volume: str) -> tuple[str, ...]:

@@ -6,8 +6,12 @@ import json
 import os
 from datetime import datetime
 
+import pytest
+
 from tests.docker.installed import Installed, wait_for
 from tests.lab import images
+
+pytestmark = pytest.mark.engines
 
 
 def test_reset_brings_back_what_was_committed(installed: Installed, volume: str) -> None:

@@ -243,9 +243,14 @@ def test_what_is_recorded_is_bounded_and_clean() -> None:
 def test_docker_may_leave_anything_of_it_out() -> None:
     state = {"Running": True, "StartedAt": "2026-01-01T00:00:00Z"}
     bare = {"Id": "1", "Name": "/x", "Mounts": [], "State": state, "Config": {}, "HostConfig": {}}
-    one = parse(bare)
+    one = parse(bare, lambda mount: Mounted("", True))
     assert (one.image, one.image_id, one.runs) == ("", "", ())
-    assert parse({**bare, "Config": {"Image": None, "Env": None}}).image == ""
+    assert (
+        parse(
+            {**bare, "Config": {"Image": None, "Env": None}}, lambda mount: Mounted("", True)
+        ).image
+        == ""
+    )
 
 
 def test_a_commit_keeps_its_provenance_in_its_document() -> None:
