@@ -22,6 +22,8 @@ from docopt import docopt
 from dvol.engine.remote import posting
 from dvol.errors import DvolError, PluginInUse, Unsupported
 
+UNMOUNTING = 10.0  # seconds that Docker may take to unmount what it has disabled
+
 
 def main() -> int:
     """Uninstall the plugin. Exit code 0 if it is removed or was not installed, 4 if containers
@@ -38,6 +40,23 @@ def main() -> int:
     return 0
 
 
+def wait_until_unmounted(id: str, name: str, timeout: float = UNMOUNTING) -> None:
+    """Wait until the data is no longer bound in the directory of a plugin that was disabled. Raise
+    DvolError if it still is after `timeout` seconds: Docker deletes that directory also if it could
+    not unmount the bind, and would delete the data with it.
+
+    Docker answers a disable when the plugin has ended, and only then unmounts (moby's
+    HandleExitEvent): some milliseconds later, seen in 26.1 and 28.5.
+    """
+    deadline = time.monotonic() + timeout
+    while f"/plugins/{id}/propagated-mount" in Path("/proc/self/mountinfo").read_text():
+        if time.monotonic() > deadline:
+            raise DvolError(
+                f"the data of {name} is still mounted in Docker's directory; the plugin is disabled"
+            )
+        time.sleep(0.02)
+
+
 def _uninstall(api: Any, name: str) -> None:
     try:
         plugin = api.inspect_plugin(name)
@@ -47,7 +66,7 @@ def _uninstall(api: Any, name: str) -> None:
     canonical = plugin["Name"]
     volumes = _forget_volumes(api, plugin)
     api.disable_plugin(canonical, force=True)
-    _refuse_if_bound(plugin["Id"], canonical)
+    wait_until_unmounted(plugin["Id"], canonical)
     api.remove_plugin(canonical, force=True)
     print(f"removed the plugin {canonical}; volumes that stay on disk: {', '.join(volumes) or '-'}")
 
@@ -72,15 +91,6 @@ def _forget_volumes(api: Any, plugin: dict[str, Any]) -> list[str]:
         for volume in volumes:
             _wait_until_forgotten(api, volume)
     return volumes
-
-
-def _refuse_if_bound(id: str, name: str) -> None:
-    """Raise DvolError if the data is still bound in the plugin's directory: Docker deletes that
-    directory also if it could not unmount the bind, and would delete the data with it."""
-    if f"/plugins/{id}/propagated-mount" in Path("/proc/self/mountinfo").read_text():
-        raise DvolError(
-            f"the data of {name} is still mounted in Docker's directory; the plugin is disabled"
-        )
 
 
 def _volumes(api: Any, driver: str) -> list[str]:

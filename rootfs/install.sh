@@ -18,6 +18,10 @@ source_of() {
   inspect "{{range .Settings.Mounts}}{{if eq .Name \"$1\"}}{{.Source}}{{end}}{{end}}"
 }
 
+bound() {
+  grep -q "/plugins/$1/propagated-mount" /proc/self/mountinfo
+}
+
 # Docker would refuse these too, but only after the old plugin is removed.
 for directory in "$data" "$run"; do
   [ -d "$directory" ] || refuse "$directory is no directory of this machine"
@@ -32,8 +36,13 @@ if inspect '{{.Id}}' > /dev/null 2>&1; then
   echo "Replacing the plugin $name; volumes and running containers keep their data."
   id=$(inspect '{{.Id}}')
   docker plugin disable -f "$name" > /dev/null 2>&1 || true
-  # Docker deletes the plugin's directories even if it could not unmount the data bound in them.
-  ! grep -q "/plugins/$id/propagated-mount" /proc/self/mountinfo \
+  # Docker answers before it unmounts (26.1 and 28.5: some milliseconds), and deletes the plugin's
+  # directories even if it could not unmount the data bound in them.
+  for _ in {1..100}; do
+    bound "$id" || break
+    sleep 0.1
+  done
+  ! bound "$id" \
     || refuse "the data of $name is still mounted in Docker's directory; the plugin is disabled"
   docker plugin rm -f "$name" > /dev/null
 fi
