@@ -80,13 +80,16 @@ class ContainerOptions(NamedTuple):
     `mode` is how a commit quiesces them: "stop", "pause", "live", or "" for the setting
     `commit.mode`. `timeout` is how many seconds each may take to stop; -1 means its own stop
     timeout, or else 60. With `force` containers are stopped also if Docker then removes them
-    (`--rm`). With `wait` a verb returns when the containers that it started again are healthy.
+    (`--rm`). With `wait` a verb returns when the containers that it started again are ready;
+    `ready_timeout` is how many seconds it waits for each at most, -1 means as long as the health
+    check of the container allows for a start, or 60.
     """
 
     mode: str = ""
     timeout: int = -1
     force: bool = False
     wait: bool = True
+    ready_timeout: int = -1
 
 
 DEFAULTS = ContainerOptions()

@@ -253,7 +253,8 @@ def _config(engine: Engine, arguments: Arguments) -> Result:
         raise InvalidRequest("Wrong number of arguments. usage: dvol config [VOLUME] [KEY [VALUE]]")
     if key:
         return Result(engine.config(volume, key, value, arguments["--unset"]), "{}\n".format)
-    return Result({each: engine.config(volume, each) for each in DEFAULTS}, render.settings)
+    found = {each: engine.config(volume, each) for each in DEFAULTS}
+    return Result({each: found[each] for each in found if found[each]}, render.settings)
 
 
 def _version(engine: Engine, arguments: Arguments) -> Result:

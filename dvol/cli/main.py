@@ -42,7 +42,7 @@ Commands:
   restore     list the entries of trash and undo, or undelete one (as NAME)
   gc          delete what was dropped or removed over 30 days ago (gc.keep), or is named
   fsck        check the pool, or one volume
-  config      show or change a setting: commit.mode, gc.keep or gc.auto
+  config      list the settings, or show or change one: commit.mode, gc.keep, ready.exec ...
   version     show the version of dvol, and of the server if there is one
 
 Without VOLUME a command uses DVOL_VOLUME, or else the active volume. A REVISION is HEAD,
@@ -61,7 +61,9 @@ Options:
   --live                           do not suspend containers (btrfs)
   --stop-timeout N                 seconds a container may take to stop; default:
                                    its own stop timeout, or else 60
-  --no-wait                        do not wait until containers are healthy again
+  --wait N                         seconds to wait for a started container to be ready;
+                                   default: what its health check gives it, or else 60
+  --no-wait                        do not wait until containers are ready again
   --project NAME                   all volumes of a Compose project, as one
   --volume NAME                    a volume; repeat it for several, as one
   --hard                           confirm: uncommitted changes are discarded
@@ -214,12 +216,20 @@ def _choice(arguments: Arguments) -> Choice:
 def _options(arguments: Arguments) -> ContainerOptions:
     """How containers are to be suspended. `arguments` has only the options of its own command."""
     modes = [mode for mode in ("stop", "pause", "live") if arguments.get(f"--{mode}")]
-    given = arguments["--stop-timeout"]
-    if given is not None and not (given.isascii() and given.isdigit() and len(given) < 10):
-        raise InvalidRequest(f"--stop-timeout must be a number of seconds, not '{given}'")
+    if arguments["--wait"] is not None and arguments["--no-wait"]:
+        raise InvalidRequest("--wait and --no-wait exclude each other; give one of them")
     return ContainerOptions(
         mode="".join(modes),
-        timeout=-1 if given is None else int(given),
+        timeout=_seconds(arguments, "--stop-timeout"),
         force=bool(arguments.get("--force")),
         wait=not arguments["--no-wait"],
+        ready_timeout=_seconds(arguments, "--wait"),
     )
+
+
+def _seconds(arguments: Arguments, option: str) -> int:
+    """The value of an option; -1 if it is not given."""
+    given = arguments[option]
+    if given is not None and not (given.isascii() and given.isdigit() and len(given) < 10):
+        raise InvalidRequest(f"{option} must be a number of seconds, not '{given}'")
+    return -1 if given is None else int(given)

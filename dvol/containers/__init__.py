@@ -2,7 +2,8 @@
 
 `docker` calls Docker, `policy` decides what is done to a container, `start_order` in which order;
 `ownership` knows whether a volume is this pool's, or another's of the same name; `events` what
-another command than dvol's has done to a container meanwhile.
+another command than dvol's has done to a container meanwhile; `readiness` when one that was started
+is ready (`known_images` for databases), and `probe` asks it.
 Counting `Mount` calls instead of asking Docker would be wrong: `docker cp` repeats a running
 container's id, and a daemon that dies sends no `Unmount`.
 """
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from dvol.containers.container import Container, Suspension
     from dvol.containers.events import Call
+    from dvol.containers.readiness import Check
 
 
 RESET = "reset"  # purpose of a verb: trees are reset, and their present state is set aside
@@ -86,9 +88,10 @@ class Containers(Protocol):
         container without that volume, or started since, is left alone, and there is one try only.
         """
 
-    def await_health(self, suspension: Suspension) -> str:
-        """Wait until a container that defines a health check passes it; returns "", or the reason
-        why it does not. A container without a check must only still run."""
+    def await_ready(self, suspension: Suspension, check: Check | None, limit: float = -1) -> str:
+        """Wait until a container passes its check; returns "", or the reason why it does not, or
+        why that is not known. A container without a check must only still run. `limit` is in
+        seconds; -1 stands for the check's own."""
 
 
 class NoContainers:
@@ -131,5 +134,5 @@ class NoContainers:
     def resume(self, suspension: Suspension, recorded_in: str = "") -> str:
         return "Docker is not to be asked, or not there"
 
-    def await_health(self, suspension: Suspension) -> str:
+    def await_ready(self, suspension: Suspension, check: Check | None, limit: float = -1) -> str:
         return ""

@@ -8,7 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from dvol.containers import readiness
 from dvol.containers.provenance import DatabaseServer, database_servers
+from dvol.containers.readiness import Readiness
 
 RUNNING, PAUSED, RESTARTING = "running", "paused", "restarting"
 ALIVE = (RUNNING, PAUSED, RESTARTING)
@@ -56,6 +58,7 @@ class Container(NamedTuple):
     image: str = ""
     image_id: str = ""
     runs: tuple[DatabaseServer, ...] = ()
+    readiness: Readiness = Readiness()
 
     def writes_to(self, volumes: frozenset[str]) -> bool:
         """Whether it has one of `volumes` mounted writable."""
@@ -111,6 +114,7 @@ def parse(inspected: dict[str, Any], mounted: Callable[[dict[str, Any]], Mounted
         image=str(config.get("Image") or ""),
         image_id=str(inspected.get("Image") or ""),
         runs=database_servers(config.get("Env")),
+        readiness=readiness.parse(inspected),
     )
 
 

@@ -1,7 +1,7 @@
 """Docker itself: which containers use a volume, and suspending and resuming them.
 
-The only module of the engine that imports the Docker SDK, and late: that takes a quarter of a
-second.
+Besides `probe`, the only module of the engine that imports the Docker SDK, and late: that takes a
+quarter of a second.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from dvol.containers.container import (
 )
 from dvol.containers.events import Call, state_by_others
 from dvol.containers.ownership import Ownership
+from dvol.containers.readiness import Check
 from dvol.containers.start_order import in_order
 from dvol.errors import CannotSuspend, ContainerStarting, DockerUnusable, UnclearPool
 
@@ -39,14 +40,12 @@ _CALL_TIMEOUT = 90  # seconds for an operation, besides the time that a containe
 _ANSWERS_WITHIN = 0.5  # seconds for an answer about a container that is not just being started
 _START_TIMEOUT = 15.0  # seconds for all starts; less than a mount waits at the gate
 _PAUSES = (0, 1, 2, 3)  # seconds before each try: a start may find another volume's gate closed
-_PROBE_INTERVAL = 0.1  # seconds between two runs of a health check
-_POLL_INTERVAL = 0.005  # seconds between two questions whether a run has ended
 _KILLED = 137  # exit code after SIGKILL
 _RESTART_TIMEOUT = 60  # seconds to stop a container that Docker may be stopping already
-_HEALTH_TIMEOUT = 60.0  # seconds
 _DIGEST_WITHIN = 1.0  # seconds for an answer about an image
 _AT_ONCE = 8  # parallel calls
 _LOOKS = 5  # at a container whose mounts are not clear: it may be about to end
+_LOOK_INTERVAL = 0.1  # seconds
 _STARTING = object()
 _LABEL = "com.docker.compose.project"
 
@@ -184,7 +183,7 @@ class Docker:
             ]
             if not doubtful or one.state not in ALIVE:
                 return one
-            time.sleep(_PROBE_INTERVAL)
+            time.sleep(_LOOK_INTERVAL)
             again = self._inspect(one.id)
             if not isinstance(again, Container):
                 return one._replace(mounts=())
@@ -323,37 +322,11 @@ class Docker:
         if suspension.was == PAUSED and not paused:
             api.pause(suspension.id)
 
-    def await_health(self, suspension: Suspension) -> str:
-        """Runs the check itself every 100 ms: Docker's own first probe comes only after its whole
-        interval."""
-        deadline = time.monotonic() + _HEALTH_TIMEOUT
+    def await_ready(self, suspension: Suspension, check: Check | None, limit: float = -1) -> str:
+        from dvol.containers.probe import Probe
+
         with self._asking(suspension.name):
-            while time.monotonic() < deadline:
-                found = self._inspected(suspension.id) or {}
-                state, check = found.get("State", {}), _health_check(found)
-                if not state.get("Running"):
-                    return f"it has exited ({state.get('ExitCode', 'and is gone')})"
-                if suspension.action == PAUSE or suspension.was == PAUSED or not check:
-                    return ""
-                if self._passes(suspension.id, check, deadline):
-                    return ""
-                time.sleep(_PROBE_INTERVAL)
-        return f"its health check has not passed for {_HEALTH_TIMEOUT:.0f} s"
-
-    def _passes(self, id: str, check: list[str], deadline: float) -> bool:
-        from docker.errors import APIError
-
-        api = self._api()
-        try:
-            execution = api.exec_create(id, check)["Id"]
-            api.exec_start(execution, detach=True)  # a check that hangs must not block dvol
-            while (seen := api.exec_inspect(execution))["Running"]:
-                if time.monotonic() > deadline:
-                    return False
-                time.sleep(_POLL_INTERVAL)
-            return bool(seen["ExitCode"] == 0)
-        except APIError:  # it restarts, or has just ended
-            return False
+            return Probe(self._api(), suspension.id, check).await_ready(limit)
 
     # ------------------------------------------------------------------------------------------
 
@@ -406,15 +379,6 @@ def _runs(listed: dict[str, Any]) -> bool:
 
 def _name(listed: dict[str, Any]) -> str:
     return str((listed.get("Names") or [listed["Id"][:12]])[0])
-
-
-def _health_check(inspected: dict[str, Any]) -> list[str]:
-    """The command of the health check; [] if there is none."""
-    test = (inspected.get("Config", {}).get("Healthcheck") or {}).get("Test") or ["NONE"]
-    kind, *words = test
-    if kind == "CMD":
-        return words
-    return ["/bin/sh", "-c", words[0]] if kind == "CMD-SHELL" and words else []
 
 
 def _reason(error: BaseException) -> str:

@@ -160,7 +160,8 @@ class Engine(Protocol):
         have no value of their own. A `value` is set first; with `unset` the setting is removed.
 
         `commit.mode` is "stop", "pause" or "live", `gc.keep` a duration or "forever", `gc.auto`
-        "on" or "off". Raises InvalidRequest.
+        "on" or "off", `ready.exec` a command and `ready.port` a port, both "" if they are not set.
+        Raises InvalidRequest.
         """
 
     def branches(self, volume: str) -> list[Branch]:

@@ -11,7 +11,7 @@ in this order:
         ...                               # the trees are quiet
         quiesce.refuse_newcomers()        # before the first step that can't be reverted
         ...
-    quiesce.finish()                      # wait for health
+    quiesce.finish()                      # wait until they are ready
 
 `hold` does the first three, for a verb that does nothing between them.
 
@@ -148,13 +148,13 @@ class Quiesce:
                 raise ContainerStarting(running[id])
 
     def finish(self) -> None:
-        """Once the verb is done: wait until the resumed containers are healthy, and warn if one is
+        """Once the verb is done: wait until the resumed containers are ready, and warn if one is
         not. Raises NotRestarted if a container could not be started again."""
         if self._suspending:
             if self._suspending.failed:
                 raise NotRestarted(self.verb, self._suspending.failed)
             if self.session.options.wait:
-                self._suspending.await_health()
+                self._suspending.await_ready()
 
     # ------------------------------------------------------------------------------------------
 

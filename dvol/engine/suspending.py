@@ -19,9 +19,9 @@ from dvol.containers.container import Container, Suspension
 from dvol.containers.events import PAUSED, STOPPED, Call
 from dvol.containers.policy import action_for, with_sharers
 from dvol.containers.start_order import in_order, must_be_healthy, waves
+from dvol.engine.ready import Ready
 from dvol.engine.recovery import try_resume
 from dvol.engine.session import Session
-from dvol.errors import DvolError
 from dvol.layout import VolumeLayout
 from dvol.pool import suspended
 
@@ -53,7 +53,7 @@ class Suspending:
         self._calls: dict[str, list[Call]] = {}  # by id: what was done
         self._since = time.time_ns()
         self._killed = False  # whether one did not stop in time
-        self._health: dict[str, str] = {}  # by id: "", or why a resumed container is not healthy
+        self._ready = Ready(session, volumes)
 
     # -- planning ------------------------------------------------------------------------------
 
@@ -183,11 +183,11 @@ class Suspending:
             until = f"until the {self._verb} of {self._volumes[0].name} is completed"
             self._on_progress(f"warning: {one.name} is not started again {until}")
 
-    def await_health(self) -> None:
-        """Wait until the resumed containers are healthy, and warn if one is not."""
-        _in_parallel([partial(self._is_healthy, one) for one in self.suspended.values()])
+    def await_ready(self) -> None:
+        """Wait until the resumed containers are ready, and warn if one is not."""
+        _in_parallel([partial(self._is_ready, one) for one in self.suspended.values()])
         for one in self.suspended.values():
-            if reason := self._health[one.id]:
+            if reason := self._ready.reason(one):
                 self._on_progress(f"warning: {one.name} was started again, but {reason}")
 
     def _to_resume(self) -> Iterator[Suspension]:
@@ -212,25 +212,22 @@ class Suspending:
             self.failed = self.failed or f"{one.name} ({reason})"
             self._on_progress(f"warning: {one.name} could not be started again: {reason}")
         else:
-            self._report(_UNDONE[one.action], one, began)
+            note = self._ready.note(one, self._known[one.id])
+            self._report(_UNDONE[one.action], one, began, note)
         return reason in ("", GONE)
 
     def _await_needed(self, one: Suspension) -> None:
-        """Wait until the containers are healthy on which this one depends by Compose's condition
-        `service_healthy`: it might exit at once if they are not. `await_health` warns of containers
-        that do not become healthy."""
+        """Wait until the containers are ready on which this one depends by Compose's condition
+        `service_healthy`: it might exit at once if they are not. `await_ready` warns of containers
+        that do not become ready."""
         needed = must_be_healthy(self._known[one.id], self._known.values())
         waiting = [self.suspended[each.id] for each in needed if each.id in self.suspended]
-        _in_parallel([partial(self._is_healthy, each) for each in waiting])
+        _in_parallel([partial(self._is_ready, each) for each in waiting])
 
-    def _is_healthy(self, one: Suspension) -> bool:
-        """Wait until a container is healthy or fails to be; Docker is asked once for each."""
-        if one.id not in self._health:
-            try:
-                self._health[one.id] = self._containers.await_health(one)
-            except DvolError as error:
-                self._health[one.id] = f"its health is not known: {error}"
-        return not self._health[one.id]
+    def _is_ready(self, one: Suspension) -> bool:
+        """Wait until a container is ready or fails to be; each is waited for once."""
+        with self._announced_if_long(f"waiting until {one.name} is ready"):
+            return self._ready.is_ready(one, self._known[one.id])
 
     # -- telling -------------------------------------------------------------------------------
 
@@ -243,11 +240,12 @@ class Suspending:
         finally:
             timer.cancel()
 
-    def _report(self, done: str, one: Suspension, began: float) -> None:
-        """Say what was done, and why to a container that has none of the volumes."""
+    def _report(self, done: str, one: Suspension, began: float, note: str = "") -> None:
+        """Say what was done, and why to a container that has none of the volumes; with a `note`, or
+        how long it took."""
         owner = self._known.get(one.beside)
         name = f"{one.name}, which shares with {owner.name}," if owner else one.name
-        self._on_progress(f"{done} {name} ({time.monotonic() - began:.1f} s)")
+        self._on_progress(f"{done} {name} ({note or f'{time.monotonic() - began:.1f} s'})")
 
 
 _DONE = {"stop": "stopped", "kill": "killed", "pause": "paused"}

@@ -17,9 +17,10 @@ from dvol.fs.documents import read_json, replace_json
 COMMIT_MODE = "commit.mode"
 GC_KEEP = "gc.keep"
 GC_AUTO = "gc.auto"
+READY_EXEC, READY_PORT = "ready.exec", "ready.port"
 FOREVER = "forever"
 MODES = ("stop", "pause", "live")
-DEFAULTS = {COMMIT_MODE: "stop", GC_KEEP: "30d", GC_AUTO: "on"}
+DEFAULTS = {COMMIT_MODE: "stop", GC_KEEP: "30d", GC_AUTO: "on", READY_EXEC: "", READY_PORT: ""}
 _CHOICES = {COMMIT_MODE: MODES, GC_AUTO: ("on", "off")}
 
 
@@ -31,6 +32,10 @@ def check(key: str, value: str | None = None) -> None:
         return
     if key == GC_KEEP:
         raise InvalidRequest(f"{key} must be a time such as 30d, 12h or 8w, or {FOREVER}")
+    if key == READY_PORT:
+        raise InvalidRequest(f"{key} must be a number from 1 to 65535, not '{value}'")
+    if key == READY_EXEC:
+        raise InvalidRequest(f"{key} must be a command of one line")
     raise InvalidRequest(f"{key} must be one of {', '.join(_CHOICES[key])}, not '{value}'")
 
 
@@ -49,7 +54,25 @@ def keep(*files: Path) -> timedelta:
     return timedelta.max if value == FOREVER else dates.duration(value)
 
 
+def ready(*files: Path) -> tuple[str, str]:
+    """The settings `ready.exec` and `ready.port` of the first of `files` that has one of them; ""
+    where that file has not, and so if none has."""
+    for path in files:
+        found = read(path)
+        command, port = (
+            value if isinstance(value := found.get(key), str) and _is_valid(key, value) else ""
+            for key in (READY_EXEC, READY_PORT)
+        )
+        if command or port:
+            return command, port
+    return "", ""
+
+
 def _is_valid(key: str, value: str) -> bool:
+    if key == READY_EXEC:
+        return value.isprintable() and bool(value.strip())
+    if key == READY_PORT:
+        return value.isascii() and value.isdigit() and len(value) < 6 and 0 < int(value) < 65536
     if key != GC_KEEP:
         return value in _CHOICES[key]
     try:

@@ -55,8 +55,9 @@ def open_pool(docker: Engine, tmp_path: Path, told: list[str]) -> Open:
         asked = docker.asked_by()
         return LocalEngine(tmp_path / "pool", asked, told.append, options=options)
 
-    opened().init("v")
-    opened().init("w")
+    for name in ("v", "w"):
+        opened().init(name)
+        (tmp_path / f"pool/{name}/branches/master/file").touch()
     return opened
 
 
@@ -296,11 +297,8 @@ def test_who_does_not_ask_docker_forgets_nobody(
     assert docker.done[0] == "start db"
 
 
-def test_what_is_ill_is_waited_for_once(
-    open_pool: Open, docker: Engine, told: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_is_ill_is_waited_for_once(open_pool: Open, docker: Engine, told: list[str]) -> None:
     """Also for two that need it; and not at all if it was ill before."""
-    monkeypatch.setattr("dvol.containers.docker._HEALTH_TIMEOUT", 0.2)
     own = {"com.docker.compose.project": "p"}
     needs = {"com.docker.compose.depends_on": "db:service_healthy:false"}
     db = container("db", "v") | {"Labels": own | {"com.docker.compose.service": "db"}}
@@ -308,19 +306,83 @@ def test_what_is_ill_is_waited_for_once(
     webs = [container(name, "v") | {"Labels": own | needs} for name in ("one", "two")]
     docker.containers = [db, *webs]
     docker.sick = {db["Id"]}
-    open_pool().commit("v", "x", ANN)
+    open_pool(ContainerOptions(ready_timeout=0)).commit("v", "x", ANN)
     assert docker.done[-2:] == ["start one", "start two"]
     assert sum("its health check has not passed" in line for line in told) == 1
     docker.done.clear()
+    told.clear()
     db["Health"] = "unhealthy"
-    open_pool(ContainerOptions(wait=False)).commit("v", "x", ANN)
+    open_pool().commit("v", "x", ANN)
     assert docker.done.count("exec db") == 0
+    assert "started /db (it was unhealthy before: not waited for)" in told
+    assert not any("warning" in line for line in told)
 
 
-def test_a_health_check_without_a_command_is_none(open_pool: Open, docker: Engine) -> None:
+def test_a_health_check_without_a_command_is_none(
+    open_pool: Open, docker: Engine, told: list[str]
+) -> None:
     docker.containers = [container("db", "v") | {"Healthcheck": {"Test": ["CMD-SHELL"]}}]
     open_pool().commit("v", "x", ANN)
     assert docker.done == ["stop db", "start db"]
+    assert told[-1] == "started /db (no ready check: it may not answer yet)"
+
+
+@pytest.mark.parametrize("state", ["paused", "restarting"])
+def test_one_that_did_not_work_before_is_not_waited_for(
+    open_pool: Open, docker: Engine, told: list[str], state: str
+) -> None:
+    sick = {"Healthcheck": {"Test": ["CMD", "false"]}}
+    open_pool().commit("v", "x", ANN)
+    docker.containers = [container("db", "v", state) | sick]
+    docker.sick = {docker.containers[0]["Id"]}
+    open_pool().reset("v")
+    assert "start db" in docker.done
+    assert "exec db" not in docker.done
+    assert not any("ready" in line or "warning" in line for line in told)
+
+
+def test_settings_of_a_volume_are_for_who_writes_to_it(
+    open_pool: Open, docker: Engine, told: list[str]
+) -> None:
+    docker.containers = [container("db", "v"), container("reader", "v", RW=False)]
+    pool = open_pool()
+    pool.commit("v", "x", ANN)
+    pool.config("v", "ready.exec", "true")
+    pool.reset("v")
+    assert "exec db" in docker.done
+    assert "exec reader" not in docker.done
+    assert "started /reader (no ready check: it may not answer yet)" in told
+    own = {"Labels": {"dvol.ready.exec": "true"}}
+    docker.containers[1] |= own
+    pool.reset("v")
+    assert "exec reader" in docker.done
+
+
+def test_a_check_that_cannot_be_run_is_told_at_once(
+    open_pool: Open, docker: Engine, told: list[str]
+) -> None:
+    docker.containers = [container("db", "v") | {"Labels": {"dvol.ready.exec": "nothing"}}]
+    docker.cannot = {docker.containers[0]["Id"]}
+    open_pool().commit("v", "x", ANN)
+    reason = "it may not answer yet: its ready check cannot be run (exit code 127)"
+    assert told[-1] == f"warning: /db was started again, but {reason}"
+    assert docker.done.count("exec db") == 1
+
+
+def test_a_label_that_is_no_port_is_told(open_pool: Open, docker: Engine, told: list[str]) -> None:
+    docker.containers = [container("db", "v") | {"Labels": {"dvol.ready.port": "http"}}]
+    open_pool().commit("v", "x", ANN)
+    assert told[-1].endswith("it is not known whether it is ready: 'http' is not a port")
+
+
+def test_settings_that_cannot_be_read_leave_nobody_stopped(open_pool: Open, docker: Engine) -> None:
+    """A reset reads none before it stops a container."""
+    docker.containers = [container("db", "v")]
+    pool = open_pool()
+    pool.commit("v", "x", ANN)
+    (pool.root / "v/.dvol/config.json").write_text("{")
+    pool.reset("v")
+    assert docker.done[-1] == "start db"
 
 
 @pytest.mark.parametrize(
@@ -525,11 +587,10 @@ def test_a_commit_of_nothing_says_so(open_pool: Open, told: list[str]) -> None:
     once: a reset to such a commit leaves the container without them."""
     pool = open_pool()
     pool.commit("v", "x", ANN)
-    assert [line for line in told if "the volume v is empty, and so is this commit" in line]
-    told.clear()
-    (pool.root / "v/branches/master/file").touch()
-    pool.commit("v", "x", ANN)
     assert told == []
+    (pool.root / "v/branches/master/file").unlink()
+    pool.commit("v", "x", ANN)
+    assert [line for line in told if "the volume v is empty, and so is this commit" in line]
 
 
 def test_one_that_does_not_start_is_tried_again_at_the_end_of_the_verb(

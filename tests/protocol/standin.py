@@ -49,6 +49,7 @@ class Engine(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
         self.deaf: set[str] = set()  # the same words, of what takes its time
         self.late: set[str] = set()  # the same words, answered by 500 since it is so already
         self.sick: set[str] = set()  # the ids of those whose health checks fail
+        self.cannot: set[str] = set()  # the ids of those that lack the program of their check
         self.local: list[str] = []  # the volumes that it keeps itself
         self.before: dict[str, Callable[[], None]] = {}  # the same words: what happens first
         self.images: dict[str, list[str]] = {}  # the digests of each, by its id
@@ -97,7 +98,8 @@ class Handler(BaseHTTPRequestHandler):
             known = id in self.server.images
             self._answer({"RepoDigests": self.server.images.get(id)}, 200 if known else 404)
         elif kind == "exec":
-            self._answer({"Running": False, "ExitCode": int(id in self.server.sick)})
+            code = 127 if id in self.server.cannot else int(id in self.server.sick)
+            self._answer({"Running": False, "ExitCode": code})
         else:
             self._inspected(id)
 
