@@ -31,6 +31,8 @@ def test_a_volume_without_its_own_setting_has_that_of_all(dvol: Dvol, volume: Ke
     [
         ["commit.mode", "freeze"],
         ["commit.speed"],
+        ["ready.port", "http"],
+        ["ready.exec", "two\nlines"],
         ["v", "commit.mode", "stop", "more"],
         ["--unset", "commit.mode", "stop"],
         ["--global", "v", "commit.mode", "stop"],
@@ -48,6 +50,10 @@ def test_without_a_key_all_settings_are_shown(dvol: Dvol, volume: Keeper) -> Non
         == "commit.mode=pause\ngc.keep=30d\ngc.auto=on\n"
     )
     assert dvol("config", "--global").well() == "commit.mode=stop\ngc.keep=30d\ngc.auto=on\n"
+    dvol("config", "ready.exec", "pg_isready -h 127.0.0.1").well()
+    dvol("config", "--global", "ready.port", "5432").well()
+    shown = "ready.exec=pg_isready -h 127.0.0.1\nready.port=5432\n"
+    assert dvol("config").well() == f"commit.mode=pause\ngc.keep=30d\ngc.auto=on\n{shown}"
 
 
 @on_disk
@@ -146,9 +152,17 @@ def test_a_project_without_a_name_is_none(dvol: Dvol, unchanged: Keeper, verb: l
 
 
 @on_disk
+@pytest.mark.parametrize("option", ["--stop-timeout", "--wait"])
 @pytest.mark.parametrize("seconds", ["-1", "x", "1.5", "", "9" * 10, "9" * 5000])
-def test_a_time_to_stop_is_a_number(dvol: Dvol, unchanged: Keeper, seconds: str) -> None:
-    assert "--stop-timeout" in dvol("commit", "-m", "x", f"--stop-timeout={seconds}").refused(2)
+def test_a_time_to_stop_or_wait_is_a_number(
+    dvol: Dvol, unchanged: Keeper, option: str, seconds: str
+) -> None:
+    assert option in dvol("commit", "-m", "x", f"{option}={seconds}").refused(2)
+
+
+@on_disk
+def test_not_to_wait_has_no_limit(dvol: Dvol, unchanged: Keeper) -> None:
+    assert "--no-wait" in dvol("commit", "-m", "x", "--wait", "5", "--no-wait").refused(2)
 
 
 @on_disk

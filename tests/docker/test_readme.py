@@ -370,6 +370,18 @@ def without_a_server(typist: Typist) -> None:
     assert (pool / "shop_db/branches/master").is_dir()
 
 
+@walks("dvol config shop_db ready.exec")
+def when_a_container_is_ready(typist: Typist) -> None:
+    _a_volume(typist)
+    typist.installed.start("shop_db", "app")
+    typist.type()
+    done = typist.installed.dvol("reset", "--hard", "HEAD", "shop_db")
+    assert "no ready check" not in done.stderr
+    typist.type_all()
+    assert typist.installed.dvol("config", "shop_db", "ready.exec").stdout == "\n"
+    assert typist.installed.dvol("config", "shop_db", "ready.port").stdout == "8080\n"
+
+
 @walks("dvol restore ENTRY")
 def what_was_discarded(typist: Typist) -> None:
     _a_volume(typist)

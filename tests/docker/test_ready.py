@@ -99,10 +99,12 @@ def test_one_that_was_unhealthy_is_not_waited_for(installed: Installed, volume: 
 def test_a_check_that_hangs_leaves_no_process_behind(
     installed: Installed, volume: str, user: str
 ) -> None:
-    """Neither its own nor a child's; and it is tried again after it was killed."""
-    hang = "if test -e /tmp/once; then exit 0; fi; touch /tmp/once; sleep 7001 & sleep 7002; true"
+    """Neither its own nor that of a child that has changed its user; then it is tried again."""
+    child = "su other -c 'sleep 7001'" if user == "0" else "sleep 7001"
+    hang = f"if test -e /tmp/once; then exit 0; fi; touch /tmp/once; {child} & sleep 7002; true"
     health = ("--health-cmd", hang, "--health-interval", "1h", "--health-timeout", "1s")
-    serve = f"trap 'exit 0' TERM; rm -f /tmp/once; {ALIVE}"
+    other = "echo other:x:1001:1001::/:/bin/sh >> /etc/passwd" if user == "0" else ":"
+    serve = f"trap 'exit 0' TERM; {other}; rm -f /tmp/once; {ALIVE}"
     installed.start(volume, "app", "--init", "--user", user, *health, command=serve)
     done = installed.dvol("commit", "-m", "x", volume)
     assert not warnings(done.stderr)

@@ -24,7 +24,7 @@ FILL = {  # some data to recover or to load at each start
     "postgres": "psql -h /tmp -p $PORT -U postgres -qc "
     "'CREATE TABLE t AS SELECT n FROM generate_series(1, 100000) n; UPDATE t SET n = n'",
     "mariadb": "mariadb --no-defaults -S /tmp/mariadb.sock -u root -e "
-    "'CREATE DATABASE d; CREATE TABLE d.t AS SELECT seq FROM seq_1_to_100000'",
+    "'CREATE DATABASE d; USE d; CREATE TABLE t AS SELECT seq FROM seq_1_to_100000'",
     "redis": "redis-cli -p $PORT eval "
     "\"for i = 1, 200000 do redis.call('set', 'k' .. i, string.rep('x', 100)) end\" 0",
 }
