@@ -10,7 +10,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any
@@ -29,6 +29,7 @@ from dvol.containers.container import (
     volume_name,
 )
 from dvol.containers.events import Call, state_by_others
+from dvol.containers.init_process import InitProcess
 from dvol.containers.ownership import Ownership
 from dvol.containers.readiness import Check
 from dvol.containers.start_order import in_order
@@ -40,6 +41,7 @@ _CALL_TIMEOUT = 90  # seconds for an operation, besides the time that a containe
 _ANSWERS_WITHIN = 0.5  # seconds for an answer about a container that is not just being started
 _START_TIMEOUT = 15.0  # seconds for all starts; less than a mount waits at the gate
 _PAUSES = (0, 1, 2, 3)  # seconds before each try: a start may find another volume's gate closed
+_STOPS_WITHIN = 0.3  # seconds without a stop after which process 1 is looked at
 _KILLED = 137  # exit code after SIGKILL
 _RESTART_TIMEOUT = 60  # seconds to stop a container that Docker may be stopping already
 _DIGEST_WITHIN = 1.0  # seconds for an answer about an image
@@ -250,7 +252,7 @@ class Docker:
                 elif suspension.action == KILL:
                     api.kill(suspension.id)
                 else:
-                    api.stop(suspension.id, timeout=int(timeout))
+                    self._stop(suspension.id, int(timeout))
             except APIError as error:
                 if not self._has_ended(suspension):  # by itself, or by another command
                     reason = str(error.explanation or error)
@@ -258,6 +260,33 @@ class Docker:
             late = suspension.action == STOP and time.monotonic() - began >= timeout
             state = (self._inspected(suspension.id) or {}).get("State", {}) if late else {}
         return bool(state.get("ExitCode") == _KILLED)
+
+    def _stop(self, id: str, timeout: int) -> None:
+        """Stop a container. Its signal is repeated once, as soon as process 1 catches it, if it did
+        not at first: then it certainly has not got the first one. Several servers exit hard at the
+        second signal, so in doubt none is sent."""
+        with ThreadPoolExecutor(1) as thread:
+            stopping = thread.submit(lambda: self._api(_CALL_TIMEOUT).stop(id, timeout=timeout))
+            with suppress(TimeoutError):
+                stopping.result(_STOPS_WITHIN)
+            if not stopping.done():
+                self._repeat_stop_signal(id, stopping)
+            stopping.result()
+
+    def _repeat_stop_signal(self, id: str, stopping: Future[None]) -> None:
+        from docker.errors import APIError
+        from requests.exceptions import RequestException
+
+        with suppress(APIError, RequestException):
+            if not (inspected := self._inspected(id)):
+                return
+            init, dropped = InitProcess(self._api(), inspected), False
+            while (caught := init.catches_stop_signal()) is False and not stopping.done():
+                dropped = True
+                with suppress(TimeoutError):
+                    stopping.result(_STOPS_WITHIN)
+            if caught and dropped and not stopping.done():
+                self._api().kill(id, init.stop_signal)
 
     def _has_ended(self, suspension: Suspension) -> bool:
         state = (self._inspected(suspension.id) or {}).get("State", {})

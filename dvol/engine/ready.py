@@ -6,11 +6,13 @@ The checks themselves are in `containers.readiness`.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from dvol.containers import PAUSE
+from dvol.dates import parse
 from dvol.engine.session import Session
 from dvol.errors import BadDocument, DvolError
 from dvol.layout import VolumeLayout
@@ -20,6 +22,8 @@ if TYPE_CHECKING:  # what only containers need is imported late: most volumes ha
     from dvol.containers.readiness import Check
 
 _DAY = 86_400  # seconds
+_SECONDS = len("2026-01-01T00:00:01")  # Docker adds nanoseconds
+_GRACE = 10.0  # seconds after its start
 
 
 class Ready:
@@ -30,6 +34,15 @@ class Ready:
         self._options = session.options
         self._volumes = volumes
         self._reasons: dict[str, str] = {}  # by id: "", or why a container is not ready
+
+    def await_started(self, one: Suspension, container: Container) -> None:
+        """Before a stop: wait until a container that was started less than ten seconds ago is
+        ready, until then at most. Its first process may drop or swallow the signal before that."""
+        left = _GRACE - (time.time() - _moment(one.started))
+        check = self._check(container)
+        if check and 0 < left <= _GRACE and not self._was_ill(container):
+            with suppress(DvolError):
+                self._containers.await_ready(one, check, left)
 
     def note(self, one: Suspension, container: Container) -> str:
         """What is told with the start of a container that will not be known to be ready; "" if it
@@ -82,6 +95,14 @@ class Ready:
 
     def _limit(self) -> float:
         return min(_DAY, self._options.ready_timeout)
+
+
+def _moment(started: str) -> float:
+    """The time of Docker's text, in seconds since 1970; 0 if it is none."""
+    try:
+        return parse(started[:_SECONDS] + "Z").timestamp()
+    except ValueError:
+        return 0.0
 
 
 def _works_again(one: Suspension) -> bool:

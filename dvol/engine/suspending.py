@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from functools import partial
 
 from dvol.containers import GONE, KILL, PAUSE, STOP
-from dvol.containers.container import Container, Suspension
+from dvol.containers.container import RUNNING, Container, Suspension
 from dvol.containers.events import PAUSED, STOPPED, Call
 from dvol.containers.policy import action_for, with_sharers
 from dvol.containers.start_order import in_order, must_be_healthy, waves
@@ -148,6 +148,8 @@ class Suspending:
         """Suspend one container. Returns whether it had to be killed."""
         given = (self._session.options.timeout, self._known[one.id].stop_timeout, _TIMEOUT)
         timeout = min(_DAY, next(seconds for seconds in given if seconds >= 0))
+        if one.action == STOP and one.was == RUNNING:
+            self._ready.await_started(one, self._known[one.id])
         began = time.monotonic()
         if self._can_resume(one):
             self.suspended[one.id] = one  # first: Docker may stop it also if it answers an error

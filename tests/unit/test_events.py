@@ -31,7 +31,9 @@ OWN_STOP = ("101 kill 15", "105 die", "106 stop")
         ((), ""),
         (OWN_STOP, ""),
         (("101 kill 2", "103 kill 9", "105 die", "106 stop"), ""),  # it did not stop in time
-        (("101 kill 15", "102 kill 15", "105 die", "106 stop"), "stopped"),
+        (("101 kill 15", "102 kill 15", "105 die", "106 stop"), ""),  # repeated by dvol
+        (("101 kill 15", "102 kill 15", "103 kill 15", "105 die", "106 stop"), "stopped"),
+        (("101 kill 15", "102 kill 15", "105 die", "106 stop", "107 stop"), "stopped"),
         ((*OWN_STOP, "107 stop"), "stopped"),
         (("101 kill 15", "102 kill 1", "105 die", "106 stop"), ""),  # a signal to reload
         (("101 kill 15", "102 kill 9", "103 kill 9", "105 die", "106 stop"), "stopped"),
