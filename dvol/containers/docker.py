@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 from dvol.containers import GONE, KILL, PAUSE, STOP
 from dvol.containers.container import (
@@ -56,6 +56,8 @@ class Docker:
     """The Docker Engine at `url` (`unix:///...`). DockerUnusable if it can't be asked."""
 
     certain = True
+    # whether a container shares namespaces, by id: it never changes that, and a server asks often
+    _shares: ClassVar[dict[str, bool]] = {}
 
     def __init__(self, url: str, ownership: Ownership, plugin: bool = False) -> None:
         """`ownership` knows the pool's volumes; `plugin` if this is the server, so that the plugin
@@ -63,7 +65,6 @@ class Docker:
         self.url = url
         self._ownership = ownership
         self._drivers: dict[str, bool | None] = {}  # whether a driver serves this pool
-        self._shares: dict[str, tuple[str, ...]] = {}  # by id; a container never changes them
         self._plugin = plugin
         self._clients = threading.local()  # a client of the SDK is for one thread
         self._version = "auto"
@@ -90,7 +91,8 @@ class Docker:
             listed = self._api().containers(filters={"status": list(ALIVE)})
             others = [one["Id"] for one in listed if one["Id"] not in known]
             found, _ = self._inspect_all([id for id in others if self._shares.get(id, True)])
-        self._shares |= dict.fromkeys(others, ()) | {one.id: one.shares for one in found}
+        shares = self._shares | {one.id: bool(one.shares) for one in found}
+        Docker._shares = {id: shares[id] for id in others if id in shares}
         return in_order(one for one in found if one.shares)
 
     def running(self) -> dict[str, list[str]]:
