@@ -38,7 +38,9 @@ class ByPlugin:
         self._id = id
 
     def of_plugin(self, id: str) -> bool | None:
-        return id == self._id
+        """A driver that is no plugin may be this one under an earlier name: containers that were
+        started then still have the pool's volumes."""
+        return id == self._id if id else None
 
     def of_process(self, container: str, pid: int, volume: str) -> bool | None:
         return None  # the plugin does not see the host's processes

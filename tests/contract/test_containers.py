@@ -22,6 +22,7 @@ from dvol.errors import (
     ContainerStarting,
     LiveNeedsOneVolume,
     NameUsedByDocker,
+    UnclearPool,
     WouldBeRemoved,
 )
 from dvol.fs.locks import exclusive, shared
@@ -608,6 +609,24 @@ def test_one_that_does_not_start_is_tried_again_at_the_end_of_the_verb(
     assert not [line for line in told if "does not run" in line]
     assert "runs again" in "".join(told)
     assert noted(pool) == []
+
+
+def test_a_container_whose_pool_is_not_clear_is_not_touched(
+    open_pool: Open, docker: Engine
+) -> None:
+    """Its driver is no plugin that Docker has: it may be this one under an earlier name."""
+    pool = open_pool()
+    pool.commit("v", "x", ANN)
+    docker.containers = [container("db", "v", Driver="gone")]
+    for verb in (lambda: pool.commit("v", "x", ANN), lambda: pool.reset("v")):
+        with pytest.raises(UnclearPool, match="/db"):
+            verb()
+    assert (docker.done, len(pool.log("v"))) == ([], 1)
+    docker.containers[0]["State"] = "exited"
+    pool.commit("v", "x", ANN)
+    docker.containers = [container("db", "v", Driver="other")]
+    pool.commit("v", "x", ANN)
+    assert docker.done == []
 
 
 def test_whose_plugin_is_disabled_is_not_ended(docker: Engine, open_pool: Open) -> None:

@@ -19,7 +19,7 @@ from dvol.containers.docker import Docker
 from dvol.containers.ownership import ByPlugin
 
 Container = dict[str, Any]
-PLUGIN = "9" * 64
+PLUGIN, OTHER_PLUGIN = "9" * 64, "8" * 64
 FIRST = "2026-01-01T00:00:01Z"
 ALIVE = ("running", "paused", "restarting")
 
@@ -92,7 +92,9 @@ class Handler(BaseHTTPRequestHandler):
 
     def _about(self, kind: str, id: str) -> None:
         if kind == "plugins":
-            self._answer({"Id": PLUGIN, "Enabled": self.server.enabled})
+            ids = {"dvol:latest": PLUGIN, "other": OTHER_PLUGIN}
+            found = {"Id": ids.get(id), "Enabled": self.server.enabled}
+            self._answer(found, 200 if id in ids else 404)
         elif kind == "images":
             self.server.on_image()
             known = id in self.server.images

@@ -79,7 +79,7 @@ def test_a_plugin_knows_its_own_id(proc: Path) -> None:
     (proc / "self/mountinfo").write_text(inside)
     id = plugin_id(Path("/var/lib/dvol"))
     assert id == OURS
-    assert [ByPlugin(id).of_plugin(each) for each in (OURS, OTHER, "")] == [True, False, False]
+    assert [ByPlugin(id).of_plugin(each) for each in (OURS, OTHER, "")] == [True, False, None]
     assert plugin_id(Path("/elsewhere")) == ""
 
 
