@@ -33,7 +33,7 @@ FLOORS = """
 ROOMS = {
     "bottle": {"plugin.control", "plugin.volumedriver", "plugin.wire"},
     "waitress": {"plugin.sockets", "plugin.wire"},
-    "docker": {"dvol.containers.docker", "dvol.containers.probe", "plugin.uninstall"},
+    "docker": {"dvol.containers.docker", "dvol.containers.execution", "plugin.uninstall"},
     "requests": {"dvol.containers.docker", "plugin.uninstall"},
     "docopt": {"dvol.cli.usage", "plugin.__main__", "plugin.uninstall"},
     # these would cost every command more of its start than most of its work takes

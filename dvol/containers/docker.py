@@ -1,7 +1,7 @@
 """Docker itself: which containers use a volume, and suspending and resuming them.
 
-Besides `probe`, the only module of the engine that imports the Docker SDK, and late: that takes a
-quarter of a second.
+Besides `execution`, the only module of the engine that imports the Docker SDK, and late: that takes
+a quarter of a second.
 """
 
 from __future__ import annotations
