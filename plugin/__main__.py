@@ -146,11 +146,13 @@ def _ownership(options: dict[str, Any], root: Path) -> Ownership:
 
 
 def _serve(root: Path, socket: Path, run: Path, ownership: Ownership) -> None:
+    sharers: dict[str, bool] = {}
+
     def containers() -> Containers:
         docker = run / "docker.sock"
         if not docker.exists():
             return NoContainers()
-        return Docker(f"unix://{docker}", ownership, plugin=True)
+        return Docker(f"unix://{docker}", ownership, plugin=True, sharers=sharers)
 
     collect = _collector(root)
 

@@ -6,7 +6,7 @@ Rules that Docker's behaviour forces (docs/protocol.md has their sources):
 - Docker may send every call twice, the second time with an empty body.
 - `Get` answers an error only if there is no such volume; in doubt it closes the connection.
 - `Mount` never answers an empty path: Docker would mount the plugin's own root instead.
-- `Get` names no path: Docker would look for it on the host.
+- `Get` names no path, unless the kernel has SELinux: Docker would look for it on the host.
 """
 
 from __future__ import annotations
@@ -68,8 +68,9 @@ class VolumeDriver:
         options = question.get("Opts") or {}
         if not isinstance(options, dict):
             raise InvalidRequest("the options of the volume are no JSON object")
-        for option in options:  # Compose removes a volume before it creates it with other options
-            if self._volumes.is_removed(volume):
+        if options:
+            option = next(iter(options))
+            if self._volumes.is_removed(volume):  # Compose removes it to create it with options
                 raise InvalidOptionOfRemoved(option, volume)
             raise InvalidOption(option)
         with self._waiting(volume):

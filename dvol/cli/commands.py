@@ -254,7 +254,7 @@ def _config(engine: Engine, arguments: Arguments) -> Result:
     if key:
         return Result(engine.config(volume, key, value, arguments["--unset"]), "{}\n".format)
     found = {each: engine.config(volume, each) for each in DEFAULTS}
-    return Result({each: found[each] for each in found if found[each]}, render.settings)
+    return Result({key: value for key, value in found.items() if value}, render.settings)
 
 
 def _version(engine: Engine, arguments: Arguments) -> Result:

@@ -1,9 +1,10 @@
 """Who uses a volume, and stopping and starting them through Docker; no disks.
 
-`docker` calls Docker, `policy` decides what is done to a container, `start_order` in which order;
-`ownership` knows whether a volume is this pool's, or another's of the same name; `events` what
-another command than dvol's has done to a container meanwhile; `readiness` when one that was started
-is ready (`known_images` for databases), and `probe` asks it.
+`docker` calls Docker, `policy` decides what is done to a container, `start_order` in which order.
+`ownership` knows whether a volume is this pool's, or another's of the same name; `events`, what
+another command than dvol's has done to a container meanwhile; `init_process`, whether the signal of
+a stop is noticed. `readiness` says when a container is ready (`known_images` for databases), and
+`probe` asks it by `execution`. `provenance` is about the databases that images have.
 Counting `Mount` calls instead of asking Docker would be wrong: `docker cp` repeats a running
 container's id, and a daemon that dies sends no `Unmount`.
 """
@@ -42,7 +43,7 @@ class Containers(Protocol):
         unclear; UnclearPool if a volume may be another pool's.
         """
 
-    def sharing(self, owners: Collection[Container]) -> list[Container]:
+    def sharers(self, owners: Collection[Container]) -> list[Container]:
         """The other containers that are alive and share namespaces with any container, in the order
         of their start. One that is just being started may be missing."""
 
@@ -104,7 +105,7 @@ class NoContainers:
     def using(self, volumes: Collection[str], at_gate: Callable[[], int]) -> list[Container]:
         return []
 
-    def sharing(self, owners: Collection[Container]) -> list[Container]:
+    def sharers(self, owners: Collection[Container]) -> list[Container]:
         return []
 
     def running(self) -> dict[str, list[str]]:

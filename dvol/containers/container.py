@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from dvol.containers import readiness
+from dvol.containers.known_images import default_check
 from dvol.containers.provenance import DatabaseServer, database_servers
 from dvol.containers.readiness import Readiness
 
@@ -53,7 +54,7 @@ class Container(NamedTuple):
     service: str = ""
     needs: tuple[str, ...] = ()
     healthy: tuple[str, ...] = ()
-    ill: bool = False  # Docker reports it as unhealthy
+    unhealthy: bool = False  # says Docker
     shares: tuple[str, ...] = ()
     image: str = ""
     image_id: str = ""
@@ -78,9 +79,9 @@ class Suspension(NamedTuple):
     """What a verb does to a container, so that it can be resumed afterwards.
 
     `action` is "stop", "kill", "pause", or "" for a container that is left alone; `was` is its
-    state before, and `started` the time of its start, as Docker writes it. `beside` is the id of
-    the container whose namespaces it shares, if that is why it is suspended. All plain JSON: it is
-    recorded on disk before the container is touched.
+    state before, and `started` the time of its start, as Docker writes it. `sharing_with` is the id
+    of the container whose namespaces it shares, if that is why it is suspended. All plain JSON: it
+    is recorded on disk before the container is touched.
     """
 
     id: str
@@ -88,7 +89,7 @@ class Suspension(NamedTuple):
     action: str
     was: str
     started: str
-    beside: str = ""
+    sharing_with: str = ""
 
 
 def parse(inspected: dict[str, Any], mounted: Callable[[dict[str, Any]], Mounted]) -> Container:
@@ -109,12 +110,12 @@ def parse(inspected: dict[str, Any], mounted: Callable[[dict[str, Any]], Mounted
         service=labels.get(f"{_COMPOSE}service", ""),
         needs=(*_services(labels), *shares(host)),
         shares=shares(host),
-        ill=(inspected["State"].get("Health") or {}).get("Status") == "unhealthy",
+        unhealthy=(inspected["State"].get("Health") or {}).get("Status") == "unhealthy",
         healthy=tuple(_services(labels, ":service_healthy")),
         image=str(config.get("Image") or ""),
         image_id=str(inspected.get("Image") or ""),
         runs=database_servers(config.get("Env")),
-        readiness=readiness.parse(inspected),
+        readiness=readiness.parse(inspected, default_check(inspected)),
     )
 
 

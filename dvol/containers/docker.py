@@ -10,10 +10,10 @@ import json
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from functools import partial
-from typing import Any, ClassVar
+from typing import Any
 
 from dvol.containers import GONE, KILL, PAUSE, STOP
 from dvol.containers.container import (
@@ -29,7 +29,8 @@ from dvol.containers.container import (
     volume_name,
 )
 from dvol.containers.events import Call, state_by_others
-from dvol.containers.init_process import InitProcess
+from dvol.containers.execution import Execution
+from dvol.containers.init_process import STATUS, catches, stop_signal
 from dvol.containers.ownership import Ownership
 from dvol.containers.readiness import Check
 from dvol.containers.start_order import in_order
@@ -42,9 +43,10 @@ _ANSWERS_WITHIN = 0.5  # seconds for an answer about a container that is not jus
 _START_TIMEOUT = 15.0  # seconds for all starts; less than a mount waits at the gate
 _PAUSES = (0, 1, 2, 3)  # seconds before each try: a start may find another volume's gate closed
 _STOPS_WITHIN = 0.3  # seconds without a stop after which process 1 is looked at
+_LONGEST_PAUSE = 2.0  # seconds between two looks at it
 _KILLED = 137  # exit code after SIGKILL
 _RESTART_TIMEOUT = 60  # seconds to stop a container that Docker may be stopping already
-_DIGEST_WITHIN = 1.0  # seconds for an answer about an image
+_DIGESTS_WITHIN = 1.0  # seconds for the answers about all images
 _AT_ONCE = 8  # parallel calls
 _LOOKS = 5  # at a container whose mounts are not clear: it may be about to end
 _LOOK_INTERVAL = 0.1  # seconds
@@ -56,16 +58,22 @@ class Docker:
     """The Docker Engine at `url` (`unix:///...`). DockerUnusable if it can't be asked."""
 
     certain = True
-    # whether a container shares namespaces, by id: it never changes that, and a server asks often
-    _shares: ClassVar[dict[str, bool]] = {}
 
-    def __init__(self, url: str, ownership: Ownership, plugin: bool = False) -> None:
+    def __init__(
+        self,
+        url: str,
+        ownership: Ownership,
+        plugin: bool = False,
+        sharers: dict[str, bool] | None = None,
+    ) -> None:
         """`ownership` knows the pool's volumes; `plugin` if this is the server, so that the plugin
-        is known to be enabled."""
+        is known to be enabled. `sharers` keeps for later calls of the server whether a container
+        shares namespaces, by id: that never changes."""
         self.url = url
         self._ownership = ownership
         self._drivers: dict[str, bool | None] = {}  # whether a driver serves this pool
         self._plugin = plugin
+        self._sharers = {} if sharers is None else sharers
         self._clients = threading.local()  # a client of the SDK is for one thread
         self._version = "auto"
 
@@ -85,14 +93,16 @@ class Docker:
             alive = [self._cleared(one, wanted) for one in alive]
         return in_order(one for one in alive if wanted & {mount.volume for mount in one.mounts})
 
-    def sharing(self, owners: Collection[Container]) -> list[Container]:
+    def sharers(self, owners: Collection[Container]) -> list[Container]:
         known = {one.id for one in owners}
         with self._asking(", ".join(one.name for one in owners)):
-            listed = self._api().containers(filters={"status": list(ALIVE)})
-            others = [one["Id"] for one in listed if one["Id"] not in known]
-            found, _ = self._inspect_all([id for id in others if self._shares.get(id, True)])
-        shares = self._shares | {one.id: bool(one.shares) for one in found}
-        Docker._shares = {id: shares[id] for id in others if id in shares}
+            listed = [one["Id"] for one in self._api().containers(filters={"status": list(ALIVE)})]
+            asked = [id for id in listed if id not in known and self._sharers.get(id, True)]
+            found, _ = self._inspect_all(asked)
+        self._sharers.update({one.id: bool(one.shares) for one in found})
+        for id in [*self._sharers].copy():
+            if id not in listed:
+                self._sharers.pop(id, None)
         return in_order(one for one in found if one.shares)
 
     def running(self) -> dict[str, list[str]]:
@@ -132,10 +142,12 @@ class Docker:
 
     def digests(self, images: Collection[str]) -> dict[str, list[str]]:
         found: dict[str, list[str]] = {}
+        deadline = time.monotonic() + _DIGESTS_WITHIN
         with suppress(DockerUnusable), self._asking("the images"):
             api = self._api()
             for id in images:
-                answer = api.get(api._url("/images/{0}/json", id), timeout=_DIGEST_WITHIN)
+                left = max(0.01, deadline - time.monotonic())
+                answer = api.get(api._url("/images/{0}/json", id), timeout=left)
                 found[id] = list(map(str, answer.json().get("RepoDigests") or []))
         return found
 
@@ -189,9 +201,9 @@ class Docker:
                 return one
             time.sleep(_LOOK_INTERVAL)
             again = self._inspect(one.id)
-            if not isinstance(again, Container):
+            if again is None:
                 return one._replace(mounts=())
-            one = again
+            one = again if isinstance(again, Container) else one
         raise UnclearPool(one.name, doubtful[0])
 
     def _inspect_all(self, ids: list[str]) -> tuple[list[Container], list[str]]:
@@ -264,31 +276,34 @@ class Docker:
         return bool(state.get("ExitCode") == _KILLED)
 
     def _stop(self, id: str, timeout: int) -> None:
-        """Stop a container. Its signal is repeated once, as soon as process 1 catches it, if it did
-        not at first: then it certainly has not got the first one. Several servers exit hard at the
-        second signal, so in doubt none is sent."""
-        with ThreadPoolExecutor(1) as thread:
-            stopping = thread.submit(lambda: self._api(_CALL_TIMEOUT).stop(id, timeout=timeout))
-            with suppress(TimeoutError):
-                stopping.result(_STOPS_WITHIN)
-            if not stopping.done():
-                self._repeat_stop_signal(id, stopping)
-            stopping.result()
+        """Stop a container, and meanwhile see to it that process 1 gets the signal."""
+        ended = threading.Event()
+        threading.Thread(target=self._repeat_stop_signal, args=(id, ended), daemon=True).start()
+        try:
+            self._api(_CALL_TIMEOUT).stop(id, timeout=timeout)
+        finally:
+            ended.set()
 
-    def _repeat_stop_signal(self, id: str, stopping: Future[None]) -> None:
-        from docker.errors import APIError
-        from requests.exceptions import RequestException
+    def _repeat_stop_signal(self, id: str, ended: threading.Event) -> None:
+        """Repeat the signal of a stop once, as soon as process 1 catches it, if it did not at
+        first: then it certainly has not got the first one. Several servers exit hard at the second
+        signal, so in doubt none is sent."""
+        if ended.wait(_STOPS_WITHIN):
+            return
+        with suppress(DockerUnusable), self._asking(id):
+            number = stop_signal(self._inspected(id) or {"HostConfig": {}})
+            pause, dropped = _STOPS_WITHIN, False
+            while (caught := self._catches(id, number)) is False:
+                if ended.wait(pause):
+                    return
+                pause, dropped = min(2 * pause, _LONGEST_PAUSE), True
+            if caught and dropped and not ended.is_set():
+                self._api().kill(id, number)
 
-        with suppress(APIError, RequestException):
-            if not (inspected := self._inspected(id)):
-                return
-            init, dropped = InitProcess(self._api(), inspected), False
-            while (caught := init.catches_stop_signal()) is False and not stopping.done():
-                dropped = True
-                with suppress(TimeoutError):
-                    stopping.result(_STOPS_WITHIN)
-            if caught and dropped and not stopping.done():
-                self._api().kill(id, init.stop_signal)
+    def _catches(self, id: str, number: int) -> bool | None:
+        """Whether process 1 catches a signal; None if that can't be found out."""
+        status = Execution(self._api(), id).output(("cat", STATUS)) if number else None
+        return catches(status or "", number)
 
     def _has_ended(self, suspension: Suspension) -> bool:
         state = (self._inspected(suspension.id) or {}).get("State", {})
@@ -334,7 +349,7 @@ class Docker:
     def _is_recorded(self, suspension: Suspension, inspected: dict[str, Any], volume: str) -> bool:
         """Whether a record in that volume can be about this container: it has the volume, or shares
         namespaces with another container, as the record says."""
-        if suspension.beside:
+        if suspension.sharing_with:
             return bool(shares(inspected["HostConfig"]))
         return volume in self._volumes_in(inspected)
 

@@ -12,8 +12,9 @@ from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from dvol.containers import KILL, STOP
+from dvol.containers.container import PAUSED
 
-STOPPED, PAUSED = "stopped", "paused"  # how another command wants a container to be
+STOPPED = "stopped"
 _TERM, _KILL = "15", "9"
 _STATES = {"stop": STOPPED, "pause": PAUSED, "unpause": "", "start": ""}
 

@@ -1,4 +1,4 @@
-"""The first process of a container, and whether it would notice the signal that stops it.
+"""The first process of a container, and whether it would notice the signal that stops it. Pure.
 
 The kernel drops a signal to process 1 of a pid namespace that has no handler for it: nothing ends,
 and the sender is not told (pid_namespaces(7)). An entrypoint that is still starting has none, so a
@@ -11,34 +11,17 @@ import re
 import signal
 from typing import Any
 
+STATUS = "/proc/1/status"  # proc_pid_status(5)
 _OWN_PROCESSES = ("", "private")  # `PidMode`: else process 1 is another's
-_CAUGHT = re.compile(r"^SigCgt:\s*([0-9a-f]+)$", re.MULTILINE)  # proc_pid_status(5)
+_CAUGHT = re.compile(r"^SigCgt:\s*([0-9a-f]+)$", re.MULTILINE)
 
 
-class InitProcess:
-    """Process 1 of a container that runs, by Docker's answer to `inspect`. `api` is the SDK's
-    client."""
-
-    def __init__(self, api: Any, inspected: dict[str, Any]) -> None:
-        self._api = api
-        self._id = inspected["Id"]
-        self._private = (inspected["HostConfig"].get("PidMode") or "") in _OWN_PROCESSES
-        self.stop_signal = signal_number((inspected.get("Config") or {}).get("StopSignal") or "")
-
-    def catches_stop_signal(self) -> bool | None:
-        """Whether it has a handler for the signal now; None if that can't be found out, as in an
-        image without `cat`."""
-        from docker.errors import APIError
-        from requests.exceptions import RequestException
-
-        if not self._private or not self.stop_signal:
-            return None
-        try:
-            execution = self._api.exec_create(self._id, ("cat", "/proc/1/status"))["Id"]
-            status = self._api.exec_start(execution).decode(errors="replace")
-        except (APIError, RequestException):
-            return None
-        return catches(status, self.stop_signal)
+def stop_signal(inspected: dict[str, Any]) -> int:
+    """The number of the signal that stops a container, by Docker's answer to `inspect`; 0 if it
+    names none, or if process 1 in the container is not its own."""
+    private = (inspected["HostConfig"].get("PidMode") or "") in _OWN_PROCESSES
+    name = (inspected.get("Config") or {}).get("StopSignal") or ""
+    return signal_number(name) if private else 0
 
 
 def signal_number(name: str) -> int:
@@ -54,7 +37,6 @@ def signal_number(name: str) -> int:
 
 
 def catches(status: str, number: int) -> bool | None:
-    """Whether a process catches a signal, by the contents of its /proc/PID/status; None if that
-    does not tell."""
+    """Whether a process has a handler for a signal, by its STATUS; None if that does not tell."""
     match = _CAUGHT.search(status)
-    return bool(int(match[1], 16) >> (number - 1) & 1) if match else None
+    return bool(int(match[1], 16) >> (number - 1) & 1) if match and number > 0 else None

@@ -43,7 +43,7 @@ def with_sharers(
     for owner in owners:
         if actions.get(owner.id, STOP) not in (STOP, KILL):
             continue
-        lost = [one for one in sharing(owner, alive) if one.removes_itself and not force]
+        lost = [one for one in sharers_of(owner, alive) if one.removes_itself and not force]
         if not lost:
             continue
         if purpose in (RESET, SWITCH) or owner.state != RUNNING or owner.id not in actions:
@@ -51,11 +51,11 @@ def with_sharers(
         result[owner.id] = PAUSE
     for owner in owners:
         if result.get(owner.id, STOP) in (STOP, KILL):
-            result |= {one.id: STOP for one in sharing(owner, alive) if not _ends(result, one)}
+            result |= {one.id: STOP for one in sharers_of(owner, alive) if not _ends(result, one)}
     return result
 
 
-def sharing(owner: Container, alive: Iterable[Container]) -> list[Container]:
+def sharers_of(owner: Container, alive: Iterable[Container]) -> list[Container]:
     """The containers that share namespaces with `owner`, also by way of others."""
     rest = [one for one in alive if one.id != owner.id]
     found = [one for one in rest if one.shares_with(owner)]

@@ -10,7 +10,7 @@ import time
 from typing import Any
 
 from dvol.containers.execution import CANNOT_RUN, HANGS, Execution
-from dvol.containers.readiness import Check
+from dvol.containers.readiness import LIMIT, Check
 
 _INTERVAL = 0.1  # seconds between two runs of a check
 _LEAST = 1.0  # seconds that a run may take, however late it is
@@ -35,7 +35,7 @@ class Probe:
         `limit` is in seconds, -1 stands for the check's own. A check that hangs is killed, and
         run again; if it can't be killed, no other run is begun.
         """
-        limit = (self._check or Check("")).limit if limit < 0 else limit
+        limit = (self._check.limit if self._check else LIMIT) if limit < 0 else limit
         deadline = time.monotonic() + limit
         while True:
             found = self._execution.state()

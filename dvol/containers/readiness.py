@@ -60,16 +60,15 @@ class Readiness(NamedTuple):
         return found and found._replace(timeout=self.timeout, limit=self.limit)
 
 
-def parse(inspected: dict[str, Any]) -> Readiness:
-    """The checks of the container that Docker's answer to `inspect` describes."""
-    from dvol.containers.known_images import default_check
-
+def parse(inspected: dict[str, Any], known: Check | None) -> Readiness:
+    """The checks of the container that Docker's answer to `inspect` describes; `known` is the one
+    that suits its image."""
     config = inspected.get("Config") or {}
     labels, health = config.get("Labels") or {}, config.get("Healthcheck") or {}
     return Readiness(
         label=_asked(labels.get(LABEL_EXEC, ""), labels.get(LABEL_PORT, "")),
         image=_health_check(health.get("Test") or [], config.get("Shell") or []),
-        known=default_check(inspected),
+        known=known,
         timeout=(health.get("Timeout") or 0) / _SECOND or _TIMEOUT,
         limit=_limit(health),
     )

@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import partial
 from typing import NamedTuple
 
 from dvol.backends import Frozen
@@ -13,7 +14,7 @@ from dvol.containers import LIVE, PAUSE
 from dvol.engine import provenance
 from dvol.engine.session import Session
 from dvol.engine.transaction import Transaction, transaction
-from dvol.errors import DockerUnusable, LiveNeedsOneVolume, LiveNotSupported, NameUsedByDocker
+from dvol.errors import DockerUnusable, LiveNeedsOneVolume, LiveNotSupported
 from dvol.fs.durable import flush, sync_directory
 from dvol.history import reflog
 from dvol.history.commits import as_document, head_of, new_commit
@@ -118,9 +119,7 @@ def commit(
                 quiesce.plan()
                 if quiesce.suspends:
                     _flush_and_precopy(pending)
-                if quiesce.suspends and mode == PAUSE:
-                    _flush_again(work)
-                stopped = quiesce.suspend()
+                stopped = quiesce.suspend(partial(_flush_again, work, mode))
                 how = (quiesce.state, stopped, full, quiesce.waited_for)
                 pending = [one.freeze(*how) for one in pending]
                 quiesce.refuse_newcomers()
@@ -129,8 +128,9 @@ def commit(
             for one in pending:
                 one.stage_list()
         _publish(work, pending)
-    if not quiesce.found:
-        _warn_of_local(session, names)
+    if not quiesce.found:  # then a volume of Docker's own may have the name
+        with suppress(DockerUnusable):
+            session.warn_of_local(names)
     for one in pending:
         _warn_of_nothing(session, one)
     quiesce.finish()
@@ -162,13 +162,6 @@ def _mode(volumes: list[VolumeDir], options: ContainerOptions) -> str:
     return wanted
 
 
-def _warn_of_local(session: Session, names: Sequence[str]) -> None:
-    """A volume that no container has may be one whose name Docker has given to its own."""
-    with suppress(DockerUnusable):
-        for name in sorted(session.containers.local().intersection(names)):
-            session.access.on_progress(f"warning: {NameUsedByDocker(name)}")
-
-
 def _warn_of_nothing(session: Session, done: PendingCommit) -> None:
     with suppress(OSError):
         if not os.listdir(done.volume.layout.commit(done.commit.id)):
@@ -185,10 +178,10 @@ def _flush_and_precopy(pending: list[PendingCommit]) -> None:
         one.precopy()
 
 
-def _flush_again(work: Transaction) -> None:
-    """Repeat the flush until one takes under 30 ms, five times at most: containers that are only
-    paused wait for the pages that are still dirty."""
-    for _ in range(_FLUSHES):
+def _flush_again(work: Transaction, mode: str) -> None:
+    """Before a pause, repeat the flush until one takes under 30 ms, five times at most: containers
+    that are only paused wait for the pages that are still dirty."""
+    for _ in range(_FLUSHES if mode == PAUSE else 0):
         began = time.monotonic()
         flush(work.volumes[0].layout.root)
         if time.monotonic() - began < _SHORT_FLUSH:

@@ -94,8 +94,7 @@ class LocalEngine:
         with self.access.reading():
             active = self._pool.active()
             described = [self._described(name, active) for name in self._pool.names()]
-            users = self._running()
-            self._warn_of_local([volume.name for volume in described if volume])
+            users = self._running([volume.name for volume in described if volume])
             return [
                 volume._replace(containers=",".join(users.get(volume.name, [])))
                 for volume in described
@@ -369,18 +368,14 @@ class LocalEngine:
             raise InvalidRequest("name at least one volume, or a Compose project")
         return found
 
-    def _running(self) -> dict[str, list[str]]:
+    def _running(self, volumes: list[str]) -> dict[str, list[str]]:
         """Used for display only: if Docker does not answer, warn and go on."""
         try:
+            self._session.warn_of_local(volumes)
             return self.containers.running()
         except DvolError as error:
             self.access.on_progress(f"warning: {error}")
             return {}
-
-    def _warn_of_local(self, volumes: list[str]) -> None:
-        with suppress(DockerUnusable):
-            for name in sorted(self.containers.local().intersection(volumes)):
-                self.access.on_progress(f"warning: {NameUsedByDocker(name)}")
 
     def _described(self, name: str, active: str) -> Volume | None:
         """None if the volume was deleted meanwhile."""

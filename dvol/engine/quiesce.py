@@ -1,8 +1,8 @@
 """The quiet part of a verb: its containers are suspended and its gates are closed; afterwards the
 gates are opened and the containers started again.
 
-Only this module, `suspending` and `recovery` combine containers and volumes. Its phases are called
-in this order:
+Only this module and what it uses (`suspending`, `ready`), `recovery` and `provenance` combine
+containers and volumes. Its phases are called in this order:
 
     with quiesce.closing():               # afterwards gates are open, and containers run again
         quiesce.plan()                    # ask Docker, and refuse what can be refused
@@ -93,7 +93,7 @@ class Quiesce:
     def suspend(self, before: Callable[[], object] = lambda: None) -> bool:
         """Stop, kill or pause the containers, and close the gates. Returns whether it is certain
         that no process of a container can still write to the trees. `before` is called before the
-        first one is touched, if there are any.
+        first one is touched, and before others that have come since.
 
         Before a container is touched, each volume records it on disk, so that a crash can't leave
         it stopped. If another one runs when the gates have closed, they are opened, and that one is
@@ -103,7 +103,7 @@ class Quiesce:
             if self._lock_containers():
                 self._ask()
             if self._suspending:
-                if not self._suspending.are_planned(self._locked):
+                if not self._locked.issuperset(one.id for one in self._suspending.planned):
                     continue  # one has come since, and is not locked
                 self._suspending.suspend(before)
             self._gates.enter_context(gate.closed(self.volumes, self.verb))
@@ -180,7 +180,8 @@ class Quiesce:
         have suspended one because of another volume, and have started it again meanwhile. Raises
         ContainerBusy.
 
-        The gates are open meanwhile, since that start has to pass them.
+        The gates are open meanwhile, since that start has to pass them. A lock that comes before
+        one that is held, in the order of all verbs, is not waited for.
         """
         found = self.session.containers.having(self._names)
         if self._suspending:
@@ -190,7 +191,8 @@ class Quiesce:
         names = {pool.container_lock(id): found[id] for id in new}
         taken = {pool.container_lock(id) for id in self._locked}
         for lock in sorted(names.keys() - taken):
-            if not self._locks.enter_context(exclusive(lock, self.verb, OTHERS_TIMEOUT)):
+            timeout = OTHERS_TIMEOUT if all(lock > held for held in taken) else 0.0
+            if not self._locks.enter_context(exclusive(lock, self.verb, timeout)):
                 raise ContainerBusy(names[lock])
         self._locked |= new
         return bool(new)

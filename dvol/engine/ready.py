@@ -9,17 +9,15 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING
 
 from dvol.containers import PAUSE
+from dvol.containers.container import RUNNING, Container, Suspension
+from dvol.containers.readiness import HEALTH_CHECK, Check
 from dvol.dates import parse
 from dvol.engine.session import Session
 from dvol.errors import BadDocument, DvolError
 from dvol.layout import VolumeLayout
-
-if TYPE_CHECKING:  # what only containers need is imported late: most volumes have none running
-    from dvol.containers.container import Container, Suspension
-    from dvol.containers.readiness import Check
+from dvol.pool import config
 
 _DAY = 86_400  # seconds
 _SECONDS = len("2026-01-01T00:00:01")  # Docker adds nanoseconds
@@ -40,7 +38,7 @@ class Ready:
         ready, until then at most. Its first process may drop or swallow the signal before that."""
         left = _GRACE - (time.time() - _moment(one.started))
         check = self._check(container)
-        if check and 0 < left <= _GRACE and not self._was_ill(container):
+        if check and 0 < left <= _GRACE and not self._was_unhealthy(container):
             with suppress(DvolError):
                 self._containers.await_ready(one, check, left)
 
@@ -49,14 +47,14 @@ class Ready:
         is going to be waited for, or the user does not want to wait."""
         if not self._options.wait or not _works_again(one):
             return ""
-        if self._was_ill(container):
+        if self._was_unhealthy(container):
             return "it was unhealthy before: not waited for"
         return "" if self._check(container) else "no ready check: it may not answer yet"
 
     def is_ready(self, one: Suspension, container: Container) -> bool:
         """Wait until a container is ready, or will not be."""
         if one.id not in self._reasons:
-            waited_for = _works_again(one) and not self._was_ill(container)
+            waited_for = _works_again(one) and not self._was_unhealthy(container)
             check = self._check(container) if waited_for else None
             try:
                 self._reasons[one.id] = self._containers.await_ready(one, check, self._limit())
@@ -75,23 +73,19 @@ class Ready:
     def _settings(self, container: Container) -> tuple[str, str]:
         """`ready.exec` and `ready.port` of the first volume of the verb that the container writes
         to, and that has one of them. Who only reads a volume is not its server."""
-        from dvol.pool import config
-
         for volume in sorted(self._volumes, key=lambda volume: volume.name):
             if not container.writes_to(frozenset((volume.name,))):
                 continue
-            with suppress(BadDocument):  # the verb is done, and containers are to be started
+            with suppress(BadDocument, OSError):  # containers are to be started all the same
                 found = config.ready(volume.config, volume.pool.config)
                 if any(found):
                     return found
         return "", ""
 
-    def _was_ill(self, container: Container) -> bool:
+    def _was_unhealthy(self, container: Container) -> bool:
         """Docker's word counts only where it judges by the same check."""
-        from dvol.containers.readiness import HEALTH_CHECK
-
         check = self._check(container)
-        return container.ill and check is not None and check.name == HEALTH_CHECK
+        return container.unhealthy and check is not None and check.name == HEALTH_CHECK
 
     def _limit(self) -> float:
         return min(_DAY, self._options.ready_timeout)
@@ -107,4 +101,4 @@ def _moment(started: str) -> float:
 
 def _works_again(one: Suspension) -> bool:
     """Not one that was only paused, is paused again, or exits again and again."""
-    return one.action != PAUSE and one.was == "running"
+    return one.action != PAUSE and one.was == RUNNING

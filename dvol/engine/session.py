@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from dvol.containers import Containers
+from dvol.errors import NameUsedByDocker
 from dvol.model import ContainerOptions
 from dvol.pool.access import Access
 
@@ -16,3 +19,9 @@ class Session:
         self.containers = containers
         self.options = options
         self.garbage = False
+
+    def warn_of_local(self, volumes: Collection[str]) -> None:
+        """Warn where Docker keeps a volume of its own of that name, which containers get instead.
+        Raises DockerUnusable."""
+        for name in sorted(self.containers.local().intersection(volumes)):
+            self.access.on_progress(f"warning: {NameUsedByDocker(name)}")

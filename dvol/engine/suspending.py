@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 
 from dvol.containers import GONE, KILL, PAUSE, STOP
-from dvol.containers.container import RUNNING, Container, Suspension
-from dvol.containers.events import PAUSED, STOPPED, Call
+from dvol.containers.container import PAUSED, RUNNING, Container, Suspension
+from dvol.containers.events import STOPPED, Call
 from dvol.containers.policy import action_for, with_sharers
 from dvol.containers.start_order import in_order, must_be_healthy, waves
 from dvol.engine.ready import Ready
@@ -52,7 +52,7 @@ class Suspending:
         self._recorded: dict[str, Suspension] = {}  # by id
         self._calls: dict[str, list[Call]] = {}  # by id: what was done
         self._since = time.time_ns()
-        self._killed = False  # whether one did not stop in time
+        self._killed: set[str] = set()  # ids of those that did not stop in time
         self._ready = Ready(session, volumes)
 
     # -- planning ------------------------------------------------------------------------------
@@ -67,7 +67,7 @@ class Suspending:
         ends = {id for id, action in (self._done() | actions).items() if action in (STOP, KILL)}
         if ends:
             owners = [known[id] for id in ends]
-            alive |= {one.id: one for one in self._containers.sharing(owners)}
+            alive |= {one.id: one for one in self._containers.sharers(owners)}
             actions = with_sharers(actions, owners, list(alive.values()), *rules)
         self._known |= {id: alive[id] for id in actions}
         self.planned = [self._planned(alive[id], does) for id, does in actions.items() if does]
@@ -75,8 +75,8 @@ class Suspending:
     def _planned(self, one: Container, action: str) -> Suspension:
         has_volume = any(mount.volume in self._names for mount in one.mounts)
         owners = [other.id for other in self._known.values() if one.shares_with(other)]
-        beside = "" if has_volume else next(iter(owners), "")
-        return Suspension(one.id, one.name, action, one.state, one.started, beside)
+        sharing_with = "" if has_volume else next(iter(owners), "")
+        return Suspension(one.id, one.name, action, one.state, one.started, sharing_with)
 
     def require_startable(self) -> None:
         """Raise CannotSuspend where Docker would not start a container again."""
@@ -89,11 +89,12 @@ class Suspending:
         done = self._done()
         writers = [one for one in self.with_volume(found) if one.writes_to(self._names)]
         actions = [(done.get(one.id, ""), one.state) for one in writers]
-        if any(not action and was != "paused" for action, was in actions):
+        if any(not action and was != PAUSED for action, was in actions):
             return "live"
         if any(action in ("", PAUSE) for action, was in actions):
             return "paused"
-        return "" if not writers else "killed" if self._killed else "stopped"
+        killed = any(one.id in self._killed for one in writers)
+        return "" if not writers else "killed" if killed else "stopped"
 
     def with_volume(self, found: list[Container]) -> list[Container]:
         """The containers that have the volumes: `found`, which are alive, and those that were
@@ -108,16 +109,12 @@ class Suspending:
 
     # -- suspending ----------------------------------------------------------------------------
 
-    def are_planned(self, ids: Collection[str]) -> bool:
-        """Whether all containers that are planned are among these."""
-        return {one.id for one in self.planned}.issubset(ids)
-
     def suspend(self, before: Callable[[], object]) -> None:
-        """Record what is planned, and do it. Raises CannotSuspend. `before` is called first, unless
-        containers were suspended already."""
+        """Record what is planned, and do it, after a call of `before`. Raises CannotSuspend."""
+        if not self.planned:
+            return
         self.require_startable()
-        if not self._calls:
-            before()
+        before()
         self._record()
         self._suspend_all()
 
@@ -142,14 +139,15 @@ class Suspending:
         wanted = {one.id: one for one in self.planned}
         for wave in reversed(waves(self._known.values())):
             works = [partial(self._suspend, wanted[one.id]) for one in wave if one.id in wanted]
-            self._killed |= any(_in_parallel(works))
+            _in_parallel(works)
 
-    def _suspend(self, one: Suspension) -> bool:
-        """Suspend one container. Returns whether it had to be killed."""
+    def _suspend(self, one: Suspension) -> None:
+        """Suspend one container."""
         given = (self._session.options.timeout, self._known[one.id].stop_timeout, _TIMEOUT)
         timeout = min(_DAY, next(seconds for seconds in given if seconds >= 0))
         if one.action == STOP and one.was == RUNNING:
-            self._ready.await_started(one, self._known[one.id])
+            with self._announced_if_long(f"waiting until {one.name} is ready to be stopped"):
+                self._ready.await_started(one, self._known[one.id])
         began = time.monotonic()
         if self._can_resume(one):
             self.suspended[one.id] = one  # first: Docker may stop it also if it answers an error
@@ -158,11 +156,11 @@ class Suspending:
             killed = self._containers.suspend(one, timeout)
         self._report(_DONE[one.action], one, began)
         if killed:
+            self._killed.add(one.id)
             late = f"it did not stop in {timeout:.0f} s"
             self._on_progress(f"warning: {one.name} was killed, since {late}")
         if one.action == PAUSE and self._purpose == STOP:
             self._warn_of_pause(one)
-        return killed
 
     def _warn_of_pause(self, one: Suspension) -> None:
         itself = self._known[one.id].removes_itself
@@ -192,16 +190,18 @@ class Suspending:
             if reason := self._ready.reason(one):
                 self._on_progress(f"warning: {one.name} was started again, but {reason}")
 
-    def _to_resume(self) -> Iterator[Suspension]:
-        """A container that another command has stopped or paused meanwhile stays so."""
+    def _to_resume(self) -> list[Suspension]:
+        """Those that are to be resumed, in the order of their start. A container that another
+        command has stopped or paused meanwhile stays so."""
         calls = {id: self._calls[id] for id in self.suspended}
         said = self._containers.changed_by_others(calls, self._since) if calls else {}
-        for one in self._in_order(self.suspended):
-            if said[one.id] == STOPPED:
-                del self.suspended[one.id]
-                self._on_progress(f"{one.name} stays stopped: another command has stopped it")
-            else:
-                yield one._replace(was=PAUSED) if said[one.id] == PAUSED else one
+        for id, state in said.items():
+            if state == STOPPED:
+                name = self.suspended.pop(id).name
+                self._on_progress(f"{name} stays stopped: another command has stopped it")
+            elif state == PAUSED:
+                self.suspended[id] = self.suspended[id]._replace(was=PAUSED)
+        return self._in_order(self.suspended)
 
     def _is_resumed(self, one: Suspension) -> bool:
         self._await_needed(one)
@@ -245,18 +245,21 @@ class Suspending:
     def _report(self, done: str, one: Suspension, began: float, note: str = "") -> None:
         """Say what was done, and why to a container that has none of the volumes; with a `note`, or
         how long it took."""
-        owner = self._known.get(one.beside)
+        owner = self._known.get(one.sharing_with)
         name = f"{one.name}, which shares with {owner.name}," if owner else one.name
         self._on_progress(f"{done} {name} ({note or f'{time.monotonic() - began:.1f} s'})")
 
 
-_DONE = {"stop": "stopped", "kill": "killed", "pause": "paused"}
-_UNDONE = {"stop": "started", "kill": "started", "pause": "unpaused"}
+_DONE = {STOP: "stopped", KILL: "killed", PAUSE: "paused"}
+_UNDONE = {STOP: "started", KILL: "started", PAUSE: "unpaused"}
 
 
-def _in_parallel(works: Sequence[Callable[[], bool]]) -> list[bool]:
+def _in_parallel(works: Sequence[Callable[[], object]]) -> None:
     """Do all works at the same time; the first failure is raised when all have finished."""
     if len(works) < 2:  # mostly there is one container
-        return [work() for work in works]
+        for work in works:
+            work()
+        return
     with ThreadPoolExecutor(len(works)) as pool:
-        return [future.result() for future in [pool.submit(work) for work in works]]
+        for future in [pool.submit(work) for work in works]:
+            future.result()

@@ -5,12 +5,12 @@ of them or in none.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 
 from dvol.engine import quiesce, recovery
 from dvol.engine.quiesce import Quiesce
 from dvol.engine.session import Session
-from dvol.errors import DvolError, Interrupted
+from dvol.errors import ContainerBusy, DvolError, Interrupted
 from dvol.journal.steps import Delete, Move, Step
 from dvol.pool.volume import VolumeDir
 
@@ -96,8 +96,11 @@ def transaction(session: Session, verb: str, names: Sequence[str]) -> Iterator[T
         left = [
             volume.layout
             for volume in volumes
-            if not recovery.resume(session.containers, volume.layout, on_progress, timeout, False)
+            if not recovery.resume(
+                session.containers, volume.layout, on_progress, timeout, warn=False
+            )
         ]
         yield Transaction(session, verb, volumes)
         for layout in left:
-            recovery.resume(session.containers, layout, on_progress, timeout)
+            with suppress(ContainerBusy):  # the server will try again
+                recovery.resume(session.containers, layout, on_progress, 0.0)

@@ -19,7 +19,6 @@ from dvol.fs.locks import exclusive
 from dvol.journal.journal import Journal
 from dvol.journal.steps import Delete, Move, Step, put_document
 from dvol.layout import DEFAULT_BRANCH, OWN, PoolLayout, VolumeLayout
-from dvol.pool.empty_tree import make_empty_tree
 from dvol.pool.volume import VolumeDir
 from dvol.trash.notes import new_entry, new_name, write_note
 
@@ -104,6 +103,8 @@ class PoolDir:
         root = staged / "root"
         for directory in _made_with(root):
             directory.mkdir(parents=True, mode=0o755)
+        from dvol.pool.empty_tree import make_empty_tree  # late: most verbs make none
+
         make_empty_tree(self.backend, root / "branches" / DEFAULT_BRANCH, self.layout.root)
         write_json(root / OWN / "volume.json", {"created": dates.now()}, durable=False)
         steps: list[Step] = [Move(self._relative(root), volume)]

@@ -179,7 +179,7 @@ def test_who_shares_is_recorded_with_the_one_it_shares_with(
     assert seen == ["/db", "/side"]
     docker.done.clear()
     side["State"] = "exited"
-    note(pool, side, beside=db["Id"], started=side["StartedAt"])
+    note(pool, side, sharing_with=db["Id"], started=side["StartedAt"])
     assert Recovery(pool.access).resume(pool.containers)
     assert docker.done == ["start side"]
 

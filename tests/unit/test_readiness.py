@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
+from dvol.containers.known_images import default_check
 from dvol.containers.probe import is_listening
-from dvol.containers.readiness import Check, parse, words_of
+from dvol.containers.readiness import Check, Readiness, parse, words_of
 from dvol.errors import InvalidRequest
 from dvol.pool import config
 
@@ -30,8 +31,12 @@ def inspected(*command: str, image: str = "app", **more: Any) -> dict[str, Any]:
     return {"Path": path, "Args": arguments, "Config": {"Image": image, **more}}
 
 
+def checks(found: dict[str, Any]) -> Readiness:
+    return parse(found, default_check(found))
+
+
 def chosen(*command: str, image: str = "app", **more: Any) -> Check | None:
-    return parse(inspected(*command, image=image, **more)).check()
+    return checks(inspected(*command, image=image, **more)).check()
 
 
 # -- which -------------------------------------------------------------------------------------
@@ -41,7 +46,7 @@ def test_the_first_that_says_something_counts() -> None:
     health = {"Test": ["CMD", "healthy"]}
     labels = {"dvol.ready.exec": "labelled"}
     server = ("docker-entrypoint.sh", "postgres")
-    all_of_it = parse(inspected(*server, image="postgres:17", Labels=labels, Healthcheck=health))
+    all_of_it = checks(inspected(*server, image="postgres:17", Labels=labels, Healthcheck=health))
     without = all_of_it._replace(label=None)
     bare = without._replace(image=None)
     assert named(all_of_it.check("set", "1")) == "labelled"
