@@ -128,11 +128,8 @@ def commit(
             for one in pending:
                 one.stage_list()
         _publish(work, pending)
-    if not quiesce.found:  # then a volume of Docker's own may have the name
-        with suppress(DockerUnusable):
-            session.warn_of_local(names)
-    for one in pending:
-        _warn_of_nothing(session, one)
+    if not quiesce.found:
+        _warn_of_no_container(session, pending)
     quiesce.finish()
     return {one.volume.name: one.commit for one in pending}
 
@@ -162,12 +159,17 @@ def _mode(volumes: list[VolumeDir], options: ContainerOptions) -> str:
     return wanted
 
 
-def _warn_of_nothing(session: Session, done: PendingCommit) -> None:
-    with suppress(OSError):
-        if not os.listdir(done.volume.layout.commit(done.commit.id)):
-            nothing = f"the volume {done.volume.name} is empty, and so is this commit"
-            later = "commit again once a container has started and written its first files"
-            session.access.on_progress(f"warning: {nothing}; {later}")
+def _warn_of_no_container(session: Session, done: list[PendingCommit]) -> None:
+    """Warn of what may be why no container has the volumes: Docker has given the name to a volume
+    of its own, or none was started yet, and the tree is empty."""
+    with suppress(DockerUnusable):
+        session.warn_of_local([one.volume.name for one in done])
+    for one in done:
+        with suppress(OSError):
+            if not os.listdir(one.volume.layout.commit(one.commit.id)):
+                empty = f"the volume {one.volume.name} is empty, and so is this commit"
+                later = "commit again once a container has started and written its first files"
+                session.access.on_progress(f"warning: {empty}; {later}")
 
 
 def _flush_and_precopy(pending: list[PendingCommit]) -> None:

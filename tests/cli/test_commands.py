@@ -289,7 +289,7 @@ def test_rm_without_anybody_to_ask_is_refused(dvol: Dvol, unchanged: Keeper) -> 
 
 def test_commands_mean_the_active_volume(dvol: Dvol, volume: Keeper) -> None:
     volume.engine.init("w")
-    dvol("commit", "-m", "x").well()
+    assert "the volume w is empty" in dvol("commit", "-m", "x").err
     assert [one.message for one in volume.engine.log("w")] == ["x"]
 
 

@@ -168,7 +168,7 @@ def test_prune_tells_what_becomes_of_each_commit(dvol: Dvol, volume: Keeper) -> 
 
 def test_undo_of_several_volumes_says_where_each_head_is(dvol: Dvol, volume: Keeper) -> None:
     volume.engine.init("w")
-    dvol("commit", "-m", "1", "w").well()
+    assert dvol("commit", "-m", "1", "w").code == 0
     dvol("reset", "--hard", "--volume", "v", "--volume", "w")
     two = volume.engine.log("v")[0].id[:7]
     assert dvol("undo", "--volume", "v", "--volume", "w").said() == f"v: HEAD is now at {two} 2"

@@ -80,7 +80,7 @@ def second(installed: Installed, volume: str) -> Iterator[Installed]:
     engine = installed.engine
     other = Installed(engine, driver="second")
     made, data, run_dir = (engine.root / name for name in ("made", "second", "run-second"))
-    run(["cp", "-al", str(SOURCE / "build/plugin"), str(made)], installed.env)
+    run(["cp", "-a", str(SOURCE / "build/plugin"), str(made)], installed.env)
     (made / "rootfs/second").touch()  # Docker refuses a plugin whose content it has
     for path in (data / "dvol", run_dir):
         path.mkdir(parents=True)
