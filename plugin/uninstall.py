@@ -21,6 +21,8 @@ from docopt import docopt
 
 from dvol.engine.remote import posting
 from dvol.errors import DvolError, PluginInUse, Unsupported
+from dvol.fs.mountinfo import mounts
+from dvol.fs.propagated import propagated
 
 UNMOUNTING = 10.0  # seconds that Docker may take to unmount what it has disabled
 
@@ -49,7 +51,7 @@ def wait_until_unmounted(id: str, name: str, timeout: float = UNMOUNTING) -> Non
     HandleExitEvent): some milliseconds later, seen in 26.1 and 28.5.
     """
     deadline = time.monotonic() + timeout
-    while f"/plugins/{id}/propagated-mount" in Path("/proc/self/mountinfo").read_text():
+    while id in (found.plugin for mount in mounts() if (found := propagated(mount.point))):
         if time.monotonic() > deadline:
             raise DvolError(
                 f"the data of {name} is still mounted in Docker's directory; the plugin is disabled"
@@ -86,8 +88,8 @@ def _forget_volumes(api: Any, plugin: dict[str, Any]) -> list[str]:
             api.disable_plugin(name, force=True)
         raise
     if volumes:
-        mounts = {mount["Name"]: mount["Source"] for mount in plugin["Settings"]["Mounts"]}
-        _detach(Path(mounts["run"]) / "dvol" / "control.sock")
+        sources = {mount["Name"]: mount["Source"] for mount in plugin["Settings"]["Mounts"]}
+        _detach(Path(sources["run"]) / "dvol" / "control.sock")
         for volume in volumes:
             _wait_until_forgotten(api, volume)
     return volumes

@@ -9,14 +9,13 @@ No call to Docker here.
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Protocol
 
 from dvol.fs.mountinfo import Mount, mounts, place_of
+from dvol.fs.propagated import propagated
 
 _PROC = Path("/proc")
-_PROPAGATED = r"plugins/([0-9a-f]{64})/propagated-mount"
 
 
 class Ownership(Protocol):
@@ -76,16 +75,16 @@ class ByMounts:
         return any(_lies_in(mount, pool, volume) for mount in seen)
 
 
-def plugin_id(propagated: Path) -> str:
+def plugin_id(point: Path) -> str:
     """The id of the managed plugin that this process is, whose propagated mount is at that point:
     Docker mounts its own directory for the plugin there. "" if this is no such plugin."""
-    ids = (_plugin_of(mount.root) for mount in mounts() if mount.point == propagated)
+    ids = (_plugin_of(mount.root) for mount in mounts() if mount.point == point)
     return next(filter(None, ids), "")
 
 
 def _plugin_of(path: Path) -> str:
-    match = re.search(f"(?:^|/){_PROPAGATED}$", str(path))
-    return match[1] if match else ""
+    found = propagated(path)
+    return found.plugin if found else ""
 
 
 def _lies_in(mount: Mount, pool: Mount, volume: str) -> bool:

@@ -6,16 +6,12 @@ A tree that is made from another one keeps the owners of that.
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterable
 from pathlib import Path
 
 from dvol.backends import Backend
 from dvol.fs.mountinfo import Mount, mounts
-
-# Docker with --userns-remap (dockerd's daemon_unix.go: setupDaemonRoot): UID.GID are the remapped
-# root's, and all of the daemon's data lies below that directory.
-_PROPAGATED = re.compile(r".*/(\d+)\.(\d+)/plugins/[0-9a-f]{64}/propagated-mount")
+from dvol.fs.propagated import propagated
 
 
 def make_empty_tree(backend: Backend, tree: Path, pool: Path) -> None:
@@ -39,10 +35,10 @@ def remapped_root(seen: Iterable[Mount], pool: Path) -> tuple[int, int] | None:
     the host the pool is bound over that directory.
     """
     for mount in seen:
-        inside = _PROPAGATED.fullmatch(str(mount.root)) if mount.point in pool.parents else None
-        found = inside or _PROPAGATED.fullmatch(str(mount.point))
+        inside = propagated(mount.root) if mount.point in pool.parents else None
+        found = inside or propagated(mount.point)
         if found and (inside or _is_same(mount.point / pool.name, pool)):
-            return int(found[1]), int(found[2])
+            return found.remapped_root
     return None
 
 
