@@ -408,6 +408,16 @@ class NotRestarted(BackendFailed):
     """the {0} is done, but {1} could not be started again; see 'docker ps -a'"""
 
 
+class PreCommitFailed(BackendFailed):
+    """nothing was committed: dvol.exec.pre-commit of the container {0} failed ({1});
+    'docker exec' shows what it says"""
+
+
+class PostCommitFailed(BackendFailed):
+    """the commit is done, but dvol.exec.post-commit of the container {0} failed ({1});
+    'docker exec' shows what it says"""
+
+
 class TreeChanged(BackendFailed):
     """{0} changed while it was copied; stop the process outside Docker that writes to the volume"""
 

@@ -22,7 +22,8 @@
         .dvol/volume.json             when the volume was made
         .dvol/config.json             its own settings
         .dvol/journal.json            steps of a verb on the volume
-        .dvol/suspended.json          the containers that such a verb has stopped or paused
+        .dvol/suspended.json          the containers that such a verb has stopped or paused, and
+                                      those to which a commit owes a hook
         .dvol/staging/<operation>/    files that such a verb prepares
         .dvol/index/<branch>          the files of its tree that are known to equal a commit's
         .dvol/summaries/<id>          the status of each file of a frozen tree

@@ -4,7 +4,8 @@
 `ownership` knows whether a volume is this pool's, or another's of the same name; `events`, what
 another command than dvol's has done to a container meanwhile; `init_process`, whether the signal of
 a stop is noticed. `readiness` says when a container is ready (`known_images` for databases), and
-`probe` asks it by `execution`. `provenance` is about the databases that images have.
+`probe` asks it by `execution`; `hooks`, which commands a commit runs in it. `provenance` is about
+the databases that images have.
 Counting `Mount` calls instead of asking Docker would be wrong: `docker cp` repeats a running
 container's id, and a daemon that dies sends no `Unmount`.
 """
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from dvol.containers.container import Container, Suspension
     from dvol.containers.events import Call
+    from dvol.containers.hooks import Owed
     from dvol.containers.readiness import Check
 
 
@@ -24,6 +26,7 @@ RESET = "reset"  # purpose of a verb: trees are reset, and their present state i
 SWITCH = "switch"  # purpose of a verb: other trees are to be mounted, the present ones stay
 LIVE, STOP, PAUSE, KILL = "live", "stop", "pause", "kill"
 GONE = "it is gone"  # the reason if a container can never be resumed
+DOWN = "it does not run"  # the reason if a hook could not be begun
 
 
 class Containers(Protocol):
@@ -94,6 +97,15 @@ class Containers(Protocol):
         why that is not known. A container without a check must only still run. `limit` is in
         seconds; -1 stands for the check's own."""
 
+    def run_hook(self, container: Container, label: str) -> str:
+        """Run the hook of a container that is its label of that name; returns "", DOWN if the
+        container does not run or is paused, or the reason why the hook failed."""
+
+    def run_owed(self, owed: Owed, recorded_in: str, ready: tuple[str, str]) -> str:
+        """After a crash: run the hook POST_COMMIT of a container, as its own label says, once it is
+        ready. As `run_hook`; GONE if it no longer exists, or has not the volume `recorded_in`.
+        `ready` are the settings `ready.exec` and `ready.port` of that volume."""
+
 
 class NoContainers:
     """The answers where Docker is not asked: there is none, or the user has said that no container
@@ -137,3 +149,9 @@ class NoContainers:
 
     def await_ready(self, suspension: Suspension, check: Check | None, limit: float = -1) -> str:
         return ""
+
+    def run_hook(self, container: Container, label: str) -> str:
+        return DOWN
+
+    def run_owed(self, owed: Owed, recorded_in: str, ready: tuple[str, str]) -> str:
+        return DOWN

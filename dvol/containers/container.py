@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from dvol.containers import readiness
+from dvol.containers import hooks, readiness
+from dvol.containers.hooks import Hooks
 from dvol.containers.known_images import default_check
 from dvol.containers.provenance import DatabaseServer, database_servers
 from dvol.containers.readiness import Readiness
@@ -60,6 +61,7 @@ class Container(NamedTuple):
     image_id: str = ""
     runs: tuple[DatabaseServer, ...] = ()
     readiness: Readiness = Readiness()
+    hooks: Hooks = Hooks()
 
     def writes_to(self, volumes: frozenset[str]) -> bool:
         """Whether it has one of `volumes` mounted writable."""
@@ -116,6 +118,7 @@ def parse(inspected: dict[str, Any], mounted: Callable[[dict[str, Any]], Mounted
         image_id=str(inspected.get("Image") or ""),
         runs=database_servers(config.get("Env")),
         readiness=readiness.parse(inspected, default_check(inspected)),
+        hooks=hooks.parse(inspected),
     )
 
 

@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any
 
-from dvol.containers import GONE, KILL, PAUSE, STOP
+from dvol.containers import DOWN, GONE, KILL, PAUSE, STOP
 from dvol.containers.container import (
     ALIVE,
     PAUSED,
@@ -29,7 +29,8 @@ from dvol.containers.container import (
     volume_name,
 )
 from dvol.containers.events import Call, state_by_others
-from dvol.containers.execution import Execution
+from dvol.containers.execution import NOT_BEGUN, Execution
+from dvol.containers.hooks import POST_COMMIT, Owed, failure
 from dvol.containers.init_process import STATUS, catches, stop_signal
 from dvol.containers.ownership import Ownership
 from dvol.containers.readiness import Check
@@ -373,6 +374,27 @@ class Docker:
 
         with self._asking(suspension.name):
             return Probe(self._api(), suspension.id, check).await_ready(limit)
+
+    def run_hook(self, container: Container, label: str) -> str:
+        hooks = container.hooks
+        with self._asking(container.name):
+            running = Execution(self._api(), container.id)
+            code = running.run(hooks.command(label), hooks.timeout)
+        return DOWN if code == NOT_BEGUN else failure(code, hooks.timeout)
+
+    def run_owed(self, owed: Owed, recorded_in: str, ready: tuple[str, str]) -> str:
+        from dvol.containers.probe import Probe
+
+        with self._asking(owed.name):
+            found = self._inspected(owed.id)
+            if found is None or recorded_in not in self._volumes_in(found):
+                return GONE
+            one = parse(found, partial(self._mounted_in, found))
+            if one.state != RUNNING:
+                return DOWN
+            if not one.unhealthy:
+                Probe(self._api(), one.id, one.readiness.check(*ready)).await_ready()
+        return self.run_hook(one, POST_COMMIT) if one.hooks.post else ""
 
     # ------------------------------------------------------------------------------------------
 

@@ -15,8 +15,8 @@ BadDocument (a file of the pool is corrupt) and DiskFailed; every verb with a vo
 
 A verb that needs a tree to be quiet stops, kills or pauses the containers that use it, and then
 starts exactly those again, also if it fails; `ContainerOptions` say how. It may raise
-DockerUnusable, ContainerStarting and WouldBeRemoved, before it changes anything, and NotRestarted,
-after the verb is done.
+DockerUnusable, ContainerStarting, WouldBeRemoved and PreCommitFailed, before it changes anything,
+and NotRestarted and PostCommitFailed, after the verb is done.
 """
 
 from __future__ import annotations

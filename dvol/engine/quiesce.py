@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING
 
 from dvol.engine import gate
 from dvol.engine.session import Session
-from dvol.errors import ContainerBusy, ContainerStarting, NotRestarted
+from dvol.errors import ContainerBusy, ContainerStarting, NotRestarted, PostCommitFailed
 from dvol.fs.locks import exclusive
 from dvol.layout import VolumeLayout
 
@@ -83,7 +83,7 @@ class Quiesce:
         `suspends` then says whether any is to be."""
         self._ask()
         if self._suspending:
-            self._suspending.require_startable()
+            self._suspending.require_possible()
 
     @property
     def suspends(self) -> bool:
@@ -103,15 +103,15 @@ class Quiesce:
             if self._lock_containers():
                 self._ask()
             if self._suspending:
-                if not self._locked.issuperset(one.id for one in self._suspending.planned):
+                if not self._locked.issuperset(self._pending):
                     continue  # one has come since, and is not locked
                 self._suspending.suspend(before)
             self._gates.enter_context(gate.closed(self.volumes, self.verb))
             self._ask()
-            if not self.suspends:
+            if not self._pending:
                 return self._is_certain()
             self._gates.close()
-        raise ContainerStarting(self._suspending.planned[0].name if self._suspending else "")
+        raise ContainerStarting(next(iter(self._pending.values()), ""))
 
     @contextmanager
     def hold(self, before: Callable[[], object]) -> Iterator[None]:
@@ -149,12 +149,15 @@ class Quiesce:
 
     def finish(self) -> None:
         """Once the verb is done: wait until the resumed containers are ready, and warn if one is
-        not. Raises NotRestarted if a container could not be started again."""
+        not. Raises NotRestarted if a container could not be started again, PostCommitFailed if its
+        hook has failed."""
         if self._suspending:
             if self._suspending.failed:
                 raise NotRestarted(self.verb, self._suspending.failed)
             if self.session.options.wait:
                 self._suspending.await_ready()
+            if self._suspending.hooks.failed:
+                raise PostCommitFailed(*self._suspending.hooks.failed)
 
     # ------------------------------------------------------------------------------------------
 
@@ -184,8 +187,7 @@ class Quiesce:
         one that is held, in the order of all verbs, is not waited for.
         """
         found = self.session.containers.having(self._names)
-        if self._suspending:
-            found |= {one.id: one.name for one in self._suspending.planned}
+        found |= self._pending
         pool = self.volumes[0].pool
         new = found.keys() - self._locked
         names = {pool.container_lock(id): found[id] for id in new}
@@ -196,6 +198,10 @@ class Quiesce:
                 raise ContainerBusy(names[lock])
         self._locked |= new
         return bool(new)
+
+    @property
+    def _pending(self) -> dict[str, str]:
+        return self._suspending.pending if self._suspending else {}
 
     def _is_certain(self) -> bool:
         if not self._suspending:

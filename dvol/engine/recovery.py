@@ -110,22 +110,23 @@ def resume(
     timeout: float,
     warn: bool = True,
 ) -> bool:
-    """Resume the containers that a dead verb has suspended. The caller holds the volume's lock.
-    Returns False if any does not start, or if the record can't be read; it stays recorded, and
-    `on_progress` is told why if `warn`.
+    """Resume the containers that a dead verb has suspended, and run the hooks that it owes. The
+    caller holds the volume's lock. Returns False if any does not start, or if the record can't be
+    read; it stays recorded, and `on_progress` is told why if `warn`.
 
     If another verb has locked a container, for another of its volumes, the lock is waited for,
     `timeout` seconds at most: until then the container must stay suspended. Raises ContainerBusy.
     """
     if not _left_suspended(volume):
         return True
-    from dvol.pool import suspended  # late: only after a crash
+    from dvol.engine.hooks import run_owed  # late: only after a crash
+    from dvol.pool import suspended
 
     resumed = set()
     left, wrong = suspended.recorded(volume)
     for error in wrong if warn else ():
         on_progress(f"warning: {error}")
-    for one in left:
+    for one in left.containers:
         with exclusive(volume.pool.container_lock(one.id), "recovery", timeout) as had:
             if not had:
                 raise ContainerBusy(one.name)
@@ -138,7 +139,8 @@ def resume(
         if reason in ("", GONE):
             resumed.add(one.id)
     suspended.forget(volume, resumed)
-    return not wrong and len(resumed) == len(left)
+    told = not left.owed or run_owed(containers, volume, left.owed, on_progress, timeout)
+    return told and not wrong and len(resumed) == len(left.containers)
 
 
 def try_resume(containers: Containers, one: Suspension, recorded_in: str = "") -> str:

@@ -19,6 +19,7 @@ from dvol.containers.container import PAUSED, RUNNING, Container, Suspension
 from dvol.containers.events import STOPPED, Call
 from dvol.containers.policy import action_for, with_sharers
 from dvol.containers.start_order import in_order, must_be_healthy, waves
+from dvol.engine.hooks import Hooks
 from dvol.engine.ready import Ready
 from dvol.engine.recovery import try_resume
 from dvol.engine.session import Session
@@ -33,7 +34,7 @@ _LONG = 2.0  # seconds without a message, which people take for a hang
 class Suspending:
     """The containers of `verb` on some volumes. `planned` is what `suspend` will do; `suspended`
     has what was done and is to be undone, by id; `failed` names a container that did not start
-    again, and why."""
+    again, and why. `hooks` are those of the containers that have the volumes."""
 
     def __init__(
         self, session: Session, volumes: Sequence[VolumeLayout], verb: str, purpose: str
@@ -54,6 +55,7 @@ class Suspending:
         self._since = time.time_ns()
         self._killed: set[str] = set()  # ids of those that did not stop in time
         self._ready = Ready(session, volumes)
+        self.hooks = Hooks(session, volumes, purpose)
 
     # -- planning ------------------------------------------------------------------------------
 
@@ -71,6 +73,7 @@ class Suspending:
             actions = with_sharers(actions, owners, list(alive.values()), *rules)
         self._known |= {id: alive[id] for id in actions}
         self.planned = [self._planned(alive[id], does) for id, does in actions.items() if does]
+        self.hooks.plan(found)
 
     def _planned(self, one: Container, action: str) -> Suspension:
         has_volume = any(mount.volume in self._names for mount in one.mounts)
@@ -78,10 +81,18 @@ class Suspending:
         sharing_with = "" if has_volume else next(iter(owners), "")
         return Suspension(one.id, one.name, action, one.state, one.started, sharing_with)
 
-    def require_startable(self) -> None:
-        """Raise CannotSuspend where Docker would not start a container again."""
+    @property
+    def pending(self) -> dict[str, str]:
+        """The ids and names of the containers to which `suspend` will do something."""
+        planned = {one.id: one.name for one in self.planned}
+        return planned | {one.id: one.name for one in self.hooks.due}
+
+    def require_possible(self) -> None:
+        """Raise CannotSuspend where Docker would not start a container again, PreCommitFailed where
+        a hook can't be run."""
         stops = [one for one in self.planned if one.action in (STOP, KILL)]
         self._containers.require_startable(stops)
+        self.hooks.require_valid()
 
     def state(self, found: list[Container]) -> str:
         """The `state` of a commit that is made while those containers are still alive: the writer
@@ -110,10 +121,12 @@ class Suspending:
     # -- suspending ----------------------------------------------------------------------------
 
     def suspend(self, before: Callable[[], object]) -> None:
-        """Record what is planned, and do it, after a call of `before`. Raises CannotSuspend."""
+        """Run the hooks that are due; then record what is planned, and do it, after a call of
+        `before`. Raises CannotSuspend and PreCommitFailed."""
+        self.require_possible()
+        self.hooks.before_freeze()
         if not self.planned:
             return
-        self.require_startable()
         before()
         self._record()
         self._suspend_all()
@@ -171,11 +184,15 @@ class Suspending:
     # -- resuming ------------------------------------------------------------------------------
 
     def resume(self) -> None:
-        """Resume the containers in the order of their start. Those that do not start stay in the
-        record, and `failed` names one."""
+        """Resume the containers in the order of their start, and run the hooks that are owed. Those
+        that do not start stay in the record, and `failed` names one."""
         missing = {one.id for one in self._to_resume() if not self._is_resumed(one)}
         for volume in self._volumes if self._recorded else ():
             suspended.forget(volume, self._recorded.keys() - missing)
+        for one in self._in_order(self.suspended):
+            if one.action != PAUSE and one.id not in missing and self.hooks.owes(one.id):
+                self._is_ready(one)  # else its hook may fail
+        self.hooks.after_freeze()
 
     def leave(self) -> None:
         """Leave the containers suspended, and say so."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import time
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from tests.lab.engine import Engine
 
 SOURCE = Path(__file__).parents[2]
 TIMEOUT = 60.0  # seconds that anything may take to come about
+SETTLED = 4.0  # seconds; the Engine dials a plugin after 0.5 s, and after 3.5 if that was too early
 
 
 @dataclass
@@ -146,3 +148,17 @@ def server_pid(installed: Installed) -> int:
     root = installed.engine.exec_root / "runtime-runc" / "plugins.moby"
     state = run(["runc", "--root", str(root), "state", id], installed.env).stdout
     return int(json.loads(state)["pid"])
+
+
+def await_docker(installed: Installed) -> None:
+    """Until the Engine has reached the server it has started: 20.10 gives up a plugin that dies
+    before, and disables it."""
+    time.sleep(max(0.0, SETTLED - age(server_pid(installed))))
+
+
+def age(pid: int) -> float:
+    """Seconds that a process has run (proc_pid_stat(5))."""
+    started = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+    return float(Path("/proc/uptime").read_text().split()[0]) - int(started) / os.sysconf(
+        "SC_CLK_TCK"
+    )

@@ -54,6 +54,21 @@ def test_commit_reset_and_undo_are_snapshots(on_btrfs: InstalledAt) -> None:
     assert list((on_btrfs.pool / ".dvol/trash").iterdir()) == []
 
 
+def test_a_live_commit_runs_the_hooks_of_containers_that_it_leaves_alone(
+    on_btrfs: InstalledAt,
+) -> None:
+    on_btrfs.dvol("init", "shop_db")
+    hooks = (("pre", "touch /data/before; rm -f /data/after"), ("post", "touch /data/after"))
+    labels = [f"--label=dvol.exec.{when}-commit={line}" for when, line in hooks]
+    on_btrfs.start("shop_db", "app", *labels)
+    started = on_btrfs.started("app")
+    for _ in range(2):
+        commit = on_btrfs.dvol("commit", "-m", "x", "--live", "shop_db").stdout.strip()
+        assert os.listdir(on_btrfs.pool / "shop_db/commits" / commit) == ["before"]
+        assert (on_btrfs.pool / "shop_db/branches/master/after").exists()
+    assert on_btrfs.started("app") == started
+
+
 def lives(database: Database) -> list[tuple[str, ...]]:
     """When its container and the one that writes to it were started, and how they are."""
     facts = "{{.State.StartedAt}} {{.State.Status}} {{.State.Pid}} {{.RestartCount}}"

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.docker.installed import TIMEOUT, Installed, server_pid, wait_for
+from tests.docker.installed import TIMEOUT, Installed, await_docker, server_pid, wait_for
 from tests.lab import leftovers
 
 pytestmark = pytest.mark.engines
@@ -27,26 +27,11 @@ VERBS = {
     "checkout": ["checkout", "-b", "side", "shop_db"],
 }
 MOMENTS = [0.05, 0.15, 0.3, 0.5, 1.0]  # seconds; a verb with a container takes about half a one
-SETTLED = 4.0  # seconds; the Engine dials a plugin after 0.5 s, and after 3.5 if that was too early
 
 
 def begin(installed: Installed, words: list[str]) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         ["dvol", *words], env=installed.env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-
-
-def await_docker(installed: Installed) -> None:
-    """Until the Engine has reached the server it has started: 20.10 gives up a plugin that dies
-    before, and disables it."""
-    time.sleep(max(0.0, SETTLED - age(server_pid(installed))))
-
-
-def age(pid: int) -> float:
-    """Seconds that a process has run (proc_pid_stat(5))."""
-    started = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
-    return float(Path("/proc/uptime").read_text().split()[0]) - int(started) / os.sysconf(
-        "SC_CLK_TCK"
     )
 
 

@@ -382,6 +382,16 @@ def when_a_container_is_ready(typist: Typist) -> None:
     assert typist.installed.dvol("config", "shop_db", "ready.port").stdout == "8080\n"
 
 
+@walks("dvol.exec.pre-commit")
+def a_command_before_a_commit(typist: Typist) -> None:
+    network = "--network host -e PGDATA=/var/lib/postgresql/data -e PGPORT=" + _port(typist)
+    tag = image(typist.installed, POSTGRES)
+    printed = typist.type_all({"postgres:17": f"{tag}", "-e POSTGRES": f"{network} -e POSTGRES"})
+    assert "ran dvol.exec.pre-commit of /db" in printed[-1]
+    log = typist.sh("docker logs db")
+    assert "checkpoint" in log
+
+
 @walks("dvol restore ENTRY")
 def what_was_discarded(typist: Typist) -> None:
     _a_volume(typist)

@@ -10,6 +10,7 @@ import socketserver
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,15 @@ def container(name: str, volume: str, state: str = "running", **mount: object) -
     }
 
 
+@dataclass
+class Exec:
+    """A command that was executed in a container: its last word."""
+
+    container: Container
+    line: str
+    killed: bool = False
+
+
 class Engine(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
     """Holds the containers; where it is told to hang, it answers when `free` is set."""
 
@@ -50,6 +60,10 @@ class Engine(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
         self.late: set[str] = set()  # the same words, answered by 500 since it is so already
         self.sick: set[str] = set()  # the ids of those whose health checks fail
         self.cannot: set[str] = set()  # the ids of those that lack the program of their check
+        self.fails: set[str] = set()  # the lines for a shell that exit with 1
+        self.endless: set[str] = set()  # those that end only when they are killed
+        self.immortal: set[str] = set()  # the ids of those in which nothing can be killed
+        self.execs: list[Exec] = []  # what was executed
         self.local: list[str] = []  # the volumes that it keeps itself
         self.before: dict[str, Callable[[], None]] = {}  # the same words: what happens first
         self.images: dict[str, list[str]] = {}  # the digests of each, by its id
@@ -100,10 +114,15 @@ class Handler(BaseHTTPRequestHandler):
             known = id in self.server.images
             self._answer({"RepoDigests": self.server.images.get(id)}, 200 if known else 404)
         elif kind == "exec":
-            code = 127 if id in self.server.cannot else int(id in self.server.sick)
-            self._answer({"Running": False, "ExitCode": code})
+            self._executed(self.server.execs[int(id)])
         else:
             self._inspected(id)
+
+    def _executed(self, one: "Exec") -> None:
+        missing = one.container["Id"] in self.server.cannot
+        failed = one.container["Id"] in self.server.sick or one.line in self.server.fails
+        running = one.line in self.server.endless and not one.killed
+        self._answer({"Running": running, "ExitCode": 127 if missing else int(failed)})
 
     def _listed(self, all_states: bool, filters: dict[str, Any]) -> list[Container]:
         """Docker's filter also finds a bind mount's source of that name."""
@@ -137,7 +156,7 @@ class Handler(BaseHTTPRequestHandler):
             self._answer({"message": "it cannot be done"}, 500)
             return
         if verb == "exec":
-            self._answer({"Id": one["Id"]}, 201)
+            self._execute(one)
             return
         if told not in self.server.deaf:
             one["State"] = BECOMES[verb]
@@ -145,6 +164,17 @@ class Handler(BaseHTTPRequestHandler):
             one["StartedAt"] = one["StartedAt"][:-2] + f"{int(one['StartedAt'][-2]) + 1}Z"
         self.send_response(204)
         self.end_headers()
+
+    def _execute(self, one: Container) -> None:
+        if one["State"] != "running":
+            self._answer({"message": "it does not run"}, 409)
+            return
+        words = json.loads(self.rfile.read(int(self.headers["Content-Length"])))["Cmd"]
+        if "kill -9" in words[-1]:
+            for other in self.server.execs:
+                other.killed |= one["Id"] not in self.server.immortal
+        self.server.execs.append(Exec(one, words[-1]))
+        self._answer({"Id": str(len(self.server.execs) - 1)}, 201)
 
     def _inspected(self, id: str) -> None:
         for one in self.server.containers:
