@@ -309,6 +309,11 @@ class ContainerStarting(Busy):
     """the container {0} is just being started; try again when it runs"""
 
 
+class ContainerWoken(Busy):
+    """the container {0} ran again while its volume was copied, since another command has unpaused
+    or ended it; try again"""
+
+
 class PoolBusy(Busy):
     """the pool is busy{0}; try again when that has ended"""
 

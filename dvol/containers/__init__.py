@@ -84,6 +84,10 @@ class Containers(Protocol):
         command has certainly made it so, after `since` (nanoseconds of the wall clock); else "",
         also where Docker can't say."""
 
+    def woken(self, paused: Collection[tuple[Container, int]]) -> list[str]:
+        """Of containers that were paused, each after a time (nanoseconds of the wall clock), the
+        ids of those that are not paused any more, or have run meanwhile."""
+
     def resume(self, suspension: Suspension, recorded_in: str = "") -> str:
         """Start or unpause a container; returns "", or the reason why that is not possible. A
         container that still runs is restarted: Docker may be stopping it.
@@ -143,6 +147,9 @@ class NoContainers:
 
     def changed_by_others(self, calls: Mapping[str, Sequence[Call]], since: int) -> dict[str, str]:
         return dict.fromkeys(calls, "")
+
+    def woken(self, paused: Collection[tuple[Container, int]]) -> list[str]:
+        return []
 
     def resume(self, suspension: Suspension, recorded_in: str = "") -> str:
         return "Docker is not to be asked, or not there"

@@ -18,17 +18,20 @@ RUNNING, PAUSED, RESTARTING = "running", "paused", "restarting"
 ALIVE = (RUNNING, PAUSED, RESTARTING)
 _SWARM = "com.docker.swarm.task.id"
 _COMPOSE = "com.docker.compose."
+_FOR_EVER = 86_400  # seconds; Docker writes -1
 _SHORT_ID = 12  # digits of an id as Docker prints it
 
 
 class Mounted(NamedTuple):
     """A mount of a container at `path`; `volume` is "" if it is no volume of the pool. If it is
-    `doubtful`, it may be one of the pool's volumes, or one of the same name elsewhere."""
+    `doubtful`, it may be one of the pool's volumes, or one of the same name elsewhere; `elsewhere`
+    if it is a volume of another plugin."""
 
     volume: str
     writable: bool
     path: str = ""
     doubtful: bool = False
+    elsewhere: bool = False
 
 
 class Container(NamedTuple):
@@ -72,6 +75,11 @@ class Container(NamedTuple):
         writable = [mount.volume for mount in self.mounts if mount.writable]
         return bool(writable) and volumes.issuperset(writable)
 
+    @property
+    def elsewhere(self) -> bool:
+        """Whether it has a volume of another plugin, which may be a dvol too."""
+        return any(mount.elsewhere for mount in self.mounts)
+
     def shares_with(self, other: Container) -> bool:
         """Whether it shares the network, processes or memory of `other`."""
         return any(_is_meant(name, other) for name in self.shares)
@@ -107,7 +115,7 @@ def parse(inspected: dict[str, Any], mounted: Callable[[dict[str, Any]], Mounted
         started=inspected["State"]["StartedAt"],
         mounts=tuple(map(mounted, inspected["Mounts"])),
         removes_itself=bool(host.get("AutoRemove")) or _SWARM in labels or _is_run_once(labels),
-        stop_timeout=-1 if timeout is None else timeout,
+        stop_timeout=-1 if timeout is None else timeout if timeout >= 0 else _FOR_EVER,
         project=labels.get(f"{_COMPOSE}project", ""),
         service=labels.get(f"{_COMPOSE}service", ""),
         needs=(*_services(labels), *shares(host)),

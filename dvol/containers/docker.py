@@ -28,7 +28,7 @@ from dvol.containers.container import (
     shares,
     volume_name,
 )
-from dvol.containers.events import Call, state_by_others
+from dvol.containers.events import Call, has_run, state_by_others
 from dvol.containers.execution import NOT_BEGUN, Execution
 from dvol.containers.hooks import POST_COMMIT, Owed, failure
 from dvol.containers.init_process import STATUS, catches, stop_signal
@@ -99,7 +99,13 @@ class Docker:
         with self._asking(", ".join(one.name for one in owners)):
             listed = [one["Id"] for one in self._api().containers(filters={"status": list(ALIVE)})]
             asked = [id for id in listed if id not in known and self._sharers.get(id, True)]
-            found, _ = self._inspect_all(asked)
+            found, silent = self._inspect_all(asked)
+            deadline = time.monotonic() + _START_TIMEOUT
+            while silent:  # each may share, and would be forgotten
+                if time.monotonic() > deadline:
+                    raise ContainerStarting(silent[0][:12])
+                more, silent = self._inspect_all(silent)
+                found += more
         self._sharers.update({one.id: bool(one.shares) for one in found})
         for id in [*self._sharers].copy():
             if id not in listed:
@@ -189,7 +195,8 @@ class Docker:
         if ours is None and pid:
             ours = self._ownership.of_process(inspected["Id"], pid, volume)
         path = str(mount.get("Destination") or "")
-        return Mounted(volume if ours is not False else "", writable, path, ours is None)
+        elsewhere = bool(volume) and ours is False
+        return Mounted("" if ours is False else volume, writable, path, ours is None, elsewhere)
 
     def _cleared(self, one: Container, volumes: Collection[str]) -> Container:
         """The container, looked at again until it is clear whether it has one of the volumes, or
@@ -258,7 +265,6 @@ class Docker:
     def suspend(self, suspension: Suspension, timeout: float) -> bool:
         from docker.errors import APIError
 
-        began = time.monotonic()
         api = self._api(_CALL_TIMEOUT)
         with self._asking(suspension.name):
             try:
@@ -272,8 +278,8 @@ class Docker:
                 if not self._has_ended(suspension):  # by itself, or by another command
                     reason = str(error.explanation or error)
                     raise CannotSuspend(suspension.action, suspension.name, reason) from error
-            late = suspension.action == STOP and time.monotonic() - began >= timeout
-            state = (self._inspected(suspension.id) or {}).get("State", {}) if late else {}
+            stopped = suspension.action == STOP
+            state = (self._inspected(suspension.id) or {}).get("State", {}) if stopped else {}
         return bool(state.get("ExitCode") == _KILLED)
 
     def _stop(self, id: str, timeout: int) -> None:
@@ -334,24 +340,39 @@ class Docker:
         return reason
 
     def changed_by_others(self, calls: Mapping[str, Sequence[Call]], since: int) -> dict[str, str]:
-        from docker.errors import DockerException
-        from requests.exceptions import RequestException
+        with suppress(DockerUnusable), self._asking("the containers"):
+            events = self._events(list(calls), since)
+            return {id: state_by_others(events[id], calls[id]) for id in calls}
+        return dict.fromkeys(calls, "")  # in doubt nobody has
 
-        filters = json.dumps({"type": ["container"], "container": list(calls)})
+    def woken(self, paused: Collection[tuple[Container, int]]) -> list[str]:
+        if not paused:
+            return []
+        with self._asking(", ".join(one.name for one, _ in paused)):
+            found = [one.id for one, _ in paused if not self._is_still_paused(one)]
+            events = self._events([one.id for one, _ in paused], min(since for _, since in paused))
+        return found + [one.id for one, since in paused if has_run(events[one.id], since)]
+
+    def _is_still_paused(self, one: Container) -> bool:
+        state = (self._inspected(one.id) or {}).get("State", {})
+        return bool(state.get("Paused")) and state["StartedAt"] == one.started
+
+    def _events(self, ids: list[str], since: int) -> dict[str, list[dict[str, Any]]]:
+        """What has happened to containers, by id, as far as Docker remembers."""
+        filters = json.dumps({"type": ["container"], "container": ids})
         span = {"since": _seconds(since), "until": _seconds(time.time_ns()), "filters": filters}
-        try:
-            api = self._api()
-            answer = api.get(api._url("/events"), params=span, timeout=_EVENTS_WITHIN)
-            events = list(map(json.loads, answer.text.splitlines())) if answer.ok else []
-            return {id: state_by_others(_of(events, id), calls[id]) for id in calls}
-        except (DockerException, RequestException, KeyError, TypeError, ValueError):
-            return dict.fromkeys(calls, "")  # in doubt nobody has
+        api = self._api()
+        answer = api.get(api._url("/events"), params=span, timeout=_EVENTS_WITHIN)
+        events = list(map(json.loads, answer.text.splitlines())) if answer.ok else []
+        return {id: [one for one in events if _is_about(one, id)] for id in ids}
 
     def _is_recorded(self, suspension: Suspension, inspected: dict[str, Any], volume: str) -> bool:
         """Whether a record in that volume can be about this container: it has the volume, or shares
         namespaces with another container, as the record says."""
         if suspension.sharing_with:
-            return bool(shares(inspected["HostConfig"]))
+            owner = self._inspected(suspension.sharing_with)
+            names = (owner["Id"], owner["Name"].removeprefix("/")) if owner else ()
+            return any(name.startswith(shares(inspected["HostConfig"])) for name in names)
         return volume in self._volumes_in(inspected)
 
     def _start_again(self, suspension: Suspension, state: dict[str, Any]) -> None:
@@ -436,8 +457,8 @@ def _seconds(nanoseconds: int) -> str:
     return f"{nanoseconds // 10**9}.{nanoseconds % 10**9:09}"
 
 
-def _of(events: list[dict[str, Any]], id: str) -> list[dict[str, Any]]:
-    return [event for event in events if event["Actor"]["ID"] == id]
+def _is_about(event: dict[str, Any], id: str) -> bool:
+    return bool(event.get("Actor", {}).get("ID") == id)
 
 
 def _runs(listed: dict[str, Any]) -> bool:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
-from dvol.containers import KILL, STOP
+from dvol.containers import PAUSE, STOP
 from dvol.containers.container import PAUSED
 
 STOPPED = "stopped"
@@ -39,7 +39,17 @@ def state_by_others(events: Iterable[dict[str, Any]], calls: Sequence[Call]) -> 
             state, since = "", []
         else:
             since.append(event)
-    return STOPPED if _more_than(since, calls) else state
+    if _is_stopped(since, calls):
+        return STOPPED
+    paused = any(event["Action"] == "pause" for event in since)
+    return PAUSED if paused and all(call.action != PAUSE for call in calls) else state
+
+
+def has_run(events: Iterable[dict[str, Any]], since: int) -> bool:
+    """Whether a container that was paused after that time has run meanwhile: none of these things
+    happens to one that does not run."""
+    later = (event["Action"] for event in events if event["timeNano"] > since)
+    return any(action in ("unpause", "die", "start") for action in later)
 
 
 def _after(event: dict[str, Any], before: str) -> str:
@@ -49,16 +59,16 @@ def _after(event: dict[str, Any], before: str) -> str:
     return _STATES.get(event["Action"], before)
 
 
-def _more_than(events: list[dict[str, Any]], calls: Sequence[Call]) -> bool:
-    """Whether the container was stopped or killed more often than dvol can have done it: Docker
-    may kill what it was asked to stop, and dvol may send the signal of a stop twice."""
+def _is_stopped(events: list[dict[str, Any]], calls: Sequence[Call]) -> bool:
+    """Whether the container was stopped more often than dvol can have done it. Docker kills what
+    it was asked to stop, some more than once, and dvol may send the signal of a stop twice; so of
+    a container that dvol has stopped a SIGKILL says nothing."""
     stops = sum(call.action == STOP for call in calls)
-    kills = sum(call.action == KILL for call in calls)
     signals = [_signal(event) for event in events]
     return (
         sum(event["Action"] == "stop" for event in events) > stops
         or signals.count(_TERM) > 2 * stops
-        or signals.count(_KILL) > stops + kills
+        or (not stops and signals.count(_KILL) > len(calls))
     )
 
 

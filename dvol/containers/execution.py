@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 FAILED = 1  # also where Docker does not say the exit code
@@ -19,6 +20,8 @@ _POLL_INTERVAL = 0.005  # seconds between two questions whether a command has en
 _SLOW_POLL = 0.05  # seconds, the same for a command that takes longer
 _SLOW = 1.0  # seconds
 _END_WITHIN = 5.0  # seconds for a killed command to end, or for a kill
+_MOST = 65_536  # bytes of output
+_HEADER = 8  # bytes
 _MARK = "DVOL_EXEC"
 # Children inherit the mark; those that have changed their user hide it, but share the session that
 # `exec` begins (runc: nsexec.c). Exit 0 means that none is left. It needs only a shell and `cat`.
@@ -70,17 +73,18 @@ class Execution:
             raise
         return KILLED if code == HANGS and self._is_killed(mark, execution) else code
 
-    def output(self, command: Sequence[str]) -> str | None:
-        """What a short command prints; None if the image has no such program, "" if the container
-        does not run."""
+    def output(self, command: Sequence[str], timeout: float = 5.0) -> str | None:
+        """What a short command prints in `timeout` seconds, 64 KiB at most; None if the image has
+        no such program, "" if the container does not run."""
         from docker.errors import APIError
 
-        execution, printed = "", b""
-        try:
-            execution = self._api.exec_create(self._id, command)["Id"]
-            printed = self._api.exec_start(execution)
-        except APIError:
-            pass
+        mark, execution, printed = f"{_MARK}={os.urandom(8).hex()}", "", b""
+        with suppress(APIError):
+            execution = self._api.exec_create(self._id, command, environment=[mark])["Id"]
+            stream = self._api.exec_start(execution, socket=True)
+            printed, ended = _read(stream, timeout)
+            if not ended:
+                self._is_killed(mark, execution)
         return None if self._cannot_run(execution) else printed.decode(errors="replace")
 
     def state(self) -> dict[str, Any]:
@@ -139,3 +143,30 @@ class Execution:
             return not self.state().get("Running")
         ended = self._exit_code(killing, _END_WITHIN) == 0
         return ended and self._exit_code(execution, _END_WITHIN) != HANGS
+
+
+def _read(stream: Any, timeout: float) -> tuple[bytes, bool]:
+    """What Docker sends of the output of a command, and whether that was all. Each piece has eight
+    bytes before it, with its length at the end (moby: pkg/stdcopy)."""
+    deadline, received = time.monotonic() + timeout, b""
+    socket = getattr(stream, "_sock", stream)
+    try:
+        while len(received) < _MOST and (left := deadline - time.monotonic()) > 0:
+            socket.settimeout(left)
+            if not (piece := socket.recv(_MOST)):
+                return _unpacked(received), True
+            received += piece
+    except TimeoutError:
+        pass
+    finally:
+        stream.close()
+    return _unpacked(received), False
+
+
+def _unpacked(received: bytes) -> bytes:
+    text = b""
+    while len(received) >= _HEADER:
+        size = int.from_bytes(received[4:_HEADER], "big")
+        text += received[_HEADER : _HEADER + size]
+        received = received[_HEADER + size :]
+    return text

@@ -13,7 +13,7 @@ from typing import Any
 
 STATUS = "/proc/1/status"  # proc_pid_status(5)
 _OWN_PROCESSES = ("", "private")  # `PidMode`: else process 1 is another's
-_CAUGHT = re.compile(r"^SigCgt:\s*([0-9a-f]+)$", re.MULTILINE)
+_SETS = re.compile(r"^(SigBlk|SigCgt):\s*([0-9a-f]+)$", re.MULTILINE)
 
 
 def stop_signal(inspected: dict[str, Any]) -> int:
@@ -37,6 +37,9 @@ def signal_number(name: str) -> int:
 
 
 def catches(status: str, number: int) -> bool | None:
-    """Whether a process has a handler for a signal, by its STATUS; None if that does not tell."""
-    match = _CAUGHT.search(status)
-    return bool(int(match[1], 16) >> (number - 1) & 1) if match and number > 0 else None
+    """Whether a process has a handler for a signal, by its STATUS; None if that does not tell, or
+    if the process blocks the signal, which is not dropped then, but waits."""
+    sets = {name: int(bits, 16) >> (number - 1) & 1 for name, bits in _SETS.findall(status)}
+    if number < 1 or "SigCgt" not in sets or sets.get("SigBlk"):
+        return None
+    return bool(sets["SigCgt"])

@@ -86,7 +86,7 @@ def words_of(command: str) -> tuple[str, ...]:
     if command.lstrip().startswith("["):
         try:
             words = json.loads(command)
-        except ValueError:
+        except (ValueError, RecursionError):
             words = None
         if isinstance(words, list) and words and all(isinstance(word, str) for word in words):
             return tuple(words)

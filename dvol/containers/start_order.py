@@ -47,7 +47,7 @@ def must_be_healthy(container: Container, containers: Iterable[Container]) -> li
     needed = (
         other for other in containers if _is_service(other, container.project, container.healthy)
     )
-    return [other for other in needed if not other.unhealthy]
+    return [other for other in needed if not other.unhealthy and other.id != container.id]
 
 
 def _needed(container: Container, containers: list[Container]) -> Iterator[Container]:

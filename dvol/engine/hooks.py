@@ -129,7 +129,7 @@ def run_owed(
     if Docker can't say."""
     answered = True
     ready = ("", "")
-    with suppress(BadDocument):
+    with suppress(BadDocument, OSError):
         ready = config.ready(volume.config, volume.pool.config)
     for one in owed:
         with exclusive(volume.pool.container_lock(one.id), "recovery", timeout) as had:

@@ -70,13 +70,16 @@ class Quiesce:
         with self._locks:
             try:
                 with self._gates:
-                    yield
+                    try:
+                        yield
+                    finally:
+                        self._waiting_at_gates()
             finally:
                 if self._suspending:
                     if any(os.path.lexists(volume.journal) for volume in self.volumes):
                         self._suspending.leave()
                     else:
-                        self._suspending.resume()
+                        self._suspending.resume(certain=not self._in_doubt)
 
     def plan(self) -> None:
         """Ask Docker which containers use the volumes, and raise what forbids suspending them;
@@ -141,11 +144,14 @@ class Quiesce:
         """Raise ContainerStarting if a container runs that was not known when the gates closed. To
         be called before the first step that can't be reverted. Docker is asked only if a container
         waited at a gate, since one that was starting may have been overlooked then; or if a
-        container has still mounted the volumes, since Podman mounts them for the first one only."""
+        container has still mounted the volumes, since Podman mounts them for the first one only.
+        Raises ContainerWoken if one that is paused has run meanwhile."""
         if self._in_doubt or self._found:
             running = self.session.containers.having(self._names, running=True)
             for id in running.keys() - {one.id for one in self._found}:
                 raise ContainerStarting(running[id])
+            if self._suspending:
+                self._suspending.require_paused(self._found)
 
     def finish(self) -> None:
         """Once the verb is done: wait until the resumed containers are ready, and warn if one is

@@ -23,6 +23,7 @@ from dvol.engine.hooks import Hooks
 from dvol.engine.ready import Ready
 from dvol.engine.recovery import try_resume
 from dvol.engine.session import Session
+from dvol.errors import ContainerWoken
 from dvol.layout import VolumeLayout
 from dvol.pool import suspended
 
@@ -79,7 +80,15 @@ class Suspending:
         has_volume = any(mount.volume in self._names for mount in one.mounts)
         owners = [other.id for other in self._known.values() if one.shares_with(other)]
         sharing_with = "" if has_volume else next(iter(owners), "")
-        return Suspension(one.id, one.name, action, one.state, one.started, sharing_with)
+        was = RUNNING if one.state == PAUSED and self._is_left_paused(one.id) else one.state
+        return Suspension(one.id, one.name, action, was, one.started, sharing_with)
+
+    def _is_left_paused(self, id: str) -> bool:
+        """Whether it was a verb that has paused a container, because of any volume, and died."""
+        pool = self._session.access.pool
+        records = (suspended.recorded(pool.layout.volume(name))[0] for name in pool.names())
+        left = [one for record in records for one in record.containers if one.id == id]
+        return any(one.action == PAUSE and one.was == RUNNING for one in left)
 
     @property
     def pending(self) -> dict[str, str]:
@@ -113,6 +122,14 @@ class Suspending:
         ids = dict.fromkeys([*self._calls, *(one.id for one in found)])
         known = (self._known[id] for id in ids)
         return [one for one in known if any(mount.volume in self._names for mount in one.mounts)]
+
+    def require_paused(self, found: list[Container]) -> None:
+        """Raise ContainerWoken if a container among `found` that writes, and is paused, has run
+        since it was paused or found so: what was copied meanwhile is of no one instant."""
+        paused = [one for one in found if one.state == PAUSED and one.writes_to(self._names)]
+        since = {id: calls[-1].began for id, calls in self._calls.items()}
+        for id in self._containers.woken([(one, since.get(one.id, self._since)) for one in paused]):
+            raise ContainerWoken(self._known[id].name)
 
     def _done(self) -> dict[str, str]:
         """The last action on each container, by id."""
@@ -170,6 +187,7 @@ class Suspending:
         self._report(_DONE[one.action], one, began)
         if killed:
             self._killed.add(one.id)
+        if killed and time.monotonic() - began >= timeout:
             late = f"it did not stop in {timeout:.0f} s"
             self._on_progress(f"warning: {one.name} was killed, since {late}")
         if one.action == PAUSE and self._purpose == STOP:
@@ -183,10 +201,10 @@ class Suspending:
 
     # -- resuming ------------------------------------------------------------------------------
 
-    def resume(self) -> None:
+    def resume(self, certain: bool) -> None:
         """Resume the containers in the order of their start, and run the hooks that are owed. Those
         that do not start stay in the record, and `failed` names one."""
-        missing = {one.id for one in self._to_resume() if not self._is_resumed(one)}
+        missing = {one.id for one in self._to_resume(certain) if not self._is_resumed(one)}
         for volume in self._volumes if self._recorded else ():
             suspended.forget(volume, self._recorded.keys() - missing)
         for one in self._in_order(self.suspended):
@@ -207,10 +225,12 @@ class Suspending:
             if reason := self._ready.reason(one):
                 self._on_progress(f"warning: {one.name} was started again, but {reason}")
 
-    def _to_resume(self) -> list[Suspension]:
+    def _to_resume(self, certain: bool) -> list[Suspension]:
         """Those that are to be resumed, in the order of their start. A container that another
-        command has stopped or paused meanwhile stays so."""
-        calls = {id: self._calls[id] for id in self.suspended}
+        command has stopped or paused meanwhile stays so; but not if that is not `certain`, nor if
+        another dvol may have stopped it, for a volume in its pool."""
+        own = [id for id in self.suspended if not self._known[id].elsewhere]
+        calls = {id: self._calls[id] for id in own} if certain else {}
         said = self._containers.changed_by_others(calls, self._since) if calls else {}
         for id, state in said.items():
             if state == STOPPED:

@@ -138,7 +138,9 @@ def _owed(document: dict[str, Any]) -> Owed:
 
 
 def _is_suspension(one: Suspension) -> bool:
-    return one.action in (STOP, PAUSE, KILL) and one.was in ALIVE and _is_named(one)
+    shared = one.sharing_with
+    known = one.action in (STOP, PAUSE, KILL) and one.was in ALIVE
+    return known and _is_named(one) and (not shared or bool(_ID.fullmatch(shared)))
 
 
 def _is_named(one: Suspension | Owed) -> bool:

@@ -420,6 +420,19 @@ def test_after_a_death_each_is_made_what_it_was(
     assert noted(pool) == []
 
 
+def test_one_that_a_dead_verb_of_another_volume_has_paused_is_not_paused_again(
+    open_pool: Open, docker: Engine
+) -> None:
+    both = container("db", "v", "paused")
+    both["Mounts"].append({**both["Mounts"][0], "Name": "w"})
+    docker.containers = [both]
+    pool = open_pool()
+    pool.commit("w", "x", ANN)
+    note(pool, both, action="pause")
+    pool.reset("w")
+    assert docker.done == ["kill db", "start db"] or docker.done == ["stop db", "start db"]
+
+
 def test_one_that_is_gone_is_forgotten(open_pool: Open, docker: Engine) -> None:
     pool = open_pool()
     note(pool, container("db", "v"))

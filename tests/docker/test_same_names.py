@@ -3,6 +3,8 @@ One that has this pool's volume is not overlooked."""
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -91,9 +93,11 @@ def second(installed: Installed, volume: str) -> Iterator[Installed]:
         engine.docker("plugin", "enable", "second")
         yield other
         engine.docker("rm", "-f", "-v", "theirs")
-        engine.docker("volume", "rm", volume, check=False)
+        engine.docker("volume", "rm", volume, "other_db", check=False)
     finally:
         engine.docker("plugin", "rm", "-f", "second")
+        for path in (made, data, run_dir):
+            shutil.rmtree(path)
 
 
 def test_another_plugin_with_a_volume_of_that_name_has_another_pool(
@@ -109,3 +113,22 @@ def test_another_plugin_with_a_volume_of_that_name_has_another_pool(
     assert installed.started("theirs") == before
     theirs = {"DVOL_HOST": f"unix://{installed.engine.root}/run-second/dvol/control.sock"}
     assert "stopped /theirs" in installed.dvol("commit", "-m", "x", volume, **theirs).stderr
+
+
+def test_a_container_with_volumes_of_two_plugins_is_started_again(
+    installed: Installed, second: Installed, volume: str
+) -> None:
+    """Each dvol sees that the container was stopped more often than it did that."""
+    engine = installed.engine
+    engine.docker("volume", "create", "-d", "second", "other_db")
+    slow = "trap 'sleep 1; exit 0' TERM; while :; do sleep 0.1; done"
+    mount = "type=volume,source=other_db,target=/other,volume-driver=second"
+    installed.start(volume, "theirs", "--mount", mount, command=slow)
+    words = ["dvol", "commit", "-m", "x"]
+    theirs = {"DVOL_HOST": f"unix://{engine.root}/run-second/dvol/control.sock"}
+    both = [
+        subprocess.Popen([*words, volume], env=installed.env),
+        subprocess.Popen([*words, "other_db"], env=installed.env | theirs),
+    ]
+    assert [verb.wait() for verb in both] == [0, 0]
+    assert installed.state("theirs")["Running"]

@@ -43,3 +43,12 @@ def test_one_that_was_just_started_is_stopped_when_it_is_ready(
     assert "was killed" not in done.stderr
     log = installed.pool / volume / "commits" / done.stdout.strip() / "log"
     assert log.read_text() == "end\n"
+
+
+def test_a_stop_signal_that_kills_is_not_taken_for_another_commands(
+    installed: Installed, volume: str
+) -> None:
+    """Docker sends it twice."""
+    installed.start(volume, "app", "--stop-signal", "SIGKILL", "--stop-timeout", "0")
+    installed.dvol("commit", "-m", "x", volume)
+    assert installed.state("app")["Running"]

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from dvol.containers.events import Call, state_by_others
+from dvol.containers.events import Call, has_run, state_by_others
 
 STOPS = [Call("stop", 100)]
 
@@ -36,7 +36,11 @@ OWN_STOP = ("101 kill 15", "105 die", "106 stop")
         (("101 kill 15", "102 kill 15", "105 die", "106 stop", "107 stop"), "stopped"),
         ((*OWN_STOP, "107 stop"), "stopped"),
         (("101 kill 15", "102 kill 1", "105 die", "106 stop"), ""),  # a signal to reload
-        (("101 kill 15", "102 kill 9", "103 kill 9", "105 die", "106 stop"), "stopped"),
+        (("101 kill 9", "102 kill 9", "103 kill 9", "105 die", "106 stop"), ""),  # STOPSIGNAL 9
+        (
+            ("101 kill 15", "102 pause", "103 kill 9", "104 unpause", "105 die", "106 stop"),
+            "paused",
+        ),
         (("50 kill 15", "55 die", "60 stop"), "stopped"),  # before dvol's stop, which did nothing
         (("50 kill 15", "55 die", "60 stop", "70 start", *OWN_STOP), ""),
         (("50 kill 9", "55 die"), "stopped"),
@@ -73,3 +77,16 @@ def test_beside_a_pause() -> None:
     calls = [Call("pause", 100)]
     assert state_by_others(events("101 pause"), calls) == ""
     assert state_by_others(events("101 pause", "102 kill 15", "103 die", "104 stop"), calls)
+
+
+@pytest.mark.parametrize(
+    ("happened", "ran"),
+    [
+        (("50 start", "60 unpause", "101 pause"), False),
+        (("101 pause", "102 exec_create: x"), False),
+        (("101 pause", "102 unpause", "103 pause"), True),
+        (("101 pause", "102 kill 15", "103 unpause", "104 die"), True),
+    ],
+)
+def test_one_that_is_paused_may_have_run(happened: tuple[str, ...], ran: bool) -> None:
+    assert has_run(events(*happened), 100) is ran

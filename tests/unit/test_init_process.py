@@ -32,6 +32,8 @@ def test_an_image_may_name_any_signal(name: str, number: int) -> None:
         ("SigIgn:\t0000000000004000\nSigCgt:\t0000000000000000\n", False),
         ("SigCgt:\t0000000000004002\n", True),
         ("SigCgt:\t0000000000000002\n", False),
+        ("SigBlk:\t0000000000004000\nSigCgt:\t0000000000000000\n", None),  # it waits
+        ("SigBlk:\t0000000000000001\nSigCgt:\t0000000000000000\n", False),
         ("cat: can't open '/proc/1/status'", None),
         ("", None),
     ],
