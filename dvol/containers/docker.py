@@ -313,10 +313,11 @@ class Docker:
         return catches(status or "", number)
 
     def _has_ended(self, suspension: Suspension) -> bool:
+        """Or is paused already; or is between two runs, and has no process to pause: then the next
+        look at the containers finds that out."""
         state = (self._inspected(suspension.id) or {}).get("State", {})
-        return not state.get("Running") or (
-            suspension.action == PAUSE and bool(state.get("Paused"))
-        )
+        still = state.get("Paused") or state.get("Restarting")
+        return not state.get("Running") or (suspension.action == PAUSE and bool(still))
 
     def resume(self, suspension: Suspension, recorded_in: str = "") -> str:
         from docker.errors import APIError

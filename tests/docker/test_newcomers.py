@@ -8,7 +8,11 @@ import time
 
 import pytest
 
-from tests.docker.installed import Installed
+from dvol.containers import PAUSE
+from dvol.containers.container import RUNNING, Suspension
+from dvol.containers.docker import Docker
+from dvol.containers.ownership import ByMounts
+from tests.docker.installed import Installed, wait_for
 
 pytestmark = pytest.mark.engines
 
@@ -129,3 +133,20 @@ def test_one_that_restarts_by_itself_meanwhile_is_ended_and_started(
         installed.dvol("commit", "-m", "x", volume)
         assert time.monotonic() - began < LONG
         assert installed.state("app")["Status"] in ("running", "restarting")
+
+
+def test_one_that_crashed_before_it_could_be_paused_is_found_between_two_runs(
+    installed: Installed, volume: str
+) -> None:
+    """The next look at the containers has it stopped."""
+    installed.start(volume, "app", "--restart", "always", command="exit 3")
+    restarting = ("inspect", "-f", "{{.Id}} {{.State.Restarting}} {{.RestartCount}}", "app")
+    wait_for(
+        lambda: installed.engine.docker(*restarting).stdout.split()[1:] >= ["true", "5"],
+        "Docker waits seconds before the next run",
+    )
+    id = installed.engine.docker(*restarting).stdout.split()[0]
+    docker = Docker(installed.engine.host, ByMounts(installed.pool))
+    seen = Suspension(id, "/app", PAUSE, RUNNING, installed.started("app"))
+    assert not docker.suspend(seen, timeout=1.0)
+    installed.dvol("commit", "-m", "x", "--pause", volume)
