@@ -58,7 +58,7 @@ class Container(NamedTuple):
     service: str = ""
     needs: tuple[str, ...] = ()
     healthy: tuple[str, ...] = ()
-    unhealthy: bool = False  # says Docker
+    unhealthy: bool = False  # its health check has failed again and again
     shares: tuple[str, ...] = ()
     image: str = ""
     image_id: str = ""
@@ -120,7 +120,7 @@ def parse(inspected: dict[str, Any], mounted: Callable[[dict[str, Any]], Mounted
         service=labels.get(f"{_COMPOSE}service", ""),
         needs=(*_services(labels), *shares(host)),
         shares=shares(host),
-        unhealthy=(inspected["State"].get("Health") or {}).get("Status") == "unhealthy",
+        unhealthy=_is_unhealthy(inspected["State"].get("Health") or {}),
         healthy=tuple(_services(labels, ":service_healthy")),
         image=str(config.get("Image") or ""),
         image_id=str(inspected.get("Image") or ""),
@@ -155,6 +155,12 @@ def _is_run_once(labels: dict[str, str]) -> bool:
     """Whether it is of `run` of Compose 1, which removes it by itself (`--rm`), not by Docker."""
     once = labels.get(f"{_COMPOSE}oneoff") == "True"
     return once and labels.get(f"{_COMPOSE}version", "").startswith("1.")
+
+
+def _is_unhealthy(health: dict[str, Any]) -> bool:
+    """Docker also says so of a container that was paused, until its next check (moby:
+    container/health.go, CloseMonitorChannel); then none has failed."""
+    return health.get("Status") == "unhealthy" and health.get("FailingStreak", 0) > 0
 
 
 def _state(state: dict[str, Any]) -> str:

@@ -312,7 +312,7 @@ def test_what_is_ill_is_waited_for_once(open_pool: Open, docker: Engine, told: l
     assert sum("its health check has not passed" in line for line in told) == 1
     docker.done.clear()
     told.clear()
-    db["Health"] = "unhealthy"
+    db["Health"] = {"Status": "unhealthy", "FailingStreak": 3}
     open_pool().commit("v", "x", ANN)
     assert docker.done.count("exec db") == 0
     assert "started /db (it was unhealthy before: not waited for)" in told

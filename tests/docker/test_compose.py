@@ -116,7 +116,7 @@ def test_a_project_is_committed_and_reset_by_its_name(project: Project) -> None:
 def test_a_restored_volume_is_still_its_projects(project: Project) -> None:
     """Docker has forgotten Compose's labels with the volume."""
     dvol = project.installed.dvol
-    project.write("{driver: dvol}")
+    project.write("{driver: 'dvol:latest'}")
     project.compose("up", "-d")
     project.sh("echo old > /data/file")
     dvol("commit", "-m", "x", "shop_data")
@@ -132,6 +132,7 @@ def test_a_restored_volume_is_still_its_projects(project: Project) -> None:
 def test_an_option_for_a_removed_volume_is_refused_with_the_way_back(project: Project) -> None:
     """As of `up -y` of newer Compose, which removes the volume and creates it with the options."""
     installed = project.installed
+    project.write("{driver: dvol}")
     installed.dvol("init", "shop_data")
     words = ("volume", "create", "-d", "dvol", "-o", "size=1", "shop_data")
     installed.dvol("rm", "-f", "shop_data")

@@ -95,6 +95,19 @@ def test_one_that_was_unhealthy_is_not_waited_for(installed: Installed, volume: 
     assert not warnings(done.stderr)
 
 
+def test_one_that_was_paused_is_waited_for(installed: Installed, volume: str) -> None:
+    """Docker calls it unhealthy after a pause, until its next check."""
+    serve = (
+        "rm -f /tmp/well; trap 'exit 0' TERM; sleep 1; touch /tmp/well; while :; do sleep 0.1; done"
+    )
+    installed.start(volume, "app", "--health-cmd", "test -e /tmp/well", command=serve)
+    installed.engine.docker("pause", "app")
+    installed.engine.docker("unpause", "app")
+    done = installed.dvol("commit", "-m", "x", "--stop-timeout", "2", volume)
+    assert "not waited for" not in done.stderr
+    installed.engine.docker("exec", "app", "test", "-e", "/tmp/well")
+
+
 @pytest.mark.parametrize("user", ["0", "1001"])
 def test_a_check_that_hangs_leaves_no_process_behind(
     installed: Installed, volume: str, user: str

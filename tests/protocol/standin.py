@@ -211,7 +211,7 @@ def inspected(one: Container) -> dict[str, Any]:
         "Restarting": one["State"] == "restarting",
         "StartedAt": one["StartedAt"],
         "ExitCode": 0,
-        "Health": {"Status": one.get("Health", "healthy")},
+        "Health": {"FailingStreak": 0} | one.get("Health", {"Status": "healthy"}),
     }
     config = {name: one.get(name) for name in ("Labels", "Healthcheck", "Env", "Image")}
     host = {"HostConfig": {"AutoRemove": False} | one.get("HostConfig", {})}
