@@ -334,11 +334,22 @@ class Docker:
                 if recorded_in and _was_started_since(suspension, found["State"]):
                     return ""
                 try:
-                    self._start_again(suspension, found["State"])
+                    self._start_again(suspension, found)
                     return ""
                 except APIError as error:
                     reason = str(error.explanation or error)
+                    if self._is_vain(suspension, found):
+                        return reason
         return reason
+
+    def _is_vain(self, suspension: Suspension, tried: dict[str, Any]) -> bool:
+        """Whether another try to start a container would fail as the last one: it is to share with
+        one that does not run, or it still runs, since Docker could not end it."""
+        owners = map(self._inspected, shares(tried["HostConfig"]))
+        if not all(owner is not None and owner["State"]["Running"] for owner in owners):
+            return True
+        now = self._inspected(suspension.id) if tried["State"]["Running"] else None
+        return now is not None and now["State"]["Running"] and suspension.action != PAUSE
 
     def changed_by_others(self, calls: Mapping[str, Sequence[Call]], since: int) -> dict[str, str]:
         with suppress(DockerUnusable), self._asking("the containers"):
@@ -376,8 +387,8 @@ class Docker:
             return any(name.startswith(shares(inspected["HostConfig"])) for name in names)
         return volume in self._volumes_in(inspected)
 
-    def _start_again(self, suspension: Suspension, state: dict[str, Any]) -> None:
-        api = self._api(_CALL_TIMEOUT)
+    def _start_again(self, suspension: Suspension, inspected: dict[str, Any]) -> None:
+        api, state = self._api(_CALL_TIMEOUT), inspected["State"]
         if suspension.action == PAUSE:
             if state["Paused"]:
                 api.unpause(suspension.id)
@@ -386,7 +397,9 @@ class Docker:
         if not state["Running"]:
             api.start(suspension.id)
         elif state["StartedAt"] == suspension.started:  # Docker may still be stopping it
-            api.restart(suspension.id, timeout=0 if suspension.action == KILL else _RESTART_TIMEOUT)
+            own = inspected["Config"].get("StopTimeout")
+            timeout = _RESTART_TIMEOUT if own is None or own < 0 else min(own, _RESTART_TIMEOUT)
+            api.restart(suspension.id, timeout=0 if suspension.action == KILL else timeout)
             paused = False
         if suspension.was == PAUSED and not paused:
             api.pause(suspension.id)

@@ -22,6 +22,7 @@ from dvol.errors import (
     ContainerStarting,
     LiveNeedsOneVolume,
     NameUsedByDocker,
+    NotRestarted,
     UnclearPool,
     WouldBeRemoved,
 )
@@ -202,6 +203,23 @@ def test_a_stop_that_docker_refuses_ends_the_verb_and_nobody_is_left_behind(
     assert "stop db" not in docker.done
     assert pool.log("v") == []
     assert "/db" not in noted(pool)
+    assert docker.done.count("restart web") == 1  # Docker may wait a minute each time
+
+
+def test_one_that_is_to_share_with_one_that_is_gone_is_tried_once(
+    open_pool: Open, docker: Engine
+) -> None:
+    """The others do not wait for it: only its user can help."""
+    db, last = container("db", "v"), container("last", "v")
+    side = container("side", "") | {"HostConfig": {"NetworkMode": f"container:{db['Id']}"}}
+    side |= {"Mounts": [], "StartedAt": FIRST.replace("01Z", "02Z")}
+    last["StartedAt"] = FIRST.replace("01Z", "03Z")
+    docker.containers = [db, side, last]
+    docker.refuses = {"start side"}
+    docker.before["start side"] = lambda: docker.containers.remove(db)
+    with pytest.raises(NotRestarted, match="/side"):
+        open_pool().commit("v", "x", ANN)
+    assert docker.done[-3:] == ["start db", "start side", "start last"]
 
 
 def test_one_that_ends_by_itself_meanwhile_is_no_failure(open_pool: Open, docker: Engine) -> None:
