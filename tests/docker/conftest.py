@@ -14,6 +14,7 @@ from tests.lab.releases import OWN, RELEASES, Release
 
 HERE = Path(__file__).parent
 VERSION = pytest.StashKey[str]()
+COUNTS = "model of containers"  # the property of a report that has the model's counts
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -45,6 +46,12 @@ def pytest_terminal_summary(
 ) -> None:
     if VERSION in config.stash:
         terminalreporter.write_line(config.stash[VERSION])
+    stats = terminalreporter.stats
+    for report in stats.get("passed", []) + stats.get("failed", []):
+        for name, counted in report.user_properties:
+            if name == COUNTS:
+                text = ", ".join(f"{what}: {number}" for what, number in counted.items())
+                terminalreporter.write_line(f"{COUNTS}: {text}")
 
 
 @pytest.fixture(scope="session")
