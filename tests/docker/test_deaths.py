@@ -26,6 +26,8 @@ VERBS = {
     "reset": ["reset", "--hard", "HEAD", "shop_db"],
     "checkout": ["checkout", "-b", "side", "shop_db"],
 }
+NOTICED = "Docker has unmounted the volumes"  # says the server
+_TRIES = 5
 MOMENTS = [0.05, 0.15, 0.3, 0.5, 1.0]  # seconds; a verb with a container takes about half a one
 
 
@@ -136,13 +138,19 @@ def is_stuck(installed: Installed, name: str, mark: int) -> bool:
 def test_a_daemon_that_unmounts_what_it_has_just_mounted_starts_the_plugin_again(
     installed: Installed, volume: str
 ) -> None:
-    """What becomes of its race between cleaning up after a plugin and enabling it (20.10)."""
-    installed.engine.docker("plugin", "disable", "-f", installed.driver)
-    mark = len(installed.engine.logs())
-    enabling = subprocess.Popen(["docker", "plugin", "enable", installed.driver], env=installed.env)
-    unmount_soon(propagated_mount(installed))
-    assert enabling.wait() == 0
-    assert_all_seen(installed, volume, mark)
+    """What becomes of its race between cleaning up after a plugin and enabling it (20.10). An
+    unmount that comes before the server has bound its data hides nothing, and is tried again."""
+    for _ in range(_TRIES):
+        installed.engine.docker("plugin", "disable", "-f", installed.driver)
+        mark = len(installed.engine.logs())
+        words = ["docker", "plugin", "enable", installed.driver]
+        enabling = subprocess.Popen(words, env=installed.env)
+        unmount_soon(propagated_mount(installed))
+        assert enabling.wait() == 0
+        assert is_seen(installed, volume)
+        if NOTICED in installed.engine.logs()[mark:]:
+            return
+    pytest.fail("each time the unmount came too early")
 
 
 @pytest.mark.slow
@@ -155,13 +163,13 @@ def test_a_daemon_that_is_late_in_unmounting_starts_the_plugin_again(
     leftovers.unmount(propagated_mount(installed))
     wait_for(lambda: "INFO stopped" in installed.engine.logs()[mark:], "it has ended itself")
     wait_for(lambda: answers(installed), "another one answers")
-    assert_all_seen(installed, volume, mark)
+    assert is_seen(installed, volume)
+    assert NOTICED in installed.engine.logs()[mark:]
 
 
-def assert_all_seen(installed: Installed, volume: str, mark: int) -> None:
-    """A container gets the volume, and since `mark` the server has said what it had to do."""
-    assert installed.container(volume, "echo here > /data/file; cat /data/file") == "here\n"
-    assert "Docker has unmounted the volumes" in installed.engine.logs()[mark:]
+def is_seen(installed: Installed, volume: str) -> bool:
+    """Whether a container gets the volume."""
+    return installed.container(volume, "echo here > /data/file; cat /data/file") == "here\n"
 
 
 def propagated_mount(installed: Installed) -> Path:
