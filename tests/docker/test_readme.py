@@ -401,7 +401,8 @@ def what_was_discarded(typist: Typist) -> None:
     typist.installed.dvol("rm", "-f", "old_db")
     listed = typist.type().splitlines()
     removed, reset = (
-        next(one for one in listed if name in one).split()[0] for name in ("old_db", "shop_db")
+        next(one for one in listed if what in one).split()[0]
+        for what in ("old_db", "state of shop_db/master before reset")
     )
     typist.type({"ENTRY": removed})
     typist.type({"ENTRY NAME": f"{reset} experiment"})
