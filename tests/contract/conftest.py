@@ -15,12 +15,14 @@ from dvol.backends import Backend, choose
 from dvol.engine import Engine
 from dvol.engine.local import LocalEngine
 from dvol.engine.remote import RemoteEngine
-from dvol.model import Commit
+from dvol.model import DEFAULTS, Commit, ContainerOptions
 from dvol.tree.delete import delete_tree
 from tests.contract.places import Keeper, Server, emptied, serving
 from tests.contract.verbs import ANN, commit, state
 from tests.lab import Unavailable
 from tests.lab.filesystems import mounted
+from tests.protocol.standin import Engine as DockerEngine
+from tests.protocol.standin import standing_in
 
 DISKS = [
     "dir",
@@ -168,3 +170,29 @@ def on_disk(pool: Path) -> Keeper:
 def over(server: Server) -> Keeper:
     url = f"unix://{server.control}"
     return Keeper("socket", RemoteEngine(url), server.pool, ["--host", url])
+
+
+@pytest.fixture
+def docker(short_dir: Path) -> Iterator[DockerEngine]:
+    """A stand-in for Docker."""
+    with standing_in(short_dir / "docker.sock") as engine:
+        yield engine
+
+
+@pytest.fixture
+def told() -> list[str]:
+    """What the pool of `open_pool` has told its user."""
+    return []
+
+
+@pytest.fixture
+def open_pool(docker: DockerEngine, tmp_path: Path, told: list[str]) -> Callable[..., LocalEngine]:
+    """A pool in this process with volumes `v` and `w`, and Docker beside it."""
+
+    def opened(options: ContainerOptions = DEFAULTS) -> LocalEngine:
+        return LocalEngine(tmp_path / "pool", docker.asked_by(), told.append, options=options)
+
+    for name in ("v", "w"):
+        opened().init(name)
+        (tmp_path / f"pool/{name}/branches/master/file").touch()
+    return opened

@@ -5,8 +5,7 @@ stops, and what is owed after a death. The docker ring does the same on a real E
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -16,37 +15,13 @@ from dvol.engine.local import LocalEngine
 from dvol.engine.recovery import Recovery
 from dvol.errors import PostCommitFailed, PreCommitFailed
 from dvol.fs.locks import exclusive
-from dvol.model import DEFAULTS, ContainerOptions
-from tests.protocol.standin import FIRST, Container, Engine, container, standing_in
+from dvol.model import ContainerOptions
+from tests.protocol.standin import FIRST, Container, Engine, container
 
 ANN = "Ann <ann@example.org>"
 STARTED = ["db", "app", "reader", "first", "second", "third", "late", "other", "foreign", "gone"]
 PAUSE = ContainerOptions(mode="pause")
 Open = Callable[..., LocalEngine]
-
-
-@pytest.fixture
-def docker(short_dir: Path) -> Iterator[Engine]:
-    with standing_in(short_dir / "docker.sock") as engine:
-        yield engine
-
-
-@pytest.fixture
-def told() -> list[str]:
-    return []
-
-
-@pytest.fixture
-def open_pool(docker: Engine, tmp_path: Path, told: list[str]) -> Open:
-    """A pool in this process with volumes `v` and `w`, and Docker beside it."""
-
-    def opened(options: ContainerOptions = DEFAULTS) -> LocalEngine:
-        return LocalEngine(tmp_path / "pool", docker.asked_by(), told.append, options=options)
-
-    for name in ("v", "w"):
-        opened().init(name)
-        (tmp_path / f"pool/{name}/branches/master/file").touch()
-    return opened
 
 
 def hooked(name: str, volume: str = "v", state: str = "running", **labels: str) -> Container:

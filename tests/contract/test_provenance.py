@@ -32,11 +32,6 @@ def docker(short_dir: Path) -> Iterator[Engine]:
 
 
 @pytest.fixture
-def told() -> list[str]:
-    return []
-
-
-@pytest.fixture
 def open_pool(docker: Engine, tmp_path: Path, told: list[str]) -> Callable[..., LocalEngine]:
     """A pool in this process with a volume `v`, and Docker beside it."""
 
