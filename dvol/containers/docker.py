@@ -107,7 +107,7 @@ class Docker:
                 more, silent = self._inspect_all(silent)
                 found += more
         self._sharers.update({one.id: bool(one.shares) for one in found})
-        for id in [*self._sharers].copy():
+        for id in list(self._sharers):
             if id not in listed:
                 self._sharers.pop(id, None)
         return in_order(one for one in found if one.shares)
