@@ -139,7 +139,7 @@ def wait_for(what: Callable[[], bool], told: str) -> None:
     deadline = time.monotonic() + TIMEOUT
     while not what():
         assert time.monotonic() < deadline, f"never came about: {told}"
-        time.sleep(0.1)
+        time.sleep(0.02)
 
 
 def server_pid(installed: Installed) -> int:
