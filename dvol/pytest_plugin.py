@@ -33,7 +33,7 @@ import pytest
 
 if TYPE_CHECKING:
     from dvol.engine import Engine
-    from dvol.model import Branch, Commit
+    from dvol.model import Commit
 
 _AUTHOR = "dvol's pytest plugin <pytest@localhost>"
 _TIMEOUT = 60.0  # seconds until a service answers
@@ -92,28 +92,15 @@ class Volumes:
                 late = f"the service was not ready within {self.timeout:g} s"
                 pytest.fail(f"after the reset of {names} {late}: {error!r}", pytrace=False)
 
-    def keep(self, name: str) -> list[str]:
-        """Commit each volume as it is, on a new branch whose name is made from `name`; then check
-        out its old branch again and reset that to its head before, also if the commit fails.
-        Returns the new branches."""
-        return [self._keep(volume, name) for volume in self.names]
-
-    def _keep(self, volume: str, name: str) -> str:
-        branches = {one.name: one for one in self.engine.branches(volume)}
-        [current] = [one for one in branches.values() if one.current]
-        branch = _free(_branch_name(name), set(branches))
-        try:
-            self.engine.commit(volume, name, _AUTHOR)
-            self.engine.branch(volume, branch)
-        finally:
-            self._return_to(volume, current)
+    def keep(self, name: str) -> str:
+        """Commit all volumes as they are on a new branch, whose name is made from `name`, and reset
+        their current branches to their last commits; containers are stopped once. Returns the
+        branch."""
+        taken = {one.name for volume in self.names for one in self.engine.branches(volume)}
+        taken |= {one.name for volume in self.names for one in self.engine.tags(volume)}
+        branch = _free(_branch_name(name), taken)
+        self.engine.stash(list(self.names), branch, name, _AUTHOR)
         return branch
-
-    def _return_to(self, volume: str, branch: Branch) -> None:
-        """A branch that had no commit can't be reset, and keeps the commit that was just made."""
-        self.engine.checkout(volume, branch.name)
-        if branch.head:
-            self.engine.reset(volume, branch.head, self._is_kept(volume))
 
     def _is_kept(self, volume: str) -> bool:
         return (*self.where, volume) in self.kept
@@ -169,9 +156,9 @@ def volumes(
         yield found
         failed = _failed_with(request)
         if failed and (keep_failed or request.config.getoption("--dvol-keep")):
-            for branch in found.keep(f"failed-{failed[-1].name}"):
-                text = f"dvol: the volume as the test left it is on branch '{branch}'"
-                print(text)  # noqa: T201  pytest shows it
+            branch = found.keep(f"failed-{failed[-1].name}")
+            text = f"dvol: the volume as the test left it is on branch '{branch}'"
+            print(text)  # noqa: T201  pytest shows it
 
     return fixture
 

@@ -186,6 +186,17 @@ class Engine(Protocol):
         Raises BranchNotFound, BranchActive.
         """
 
+    def stash(
+        self, volumes: list[str], branch: str, message: str, author: str
+    ) -> dict[str, Commit]:
+        """Commit the state of each volume on a new branch, and reset its current branch to its last
+        commit: `branch` gets the tree as it is, and the list of the current branch with the new
+        commit. All volumes or none; their containers are ended once. Returns the commits by volume.
+
+        A current branch without a commit stays as it is. No undo entry is made, since the state is
+        in the commit. Raises as `commit` and `branch` do.
+        """
+
     def tag(self, volume: str, name: str, revision: str = "HEAD") -> Tag:
         """Give a commit a name: it and its history are then kept from `gc` and `prune`, also when
         no branch has them. Raises as `log` does; InvalidName, TagExists, TagIsBranch.

@@ -29,10 +29,7 @@ def create(session: Session, volume: str, name: str, revision: str) -> Branch:
     """Make a branch from a commit, and switch to it."""
     with transaction(session, "checkout", [volume]) as work:
         [found] = work.volumes
-        if name in found.history:
-            raise BranchExists(name)
-        if name in found.history.tags:
-            raise BranchIsTag(name)
+        require_new(found, name)
         if not found.history.head()[1] and revision in HEADS:
             raise NothingCommitted()
         commits = found.history.resolve(revision)
@@ -86,6 +83,15 @@ def delete(access: Access, volume: str, name: str) -> None:
         found.journal.run(steps)
 
 
+def require_new(volume: VolumeDir, name: str) -> None:
+    """Raise BranchExists, BranchIsTag, PathOccupied unless a new branch can have that name."""
+    if name in volume.history:
+        raise BranchExists(name)
+    if name in volume.history.tags:
+        raise BranchIsTag(name)
+    volume.require_free(name)
+
+
 def _log_checkout(volume: VolumeDir, name: str, commits: Commits) -> None:
     """Append to the reflog that HEAD moves to the branch `name`, which has these commits."""
     branch, before = volume.history.head()
@@ -99,7 +105,6 @@ def _stage(volume: VolumeDir, name: str, commits: Commits) -> tuple[list[Step], 
 
     The steps put its list in place before its tree, since a branch exists as soon as its tree does.
     """
-    volume.require_free(name)
     layout = volume.layout
     staged = volume.staging_dir(f"branch-{name}")
     index = volume.backend.thaw(volume.frozen(commits), staged / "tree")

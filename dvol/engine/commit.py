@@ -68,16 +68,18 @@ class PendingCommit(NamedTuple):
         tree = self.volume.layout.commit(self.commit.id)
         return self._replace(commit=provenance.recorded(self.commit, tree, writers))
 
-    def stage_list(self) -> None:
-        """Stage the list of the branch, with the commit in it; write the summary of the frozen
-        tree, and log the commit."""
+    def stage_list(self, onto: str = "") -> None:
+        """Stage the list of the branch, or of the new branch `onto`, with the commit in it; write
+        the summary of the frozen tree, and log the commit."""
         if self.frozen:
             self.volume.save_summary(self.commit.id, self.frozen.summary)
         staged = self.volume.layout.staging / self.commit.id
         self.volume.write(staged / "commits.json", as_document((*self.before, self.commit)))
-        ids = (head_of(self.before), self.commit.id)
-        line = reflog.Line(self.branch, *ids, "commit", self.commit.message, head=True)
-        reflog.append(self.volume.layout, line)
+        ids = ("" if onto else head_of(self.before), self.commit.id)
+        moved, message = onto or self.branch, self.commit.message
+        reflog.append(
+            self.volume.layout, reflog.Line(moved, *ids, "commit", message, head=not onto)
+        )
 
     def publish(self) -> None:
         """Publish the commit by renaming its staged list. All staged files are durable already."""
@@ -108,7 +110,7 @@ def commit(
     """Commit one volume, or several as one with the same message; the commits by volume."""
     with transaction(session, "commit", names) as work:
         mode = _mode(work.volumes, session.options)
-        pending = [_pending(volume, message) for volume in work.volumes]
+        pending = [pending_commit(volume, message) for volume in work.volumes]
         for one in pending:
             one.require_space()
         quiesce = work.quiesce(mode)
@@ -118,7 +120,7 @@ def commit(
             with quiesce.closing():
                 quiesce.plan()
                 if quiesce.suspends:
-                    _flush_and_precopy(pending)
+                    flush_and_precopy(pending)
                 stopped = quiesce.suspend(partial(_flush_again, work, mode))
                 how = (quiesce.state, stopped, full, quiesce.waited_for)
                 pending = [one.freeze(*how) for one in pending]
@@ -134,7 +136,8 @@ def commit(
     return {one.volume.name: one.commit for one in pending}
 
 
-def _pending(volume: VolumeDir, message: CommitMessage) -> PendingCommit:
+def pending_commit(volume: VolumeDir, message: CommitMessage) -> PendingCommit:
+    """The next commit of the current branch, of which nothing is staged yet."""
     branch, before = volume.history.head()
     return PendingCommit(volume, branch, before, new_commit(message, before))
 
@@ -172,7 +175,7 @@ def _warn_of_no_container(session: Session, done: list[PendingCommit]) -> None:
                 session.access.on_progress(f"warning: {empty}; {later}")
 
 
-def _flush_and_precopy(pending: list[PendingCommit]) -> None:
+def flush_and_precopy(pending: list[PendingCommit]) -> None:
     """Flush dirty pages and precopy now, before any container is stopped, so that less is left to
     be done while they wait."""
     flush(pending[0].volume.layout.root)

@@ -255,6 +255,15 @@ class LocalEngine:
 
         branch.delete(self.access, volume, name)
 
+    def stash(
+        self, volumes: list[str], branch: str, message: str, author: str
+    ) -> dict[str, Commit]:
+        from dvol.engine.stash import stash
+
+        names.check_branch(branch)
+        checked = message_for(message, author, "", group=new_id() if len(volumes) > 1 else "")
+        return stash(self._session, self._named(volumes, ""), branch, checked)
+
     def tag(self, volume: str, name: str, revision: str = "HEAD") -> Tag:
         from dvol.engine import tag
 

@@ -135,6 +135,13 @@ class RemoteEngine:
     def delete_branch(self, volume: str, name: str) -> None:
         self._ask("delete_branch", volume=volume, name=name)
 
+    def stash(
+        self, volumes: list[str], branch: str, message: str, author: str
+    ) -> dict[str, Commit]:
+        fields = {"branch": branch, "message": message, "author": author}
+        done = self._ask("stash", volumes=volumes, **fields)
+        return {name: _fact(Commit, each) for name, each in done.items()}
+
     def tag(self, volume: str, name: str, revision: str = "HEAD") -> Tag:
         return _fact(Tag, self._ask("tag", volume=volume, name=name, revision=revision))
 

@@ -153,7 +153,7 @@ class Exchange(NamedTuple):
 
     @property
     def _aside(self) -> str:
-        return self.staged + ".aside"
+        return aside(self.staged)
 
     def _by_renames(self, root: Root) -> None:
         """For file systems without RENAME_EXCHANGE. Between the renames `live` does not exist,
@@ -163,6 +163,11 @@ class Exchange(NamedTuple):
         if root.identity(self.staged) == self.new:
             root.rename(self.staged, self.live)
         root.rename(self._aside, self.staged)
+
+
+def aside(staged: str) -> str:
+    """Where the live tree or file is while it is exchanged by renames with the staged one."""
+    return staged + ".aside"
 
 
 class Move(NamedTuple):
@@ -211,6 +216,11 @@ class SetTimes(NamedTuple):
     modified: int
     old_accessed: int
     old_modified: int
+
+    @classmethod
+    def between(cls, path: str, new: os.stat_result, old: os.stat_result) -> SetTimes:
+        times = (new.st_atime_ns, new.st_mtime_ns, old.st_atime_ns, old.st_mtime_ns)
+        return cls(path, *times)
 
     @property
     def paths(self) -> tuple[str, ...]:
@@ -318,9 +328,13 @@ class Replayer:
         for at in range(len(steps), 0, -1):
             step = steps[at - 1]
             own = isinstance(step, Move | Delete) and OWN in step.source.split("/")[:2]
-            if own and not self._root.exists(step.paths[0]):
+            if own and not self._exists(step.paths[0]):
                 return steps[at:]
         return steps
+
+    def _exists(self, source: str) -> bool:
+        """Also while an exchange by renames, an earlier step, is half done."""
+        return self._root.exists(source) or self._root.exists(aside(source))
 
     def revert(self, steps: list[Step]) -> bool:
         """Revert those of `steps` that were applied, by any process, so that nothing has happened.

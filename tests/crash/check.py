@@ -28,7 +28,13 @@ from tests.crash.state import (
 from tests.crash.verbs import VERBS, Verb
 
 HAPPENED_ALREADY = (NotFound.exit_code, Conflict.exit_code)
-COMMITS = {"commit": ["v"], "commit together": ["v", "other"]}  # and the volumes of each
+COMMITS = {  # and the volumes of each
+    "commit": ["v"],
+    "commit together": ["v", "other"],
+    "stash": ["v"],
+    "stash together": ["v", "other"],
+    "stash without exchange": ["v"],
+}
 AT_MOST = 8  # complaints about one pool
 
 
@@ -149,7 +155,7 @@ class Check:
             found = [
                 each
                 for volume in COMMITS[self.name]
-                for each in commit_differences(self.root, volume)
+                for each in commit_differences(self.root, volume, self.verb.onto)
             ]
             self.wrong += (
                 found + differences(without_loose(now), without_loose(wanted), "next try")

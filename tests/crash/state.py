@@ -80,10 +80,11 @@ def everything(root: Path) -> set[str]:
     return {one.content for one in described(root).values()}
 
 
-def commit_differences(root: Path, volume: str) -> list[str]:
-    """How the last commit of a volume differs from its live tree: right after it, in nothing."""
-    pool = LocalEngine(root)
-    current = next(one for one in pool.branches(volume) if one.current)
+def commit_differences(root: Path, volume: str, branch: str = "") -> list[str]:
+    """How the last commit of a volume's current branch, or of `branch`, differs from its live tree:
+    right after it, in nothing."""
+    branches = LocalEngine(root).branches(volume)
+    current = next(one for one in branches if (one.name == branch if branch else one.current))
     frozen = _tree(root / volume / "commits" / current.head)
     live = _tree(root / volume / "branches" / current.name)
     return differences(frozen, live, f"commit of {volume}")

@@ -15,7 +15,7 @@ from tests.crash.worker import Worker
 
 # verbs that move HEAD or a branch
 LOGGED = ("commit", "commit together", "reset", "undo")
-LOGGED += ("checkout", "checkout -b", "branch -d", "restore a branch", "restore a state")
+LOGGED += ("checkout", "checkout -b", "stash", "branch -d", "restore a branch", "restore a state")
 
 
 @pytest.mark.parametrize("error", ERRORS)

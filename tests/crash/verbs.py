@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dvol.cli.main import main
+from dvol.cli.terminal import print_error
 from dvol.engine.local import LocalEngine
-from dvol.errors import BackendFailed, Corrupt, NoSpace
+from dvol.errors import BackendFailed, Corrupt, DvolError, NoSpace
 from dvol.fs import durable
 from dvol.tree import space
 from tests.crash import history
@@ -25,13 +26,14 @@ DISK_FAILED, BROKEN = BackendFailed.exit_code, Corrupt.exit_code
 @dataclass(frozen=True)
 class Verb:
     """A verb: `words` are its command line, in which `{2}` is the id of the commit with the message
-    2, and `{entry}` the entry that was discarded last.
+    2, and `{entry}` the entry that was discarded last. One that has no command is a `call`.
 
     `settles`: the live tree is durable once the verb has happened. `repeats`: another try does it
     once more. `journalled`: it writes a journal. `without`: calls that the file system lacks.
     """
 
-    words: str
+    words: str = ""
+    call: Callable[[LocalEngine], object] | None = None
     settles: bool = False
     repeats: bool = False
     journalled: bool = False
@@ -42,6 +44,7 @@ class Verb:
     discards: bool = False  # uncommitted changes are not kept
     recovery: str = "list"  # the next command, which completes it if it dies
     deletes: bool = False  # it deletes what was committed, on purpose
+    onto: str = ""  # the branch that a commit of the verb is on, if it is not the current one
     frees: bool = False  # it makes room, so a full disk must not stop it
     build: Callable[[Path], None] = history.build
 
@@ -64,9 +67,23 @@ class Verb:
             durable.dirty = lambda: 1 << 40 if self.dirty_pages else 0
             if self.cramped:
                 space.require = _no_space
-            return main(argv)
+            return _called(self.call, root) if self.call else main(argv)
 
         return traced(run, str(root), decided)
+
+
+def _called(call: Callable[[LocalEngine], object], root: Path) -> int:
+    """Run a verb as the command runs its own; returns the exit code."""
+    try:
+        call(LocalEngine(root))
+    except DvolError as error:
+        print_error(str(error))
+        return error.exit_code
+    return 0
+
+
+def _stash(*volumes: str) -> Callable[[LocalEngine], object]:
+    return lambda engine: engine.stash([*volumes], "new", "aside", ANN)
 
 
 def _no_space(directory: int, label: Path | str, needed: Callable[[], int]) -> None:
@@ -148,6 +165,11 @@ VERBS = {
     ),
     "checkout": Verb("checkout side v"),
     "checkout -b": Verb("checkout -b new v", journalled=True),
+    "stash": Verb(call=_stash("v"), onto="new", settles=True, journalled=True),
+    "stash together": Verb(call=_stash("v", "other"), onto="new", settles=True, journalled=True),
+    "stash without exchange": Verb(
+        call=_stash("v"), onto="new", settles=True, journalled=True, without=("renameat2",)
+    ),
     "branch -d": Verb("branch -d side v", journalled=True),
     "tag": Verb("tag x {1} v"),
     "tag -d": Verb("tag -d old v", build=history.build_and_tag),

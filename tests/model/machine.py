@@ -206,6 +206,13 @@ class KeptModel(RuleBasedStateMachine):
         self.take(step, kill)
 
     @precondition(lambda self: self.world.pool)
+    @rule(at=numbers, both=st.booleans(), new=st.sampled_from(BRANCHES), kill=kills)
+    def stash(self, at: int, both: bool, new: str, kill: int | None) -> None:
+        names = self.volumes(at) if both else [self.volume(at)]
+        self.world.write(names[0], self.files(at))
+        self.take(steps.stash(self.world, names, new), kill)
+
+    @precondition(lambda self: self.world.pool)
     @rule(at=numbers, delete=st.booleans(), tag=st.sampled_from(TAGS), to=numbers, kill=kills)
     def tag(self, at: int, delete: bool, tag: str, to: int, kill: int | None) -> None:
         name = self.volume(at)

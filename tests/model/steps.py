@@ -134,6 +134,20 @@ def checkout(world: World, name: str, other: str) -> Step:
     return Step(Call("checkout", (name, other)), [changed(world, name, after)])
 
 
+def stash(world: World, names: list[str], new: str) -> Step:
+    """The new branch gets the live tree, and the current one its last commit."""
+    call, after = Call("stash", (names, new, "x", ANN)), dict(world.pool)
+    for name in names:
+        seen = world.pool[name]
+        if new in seen.branches:
+            return Step(call, [])
+        line, files = seen.branch.line, seen.branch.files
+        head = volume(world, name).commits[line[-1]].files if line else files
+        put_aside = seen.but(**{new: Branch((*line, NEW), files)})
+        after[name] = put_aside.with_current(Branch(line, head))
+    return Step(call, [after])
+
+
 def delete_branch(world: World, name: str, other: str) -> Step:
     seen, call = world.pool[name], Call("delete_branch", (name, other))
     left = {one: branch for one, branch in seen.branches.items() if one != other}

@@ -171,10 +171,14 @@ def test_without_exchange_renames_do_it_from_any_of_them_on(
     renames = [("live/f", ".dvol/f.aside"), (".dvol/f", "live/f"), (".dvol/f.aside", ".dvol/f")]
     for source, target in renames[:taken]:
         os.rename(root / source, root / target)
+    moved = Move(".dvol/f", "undone")  # what was exchanged, as a later step
     with Replayer(root, Copy()) as replayer:
+        assert replayer.left([wanted, moved]) == [wanted, moved]
         replayer.apply(wanted)
         replayer.apply(wanted)
-    assert (texts(root / "live")["f"], texts(root / ".dvol")["f"]) == ("new f", "old f")
+        assert (texts(root / "live")["f"], texts(root / ".dvol")["f"]) == ("new f", "old f")
+        replayer.apply(moved)
+        assert replayer.left([wanted, moved]) == []
 
 
 # -- taking back -------------------------------------------------------------------------------

@@ -102,7 +102,7 @@ class Stager:
         self.steps.append(Move(self._stage_copy(change), self._live_path(change)))
         new = self._staged_status()
         if stat.S_ISDIR(new.st_mode):
-            self.last.append(_times_step(self._live_path(change), new, new))
+            self.last.append(SetTimes.between(self._live_path(change), new, new))
         self.changes.append(["added", change.path])
 
     def _remove(self, change: Change) -> None:
@@ -117,8 +117,8 @@ class Stager:
         directory, name = self.live.parent(change.path)
         old = os.stat(name, dir_fd=directory, follow_symlinks=False)
         if stat.S_ISDIR(new.st_mode) or stat.S_ISDIR(old.st_mode):
-            self.last.append(_times_step(self._live_path(change), new, old))
-            self.last.append(_times_step(staged, old, new))
+            self.last.append(SetTimes.between(self._live_path(change), new, old))
+            self.last.append(SetTimes.between(staged, old, new))
         self.changes.append(["replaced", change.path, str(self.count)])
 
     def _set_attributes(self, change: Change) -> None:
@@ -131,7 +131,7 @@ class Stager:
     def _set_times(self, change: Change) -> None:
         new = os.fstat(self.frozen.directory(change.path))
         old = os.fstat(self.live.directory(change.path))
-        self.last.append(_times_step(self._live_path(change), new, old))
+        self.last.append(SetTimes.between(self._live_path(change), new, old))
         self.changes.append(["times", change.path, old.st_atime_ns, old.st_mtime_ns])
 
     def _stage_copy(self, change: Change) -> str:
@@ -253,7 +253,3 @@ def _size(frozen: Beneath, path: str) -> int:
     if not stat.S_ISDIR(status.st_mode):
         return space.size(status)
     return space.total(frozen.directory(path), lambda _, __, status: space.size(status))
-
-
-def _times_step(path: str, new: os.stat_result, old: os.stat_result) -> Step:
-    return SetTimes(path, new.st_atime_ns, new.st_mtime_ns, old.st_atime_ns, old.st_mtime_ns)
