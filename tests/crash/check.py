@@ -139,7 +139,7 @@ class Check:
 
     def check_next_try(self, new: bool) -> None:
         """The next try succeeds, or is refused because the verb has happened already."""
-        ended = self.verb.perform(self.root)
+        ended = self.verb.repeat(self.root)
         fine = (0, *HAPPENED_ALREADY) if new and not self.verb.repeats else (0,)
         if ended.code not in fine:
             self.wrong.append(f"the next try ended with {ended.code}: {ended.said.strip()}")

@@ -65,27 +65,44 @@ def let_it_be(call: Call) -> None:
 
 def traced(run: Callable[[], int], place: str, decide: Decide = let_it_be) -> Suspension:
     """Fork, `run()` there, and decide about each call that changes the disk below `place`."""
+    leader, said = _forked(run, traced=True)
+    trace = _Trace(leader, place, decide)
+    return Suspension(trace.to_the_end(), _text(said), trace.calls)
+
+
+def untraced(run: Callable[[], int]) -> Suspension:
+    """The same, undisturbed, and in half the time; its calls are not known."""
+    leader, said = _forked(run, traced=False)
+    _, status = os.waitpid(leader, 0)
+    return Suspension(os.waitstatus_to_exitcode(status), _text(said))
+
+
+def _forked(run: Callable[[], int], traced: bool) -> tuple[int, int]:
+    """A process that runs this, and what it will have said."""
     said = os.memfd_create("said")
     leader = os.fork()
     if leader == 0:
-        _perform(run, said)
-    trace = _Trace(leader, place, decide)
-    code = trace.to_the_end()
+        _perform(run, said, traced)
+    return leader, said
+
+
+def _text(said: int) -> str:
     text = os.pread(said, 1 << 20, 0).decode(errors="replace")
     os.close(said)
-    return Suspension(code, text, trace.calls)
+    return text
 
 
-def _perform(run: Callable[[], int], said: int) -> None:
-    """Become the traced process; never returns."""
+def _perform(run: Callable[[], int], said: int, traced: bool) -> None:
+    """Become the new process; never returns."""
     code = 70
     try:
         os.dup2(os.open(os.devnull, os.O_RDWR), 0)
         os.dup2(0, 1)
         os.dup2(said, 2)
-        _checked(_libc.ptrace(TRACEME, 0, None, None))
-        os.kill(os.getpid(), signal.SIGSTOP)
-        _filter()
+        if traced:
+            _checked(_libc.ptrace(TRACEME, 0, None, None))
+            os.kill(os.getpid(), signal.SIGSTOP)
+            _filter()
         code = run()
     finally:
         os._exit(code)

@@ -18,7 +18,7 @@ from dvol.tree import space
 from tests.crash import history
 from tests.crash.calls import Call
 from tests.crash.history import ANN
-from tests.crash.tracer import Decide, Decision, Suspension, let_it_be, traced
+from tests.crash.tracer import Decide, Decision, Suspension, let_it_be, traced, untraced
 
 DISK_FAILED, BROKEN = BackendFailed.exit_code, Corrupt.exit_code
 
@@ -57,10 +57,18 @@ class Verb:
 
     def perform(self, root: Path, decide: Decide = let_it_be) -> Suspension:
         """Run it in a process of its own; see `traced`."""
-        argv = self.argv(root)
 
         def decided(call: Call) -> Decision:
             return -errno.EINVAL if call.name in self.without else decide(call)
+
+        return traced(self._process(root), str(root), decided)
+
+    def repeat(self, root: Path) -> Suspension:
+        """The same, undisturbed; what calls it makes is not told."""
+        return self.perform(root) if self.without else untraced(self._process(root))
+
+    def _process(self, root: Path) -> Callable[[], int]:
+        argv = self.argv(root)
 
         def run() -> int:
             # as if other processes had a terabyte of dirty pages, or none at all
@@ -69,7 +77,7 @@ class Verb:
                 space.require = _no_space
             return _called(self.call, root) if self.call else main(argv)
 
-        return traced(run, str(root), decided)
+        return run
 
 
 def _called(call: Callable[[LocalEngine], object], root: Path) -> int:
