@@ -42,20 +42,17 @@ called `.dvol/garbage` `.dvol/doomed`, and `suspended.json` `ended.json`: these 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import NamedTuple
 
 OWN = ".dvol"
 DEFAULT_BRANCH = "master"
 
 
-class PoolLayout(NamedTuple):
+class PoolLayout:
     """The paths of one pool."""
 
-    root: Path
-
-    @property
-    def own(self) -> Path:
-        return self.root / OWN
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.own = root / OWN
 
     @property
     def format(self) -> Path:
@@ -122,10 +119,8 @@ class VolumeLayout:
     def __init__(self, pool: PoolLayout, name: str) -> None:
         self.pool = pool
         self.name = name
-
-    @property
-    def root(self) -> Path:
-        return self.pool.root / self.name
+        self.root = pool.root / name
+        self.own = self.root / OWN
 
     @property
     def lock(self) -> Path:
@@ -138,10 +133,6 @@ class VolumeLayout:
     @property
     def waiting(self) -> Path:
         return self.pool.own / "locks" / "waiting" / self.name
-
-    @property
-    def own(self) -> Path:
-        return self.root / OWN
 
     @property
     def suspended(self) -> Path:
