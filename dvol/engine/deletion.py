@@ -66,7 +66,7 @@ def _by_journal(volume: VolumeDir, going: Deletion, records: list[Record]) -> No
             steps.append(volume.garbage_step(volume.layout.commit(id), new_name()))
             # only what exists: recovery takes a missing source for a step that was applied
             documents = filter(os.path.lexists, volume.layout.documents_of(id))
-            steps += [Delete(volume.relative(path)) for path in documents]
+            steps += [_aside_step(volume, path, staged) for path in documents]
         for record in records:
             steps.append(_record_step(volume, staged, record))
         steps.append(Delete(volume.relative(staged)))
@@ -76,11 +76,18 @@ def _by_journal(volume: VolumeDir, going: Deletion, records: list[Record]) -> No
 
 def _record_step(volume: VolumeDir, staged: Path, record: Record) -> Step:
     if not record.after:
-        return Delete(volume.relative(record.path))
+        return _aside_step(volume, record.path, staged)
     pairs = [(one.commit, one.before) for one in record.after]
     new = dropped.as_record(pairs, record.after[0].branch, record.after[0].date)
     volume.write(staged / record.path.name, new)
     return volume.put_step(staged / record.path.name, record.path)
+
+
+def _aside_step(volume: VolumeDir, path: Path, staged: Path) -> Step:
+    """The step that moves a document to the staging, which is deleted last: should that fail, the
+    next verb deletes what is left there, while no verb would look for the document in its
+    place."""
+    return volume.move_step(path, staged / new_name())
 
 
 def _without_journal(
