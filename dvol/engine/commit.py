@@ -125,7 +125,8 @@ def commit(
                 how = (quiesce.state, stopped, full, quiesce.waited_for)
                 pending = [one.freeze(*how) for one in pending]
                 quiesce.refuse_newcomers()
-            writers = provenance.writers(quiesce, [volume.name for volume in work.volumes])
+            digests = provenance.digests(quiesce, names)
+            writers = provenance.writers(quiesce, names, digests)
             pending = [one.with_provenance(writers.get(one.volume.name, ())) for one in pending]
             for one in pending:
                 one.stage_list()

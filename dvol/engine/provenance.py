@@ -6,7 +6,7 @@ The rules are in `containers.provenance`; a data's version is read by `tree.data
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from dvol.engine.quiesce import Quiesce
@@ -15,14 +15,24 @@ from dvol.pool.volume import VolumeDir
 from dvol.tree.data_version import DataVersion, data_versions
 
 
-def writers(quiesce: Quiesce, volumes: Sequence[str]) -> dict[str, tuple[Writer, ...]]:
-    """The containers that have each volume writable, as a commit records them. Docker is asked once
-    more, for the digests of their images: call it when they run again."""
+def digests(quiesce: Quiesce, volumes: Sequence[str]) -> dict[str, list[str]]:
+    """The digests of the images of the containers that have the volumes. Docker is asked, and may
+    take a second: call it while they run."""
     if not quiesce.found:
         return {}
-    from dvol.containers.provenance import image_ids, writers_of
+    from dvol.containers.provenance import image_ids
 
-    digests = quiesce.session.containers.digests(image_ids(quiesce.found, volumes))
+    return quiesce.session.containers.digests(image_ids(quiesce.found, volumes))
+
+
+def writers(
+    quiesce: Quiesce, volumes: Sequence[str], digests: Mapping[str, list[str]]
+) -> dict[str, tuple[Writer, ...]]:
+    """The containers that have each volume writable, as a commit records them."""
+    if not quiesce.found:
+        return {}
+    from dvol.containers.provenance import writers_of
+
     return {volume: writers_of(volume, quiesce.found, digests) for volume in volumes}
 
 

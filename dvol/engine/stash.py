@@ -7,7 +7,7 @@ A commit that stays on its branch is in `commit`, a branch made from a commit in
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,7 +18,7 @@ from dvol.engine.branch import require_new
 from dvol.engine.commit import PendingCommit, flush_and_precopy, pending_commit
 from dvol.engine.quiesce import Quiesce
 from dvol.engine.session import Session
-from dvol.engine.transaction import Transaction, transaction
+from dvol.engine.transaction import transaction
 from dvol.journal.steps import Delete, Exchange, SetTimes, Step
 from dvol.model import Commit, CommitMessage
 from dvol.pool.volume import VolumeDir
@@ -38,10 +38,12 @@ def stash(
             stashes = [one.with_head() for one in stashes]
             if quiesce.suspends:
                 flush_and_precopy([one.pending for one in stashes])
+            digests = provenance.digests(quiesce, [volume.name for volume in work.volumes])
             stopped = quiesce.suspend(lambda: _warn(quiesce, stashes))
-            stashes = _frozen(work, quiesce, stashes, stopped)
-            steps = [step for one in stashes for step in one.steps()]
-            with work.durably():
+            # not `work.durably()`: the frozen trees lie outside the staging
+            with work.volumes[0].durably():
+                stashes = _frozen(quiesce, stashes, stopped, digests)
+                steps = [step for one in stashes for step in one.steps()]
                 work.stage_journal(steps)
             quiesce.refuse_newcomers()
             work.run(steps)
@@ -116,14 +118,13 @@ def _warn(quiesce: Quiesce, stashes: list[Stash]) -> None:
 
 
 def _frozen(
-    work: Transaction, quiesce: Quiesce, stashes: list[Stash], stopped: bool
+    quiesce: Quiesce, stashes: list[Stash], stopped: bool, digests: Mapping[str, list[str]]
 ) -> list[Stash]:
-    """Freeze the trees, and stage the lists of the new branches; all is durable afterwards."""
-    with work.volumes[0].durably():  # not `work.durably()`: frozen trees lie outside the staging
-        stashes = [one.frozen(quiesce.state, stopped, quiesce.waited_for) for one in stashes]
-        writers = provenance.writers(quiesce, [one.volume.name for one in stashes])
-        for number, one in enumerate(stashes):
-            pending = one.pending.with_provenance(writers.get(one.volume.name, ()))
-            pending.stage_list(onto=one.onto)
-            stashes[number] = one._replace(pending=pending)
+    """Freeze the trees, and stage the lists of the new branches."""
+    stashes = [one.frozen(quiesce.state, stopped, quiesce.waited_for) for one in stashes]
+    writers = provenance.writers(quiesce, [one.volume.name for one in stashes], digests)
+    for number, one in enumerate(stashes):
+        pending = one.pending.with_provenance(writers.get(one.volume.name, ()))
+        pending.stage_list(onto=one.onto)
+        stashes[number] = one._replace(pending=pending)
     return stashes
