@@ -275,7 +275,8 @@ class Docker:
                 else:
                     self._stop(suspension.id, int(timeout))
             except APIError as error:
-                if not self._has_ended(suspension):  # by itself, or by another command
+                # by itself, or by another command, which may have started it again since
+                if not (_did_not_run(error) or self._has_ended(suspension)):
                     reason = str(error.explanation or error)
                     raise CannotSuspend(suspension.action, suspension.name, reason) from error
             stopped = suspension.action == STOP
@@ -473,6 +474,13 @@ def _seconds(nanoseconds: int) -> str:
 
 def _is_about(event: dict[str, Any], id: str) -> bool:
     return bool(event.get("Actor", {}).get("ID") == id)
+
+
+def _did_not_run(error: Any) -> bool:
+    """Whether Docker refused to kill or pause a container since it did not run in that instant
+    (moby: errNotRunning in daemon/errors.go)."""
+    conflict = error.response is not None and error.response.status_code == 409
+    return conflict and "is not running" in str(error.explanation)
 
 
 def _runs(listed: dict[str, Any]) -> bool:

@@ -89,6 +89,23 @@ def test_one_that_somebody_starts_again_is_ended_again(open_pool: Open, docker: 
     assert docker.done == ["stop db", "stop app", "stop db", "start app", "start db"]
 
 
+@pytest.mark.parametrize("action", ["kill", "pause"])
+def test_one_that_somebody_restarts_in_this_instant_is_ended_again(
+    open_pool: Open, docker: Engine, action: str
+) -> None:
+    """Docker refuses to end it, since it does not run; and when it is asked, it runs again."""
+    docker.containers = [container("db", "v")]
+    pool = open_pool(ContainerOptions(mode="pause"))
+    pool.commit("v", "x", ANN)
+    docker.done.clear()
+    docker.restarts = {f"{action} db"}
+    pool.reset("v") if action == "kill" else pool.commit("v", "x", ANN)
+    back = {"kill": "start db", "pause": "unpause db"}[action]
+    assert docker.done == [f"{action} db", f"{action} db", back]
+    assert docker.containers[0]["State"] == "running"
+    assert noted(pool) == []
+
+
 def test_where_others_are_started_all_the_time_nothing_is_done(
     open_pool: Open, docker: Engine
 ) -> None:

@@ -58,6 +58,7 @@ class Engine(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
         self.refuses: set[str] = set()  # the same words, answered by 500
         self.deaf: set[str] = set()  # the same words, of what takes its time
         self.late: set[str] = set()  # the same words, answered by 500 since it is so already
+        self.restarts: set[str] = set()  # the same words, told once between two runs: it runs since
         self.sick: set[str] = set()  # the ids of those whose health checks fail
         self.cannot: set[str] = set()  # the ids of those that lack the program of their check
         self.fails: set[str] = set()  # the lines for a shell that exit with 1
@@ -155,13 +156,18 @@ class Handler(BaseHTTPRequestHandler):
         if told in self.server.refuses | self.server.late:
             self._answer({"message": "it cannot be done"}, 500)
             return
+        if told in self.server.restarts:
+            self.server.restarts.remove(told)
+            one["StartedAt"] = _later(one["StartedAt"])
+            self._answer({"message": f"Container {one['Id']} is not running"}, 409)
+            return
         if verb == "exec":
             self._execute(one)
             return
         if told not in self.server.deaf:
             one["State"] = BECOMES[verb]
         if verb in ("start", "restart"):
-            one["StartedAt"] = one["StartedAt"][:-2] + f"{int(one['StartedAt'][-2]) + 1}Z"
+            one["StartedAt"] = _later(one["StartedAt"])
         self.send_response(204)
         self.end_headers()
 
@@ -196,6 +202,10 @@ class Handler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: object) -> None:
         pass
+
+
+def _later(moment: str) -> str:
+    return moment[:-2] + f"{int(moment[-2]) + 1}Z"
 
 
 BECOMES = {"stop": "exited", "kill": "exited", "pause": "paused"} | dict.fromkeys(
