@@ -23,6 +23,7 @@ others, and the gates close when nobody runs.
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
@@ -169,14 +170,14 @@ class Quiesce:
 
     def _ask(self) -> None:
         """Ask Docker which containers use the volumes, and plan what to do to them."""
-        names = sorted(self._names)
+        names, now = sorted(self._names), time.time_ns()
         self._found = self.session.containers.using(names, self._waiting_at_gates)
         if self._found and not self._suspending:
             from dvol.engine.suspending import Suspending  # late: most volumes have none running
 
             self._suspending = Suspending(self.session, self.volumes, self.verb, self.purpose)
         if self._suspending:
-            self._suspending.plan(self._found)
+            self._suspending.plan(self._found, now)
 
     def _waiting_at_gates(self) -> int:
         found = sum(map(gate.waiting, self.volumes))

@@ -53,16 +53,18 @@ class Suspending:
         self._known: dict[str, Container] = {}  # all that were ever found, by id
         self._recorded: dict[str, Suspension] = {}  # by id
         self._calls: dict[str, list[Call]] = {}  # by id: what was done
-        self._since = time.time_ns()
+        self._since = self._asked = time.time_ns()
         self._killed: set[str] = set()  # ids of those that did not stop in time
         self._ready = Ready(session, volumes)
         self.hooks = Hooks(session, volumes, purpose)
 
     # -- planning ------------------------------------------------------------------------------
 
-    def plan(self, found: list[Container]) -> None:
+    def plan(self, found: list[Container], asked: int) -> None:
         """Plan what to do to the containers that are alive and have the volumes, and to those that
-        share namespaces with one that is ended. Raises WouldBeRemoved."""
+        share namespaces with one that is ended. `asked` is when Docker was asked for them, in
+        nanoseconds of the wall clock. Raises WouldBeRemoved."""
+        self._asked = asked
         rules = (self._purpose, self._session.options.force)
         actions = {one.id: action_for(one, self._names, *rules) for one in found}
         alive = {one.id: one for one in found}
@@ -125,10 +127,11 @@ class Suspending:
 
     def require_paused(self, found: list[Container]) -> None:
         """Raise ContainerWoken if a container among `found` that writes, and is paused, has run
-        since it was paused or found so: what was copied meanwhile is of no one instant."""
+        since it was paused, or was last found so: what was copied meanwhile is of no one
+        instant."""
         paused = [one for one in found if one.state == PAUSED and one.writes_to(self._names)]
         since = {id: calls[-1].began for id, calls in self._calls.items()}
-        for id in self._containers.woken([(one, since.get(one.id, self._since)) for one in paused]):
+        for id in self._containers.woken([(one, since.get(one.id, self._asked)) for one in paused]):
             raise ContainerWoken(self._known[id].name)
 
     def _done(self) -> dict[str, str]:

@@ -6,7 +6,9 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import pytest
@@ -440,6 +442,30 @@ def test_one_that_a_dead_verb_of_another_volume_has_paused_is_not_paused_again(
     note(pool, both, action="pause")
     pool.reset("w")
     assert docker.done == ["stop db", "start db"]
+
+
+def test_what_another_verb_did_to_a_paused_one_before_it_let_go_is_no_waking(
+    open_pool: Open, docker: Engine
+) -> None:
+    """That verb ended the container, which was paused, started it and paused it again. Nothing was
+    copied yet."""
+    both = container("db", "v", "paused")
+    docker.containers = [both]
+    pool = open_pool(ContainerOptions(mode="pause"))
+
+    def restart() -> None:
+        moment = time.time_ns()
+        both["StartedAt"] = LATER
+        docker.events.append({"Action": "start", "Actor": {"ID": both["Id"]}, "timeNano": moment})
+
+    with ThreadPoolExecutor() as threads:
+        with exclusive(pool.access.pool.layout.container_lock(both["Id"]), "undo", 0.0):
+            commit = threads.submit(pool.commit, "v", "x", ANN)
+            while not docker.asked:
+                time.sleep(0.01)
+            time.sleep(0.1)
+            restart()
+        assert commit.result().state == "paused"
 
 
 def test_one_that_is_gone_is_forgotten(open_pool: Open, docker: Engine) -> None:

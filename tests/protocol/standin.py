@@ -65,6 +65,7 @@ class Engine(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
         self.endless: set[str] = set()  # those that end only when they are killed
         self.immortal: set[str] = set()  # the ids of those in which nothing can be killed
         self.execs: list[Exec] = []  # what was executed
+        self.events: list[dict[str, Any]] = []
         self.local: list[str] = []  # the volumes that it keeps itself
         self.before: dict[str, Callable[[], None]] = {}  # the same words: what happens first
         self.images: dict[str, list[str]] = {}  # the digests of each, by its id
@@ -92,6 +93,8 @@ class Handler(BaseHTTPRequestHandler):
         if path == "/containers/json":
             query = parse_qs(address.query)
             self._answer(self._listed(query.get("all") == ["1"], json.loads(query["filters"][0])))
+        elif path == "/events":
+            self._answer_lines(self.server.events)
         elif path in (constant := self._constant()):
             self._answer(constant[path])
         else:
@@ -101,7 +104,6 @@ class Handler(BaseHTTPRequestHandler):
         local = [{"Name": name, "Driver": "local"} for name in self.server.local]
         return {
             "/version": {"ApiVersion": "1.41", "MinAPIVersion": "1.12", "Version": "20.10.24"},
-            "/events": {},
             "/volumes": {"Volumes": local},
         }
 
@@ -190,7 +192,10 @@ class Handler(BaseHTTPRequestHandler):
         self._answer({"message": f"No such container: {id}"}, 404)
 
     def _answer(self, document: object, status: int = 200) -> None:
-        body = json.dumps(document).encode()
+        self._answer_lines([document], status)
+
+    def _answer_lines(self, documents: list[Any], status: int = 200) -> None:
+        body = b"".join(json.dumps(one).encode() + b"\n" for one in documents)
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))
