@@ -13,7 +13,7 @@ USUAL = (
     *("is not running", "is already paused", "is not paused", "cannot start a paused container"),
     *("No such container", "already in progress", "is marked for removal", "is restarting, wait"),
     *("cannot kill container", "container not running", "already stopped"),
-    *("not in a pausable state", "cannot resume a stopped container"),
+    *("not in a pausable state", "cannot resume a stopped", "cannot pause a stopped"),
     # 28.5, where what shares its processes is paused
     "did not receive an exit event",
 )
