@@ -42,7 +42,7 @@ def create(session: Session, volume: str, name: str, revision: str) -> Branch:
             )
             reflog.append(found.layout, made)
             _log_checkout(found, name, commits)
-            work.stage_journal(steps)
+            steps = work.stage_journal(steps)
         with quiesce.hold(lambda: warn_of_commit(quiesce, found, commits[-1])):
             quiesce.refuse_newcomers()
             work.run(steps)
@@ -79,7 +79,7 @@ def delete(access: Access, volume: str, name: str) -> None:
             steps = _stage_deletion(found, name)
             old = head_of(found.history[name])
             reflog.append(found.layout, reflog.Line(name, old, "", "branch -d", "", head=False))
-            found.journal.stage("branch", steps)
+            steps = found.journal.stage("branch", steps)
         found.journal.run(steps)
 
 

@@ -70,7 +70,7 @@ def _by_journal(volume: VolumeDir, going: Deletion, records: list[Record]) -> No
         for record in records:
             steps.append(_record_step(volume, staged, record))
         steps.append(Delete(volume.relative(staged)))
-        volume.journal.stage("gc", steps)
+        steps = volume.journal.stage("gc", steps)
     volume.journal.run(steps)
 
 

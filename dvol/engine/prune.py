@@ -114,7 +114,7 @@ def _relist(volume: VolumeDir, verb: str, lists: Mapping[str, Commits]) -> None:
             volume.write(listed, as_document(commits))
             steps.append(volume.put_step(listed, volume.layout.commit_list(branch)))
         steps.append(Delete(volume.relative(staged)))
-        volume.journal.stage(verb, steps)
+        steps = volume.journal.stage(verb, steps)
     volume.journal.run(steps)
 
 

@@ -276,7 +276,8 @@ class Reset:
         steps = self._list_steps(entry, commits) if commits != before else []
         final = [*map(volume.relative_step, staged.final)]
         final.append(volume.move_step(entry, self._target(entry)))
-        journal = volume.journal.stage("reset", final, entry)
+        volume.journal.stage("reset", final, entry)
+        journal = entry / layout.journal.name
         return ResetPlan(
             [*steps, volume.move_step(journal, layout.journal)], staged, frozen, commits
         )
@@ -421,7 +422,7 @@ def _apply(
         for one, plan in zip(resets, plans, strict=True):
             one.log(plan, work.verb, message)
         steps = [step for plan in plans for step in plan.steps]
-        work.stage_journal(steps)
+        steps = work.stage_journal(steps)
     quiesce.refuse_newcomers()
     work.run(steps)
     for one, plan in zip(resets, plans, strict=True):

@@ -125,7 +125,7 @@ def _restore_branch(access: Access, entry: Entry, name: str) -> Restored:
             steps = RestoredBranch(volume, entry, name).stage()
             new, source = head_of(entry.commits), f"from {entry.id}"
             reflog.append(volume.layout, reflog.Line(name, "", new, "restore", source, head=False))
-            volume.journal.stage("restore", steps)
+            steps = volume.journal.stage("restore", steps)
         volume.journal.run(steps)
     return Restored(entry.volume, name)
 

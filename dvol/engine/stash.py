@@ -44,7 +44,7 @@ def stash(
             with work.volumes[0].durably():
                 stashes = _frozen(quiesce, stashes, stopped, digests)
                 steps = [step for one in stashes for step in one.steps()]
-                work.stage_journal(steps)
+                steps = work.stage_journal(steps)
             quiesce.refuse_newcomers()
             work.run(steps)
             for one in stashes:

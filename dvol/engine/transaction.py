@@ -33,12 +33,14 @@ class Transaction:
         end."""
         return self.volumes[0].durably(*(volume.layout.staging for volume in self.volumes))
 
-    def stage_journal(self, steps: list[Step]) -> None:
-        """Within `durably`: write the steps of a verb on one volume to the volume's journal. For
-        several volumes `run` writes them to the pool's journal, whose lock is taken last; and for
-        one volume if a step puts the volume's journal in place."""
+    def stage_journal(self, steps: list[Step]) -> list[Step]:
+        """Within `durably`: write the steps of a verb on one volume to the volume's journal, and
+        return those to be given to `run`. For several volumes `run` writes them to the pool's
+        journal, whose lock is taken last; and for one volume if a step puts the volume's journal in
+        place."""
         if steps and not self._need_pool(steps):
-            self.volumes[0].journal.stage(self.verb, steps)
+            return self.volumes[0].journal.stage(self.verb, steps)
+        return steps
 
     def run(self, steps: list[Step]) -> None:
         """Apply the steps, all or none; their files are staged and durable. Then complete the
@@ -64,7 +66,7 @@ class Transaction:
         with access.changing_pool(self.verb):
             journal = access.pool.journal
             with self.volumes[0].durably(journal.staging):
-                journal.stage(self.verb, steps)
+                steps = journal.stage(self.verb, steps)
             journal.run(steps)
 
     def _complete(self) -> None:

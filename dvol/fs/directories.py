@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Iterator
@@ -9,6 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from dvol.fs.beneath import DIRECTORY
+
+_HANDLE = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def is_directory(path: Path) -> bool:
@@ -40,3 +43,21 @@ def opened_directory(
         yield fd
     finally:
         os.close(fd)
+
+
+def set_mode(directory: int, name: str, mode: int) -> None:
+    """Set the permission bits of the directory `name` in the open `directory`, also of one that may
+    not be read. OSError ENOTDIR at a symlink or a file, EBUSY where something is mounted on it."""
+    fd = os.open(name, _HANDLE, dir_fd=directory)
+    try:
+        if mount_id(fd) != mount_id(directory):
+            raise OSError(errno.EBUSY, "something is mounted here", name)
+        os.chmod(f"/proc/self/fd/{fd}", mode)
+    finally:
+        os.close(fd)
+
+
+def mount_id(fd: int) -> str:
+    """The id of the mount that a descriptor was opened on (proc_pid_fdinfo(5))."""
+    fields = Path(f"/proc/self/fdinfo/{fd}").read_text()
+    return fields.partition("mnt_id:")[2].split()[0]

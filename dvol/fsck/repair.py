@@ -38,7 +38,7 @@ def record_dropped(volume: VolumeDir, id: str) -> None:
         found = [(Commit(id, "found by fsck"), "")]
         record = _record_step(volume, staged, found, "")
         steps = [record, Delete(volume.relative(staged))]
-        volume.journal.stage("fsck", steps)
+        steps = volume.journal.stage("fsck", steps)
     volume.journal.run(steps)
 
 
@@ -56,7 +56,7 @@ def trash_list(volume: VolumeDir, branch: str, commits: Commits) -> None:
             steps.append(_record_step(volume, entry, leaving, branch))
         steps.append(volume.move_step(layout.commit_list(branch), entry / "commits.json"))
         steps.append(volume.move_step(entry, trash / entry.name))
-        volume.journal.stage("fsck", steps)
+        steps = volume.journal.stage("fsck", steps)
     volume.journal.run(steps)
 
 

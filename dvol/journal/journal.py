@@ -35,6 +35,7 @@ from dvol.errors import (
 from dvol.fs.directories import is_directory, names_in
 from dvol.fs.documents import read_json, write_json
 from dvol.fs.durable import sync_directory
+from dvol.journal.permissions import with_permissions
 from dvol.journal.steps import Delete, Mover, Refill, Replayer, Step, decode, encode
 from dvol.layout import OWN
 
@@ -67,19 +68,20 @@ class Journal:
         except (OSError, Corrupt):
             return False
 
-    def stage(self, verb: str, steps: list[Step], directory: Path | None = None) -> Path:
-        """Write the steps to the staging directory, for `run`, or to another `directory`; returns
-        the file. They become durable with the other staged files, or at once where the backend
-        makes its files durable."""
+    def stage(self, verb: str, steps: list[Step], directory: Path | None = None) -> list[Step]:
+        """Write the steps to the staging directory, or to another `directory`; returns those to be
+        given to `run`, with the permissions that they need. They become durable with the other
+        staged files, or at once where the backend makes its files durable."""
         self.staging.mkdir(parents=True, exist_ok=True)
+        steps = with_permissions(steps, self.root)
         document = {"format": FORMAT, "verb": verb, "steps": list(map(encode, steps))}
         staged = (directory or self.staging) / self.path.name
         write_json(staged, document, durable=self._mover().durable)
-        return staged
+        return steps
 
     def run(self, steps: list[Step]) -> None:
-        """Apply the steps, all or none. They, and the files that they move, must be staged and
-        durable.
+        """Apply the steps that `stage` has returned, all or none. They, and the files that they
+        move, must be durable.
 
         Raises OSError, or TreeChanged where another process writes to the tree.
         """

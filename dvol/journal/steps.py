@@ -19,6 +19,7 @@ from typing import Any, NamedTuple, Protocol, get_type_hints
 
 from dvol.errors import BadDocument, Corrupt
 from dvol.fs.beneath import Beneath, is_beneath, split
+from dvol.fs.directories import set_mode
 from dvol.fs.documents import is_number, is_word
 from dvol.fs.syscalls import ONE_LOG, filesystem, named
 from dvol.layout import OWN
@@ -208,6 +209,26 @@ class SetAttributes(NamedTuple):
         self._replace(new=self.old, old=self.new).apply(root)
 
 
+class SetMode(NamedTuple):
+    """Set the permission bits of the directory at `path`, if one is there; `old` are those that it had
+    before. See `permissions`."""
+
+    path: str
+    mode: int
+    old: int
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        return (self.path,)
+
+    def apply(self, root: Root) -> None:
+        with suppress(FileNotFoundError, NotADirectoryError):  # a later step has moved it
+            set_mode(*root.parent(self.path), self.mode)
+
+    def revert(self, root: Root) -> None:
+        self._replace(mode=self.old, old=self.mode).apply(root)
+
+
 class SetTimes(NamedTuple):
     """Set atime and mtime, in ns, since renames change those of a directory."""
 
@@ -278,12 +299,13 @@ class Refill(NamedTuple):
         raise OSError(errno.EPERM, "what was discarded can't be restored", self.live)
 
 
-Step = Exchange | Move | SetAttributes | SetTimes | Delete | Refill
+Step = Exchange | Move | SetAttributes | SetMode | SetTimes | Delete | Refill
 
 _KINDS: dict[str, type[Step]] = {
     "exchange": Exchange,
     "move": Move,
     "attributes": SetAttributes,
+    "mode": SetMode,
     "times": SetTimes,
     "delete": Delete,
     "refill": Refill,

@@ -96,7 +96,7 @@ class PoolDir:
         staged = self.layout.staging / "volume"
         with durably(self.layout.root):
             steps = [*self._build(staged, volume, active), Delete(self._relative(staged))]
-            self.journal.stage("init", steps)
+            steps = self.journal.stage("init", steps)
         self.journal.run(steps)
 
     def _build(self, staged: Path, volume: str, active: bool) -> list[Step]:
@@ -125,7 +125,7 @@ class PoolDir:
                 Move(volume, self._relative(entry / "volume")),
                 Move(self._relative(entry), self._relative(into / entry.name)),
             ]
-            self.journal.stage("rm", steps)
+            steps = self.journal.stage("rm", steps)
         self.journal.run(steps)
 
     def restore(self, entry: Path, volume: str) -> None:
@@ -139,7 +139,7 @@ class PoolDir:
             Move(self._relative(entry), self._relative(self.layout.garbage / entry.name)),
         ]
         with durably(self.layout.root):
-            self.journal.stage("restore", steps)
+            steps = self.journal.stage("restore", steps)
         self.journal.run(steps)
 
     def point_at(self, volume: str) -> None:

@@ -33,7 +33,7 @@ def upgrade(volume: VolumeDir) -> None:
         steps = list(_steps(volume, staged / "dropped"))
         steps.append(volume.move_step(staged / "dropped", layout.dropped))
         steps.append(Delete(volume.relative(staged)))
-        volume.journal.stage("upgrade", steps)
+        steps = volume.journal.stage("upgrade", steps)
     volume.journal.run(steps)
 
 

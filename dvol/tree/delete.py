@@ -17,7 +17,7 @@ from pathlib import Path
 
 from dvol.fs import btrfs
 from dvol.fs.beneath import DIRECTORY
-from dvol.fs.directories import opened_directory
+from dvol.fs.directories import mount_id, opened_directory, set_mode
 from dvol.fs.mountinfo import mounted_in
 
 
@@ -52,7 +52,7 @@ def _naming(tree: Path) -> Iterator[None]:
 def _delete_directory(name: str, parent: int) -> None:
     _make_passable(name, parent)
     with opened_directory(name, parent) as fd:
-        if _mount_id(fd) != _mount_id(parent):
+        if mount_id(fd) != mount_id(parent):
             raise OSError(errno.EBUSY, "something is mounted here", name)
         _empty(fd)
     os.rmdir(name, dir_fd=parent)
@@ -90,12 +90,12 @@ def _clear(directory: int, root: int, free: Iterator[str]) -> list[str]:
 
 def _move_up(name: str, directory: int, root: int, free: Iterator[str]) -> str:
     new = next(one for one in free if not _exists(one, root))
+    _make_passable(name, directory)
     os.rename(name, new, src_dir_fd=directory, dst_dir_fd=root)
     return new
 
 
 def _open_directory(name: str, root: int, device: int) -> int:
-    _make_passable(name, root)
     fd = os.open(name, DIRECTORY, dir_fd=root)
     if os.fstat(fd).st_dev != device:
         os.close(fd)
@@ -103,16 +103,11 @@ def _open_directory(name: str, root: int, device: int) -> int:
     return fd
 
 
-def _mount_id(fd: int) -> str:
-    """The id of the mount that a descriptor was opened on (proc_pid_fdinfo(5))."""
-    fields = Path(f"/proc/self/fdinfo/{fd}").read_text()
-    return fields.partition("mnt_id:")[2].split()[0]
-
-
-def _make_passable(directory: str | Path, parent: int | None) -> None:
-    """A user other than root may first need the write permission of a directory that he owns."""
+def _make_passable(name: str, parent: int) -> None:
+    """A user other than root may need the permissions of a directory that he owns, to empty it, and
+    to move it: its ".." is changed (rename(2), EACCES)."""
     if os.geteuid() != 0:
-        os.chmod(directory, 0o700, dir_fd=parent)
+        set_mode(parent, name, 0o700)
 
 
 def _exists(name: str, directory: int) -> bool:

@@ -39,6 +39,21 @@ def open_file(name: str, directory: int) -> int:
         os.close(handle)
 
 
+@contextmanager
+def writable(directory: int) -> Iterator[None]:
+    """While names in the open `directory` are changed: a user other than root who owns it may need
+    its write bit, and gives it back."""
+    mode = stat.S_IMODE(os.fstat(directory).st_mode)
+    lacking = os.geteuid() != 0 and not mode & stat.S_IWUSR
+    if lacking:
+        os.fchmod(directory, mode | stat.S_IWUSR)
+    try:
+        yield
+    finally:
+        if lacking:
+            os.fchmod(directory, mode)
+
+
 def copy_attributes(source: int, target: int) -> int:
     """Give the open `target` owner, mode, extended attributes and times of the open `source`;
     returns the checksum of the extended attributes.

@@ -25,7 +25,7 @@ from tests.crash.state import (
     state_of,
     without_loose,
 )
-from tests.crash.verbs import VERBS, Verb
+from tests.crash.verbs import ALL, Verb
 
 HAPPENED_ALREADY = (NotFound.exit_code, Conflict.exit_code)
 COMMITS = {  # and the volumes of each
@@ -51,7 +51,7 @@ class Expected:
 
 def expect(root: Path, name: str) -> Expected:
     """Build a pool, and run the verb undisturbed."""
-    verb = VERBS[name]
+    verb = ALL[name]
     verb.build(root)
     before, files = state_of(root), kept(root, verb.discards, verb.deletes)
     ended = verb.perform(root)
@@ -78,7 +78,7 @@ class Check:
 
     @property
     def verb(self) -> Verb:
-        return VERBS[self.name]
+        return ALL[self.name]
 
     def complaints(self) -> list[str]:
         """What is wrong with the pool, in words; an empty list if nothing is."""

@@ -57,6 +57,7 @@ def disk(request: pytest.FixtureRequest) -> Iterator[Filesystem]:
     with ExitStack() as undo:
         if request.param == "dir":
             place = Path(tempfile.mkdtemp(prefix="dvol-", dir=memory()))
+            place.chmod(0o755)
             undo.callback(shutil.rmtree, place, ignore_errors=True)
         else:
             place = undo.enter_context(available(request.param, *ROOMY.get(request.param, ())))
@@ -67,6 +68,7 @@ def disk(request: pytest.FixtureRequest) -> Iterator[Filesystem]:
 def filesystem(disk: Filesystem) -> Iterator[Filesystem]:
     """A fresh directory on the disk."""
     place = Path(tempfile.mkdtemp(prefix="t", dir=disk.root))
+    place.chmod(0o777)  # some verbs are another user's
     yield Filesystem(disk.kind, place)
     shutil.rmtree(place, ignore_errors=True)
 

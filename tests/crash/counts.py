@@ -14,7 +14,7 @@ import pytest
 
 from tests.crash.calls import Call
 
-RINGS = ("killed", "recovery killed", "cut", "cut after fsync", "failed", "full disk")
+RINGS = ("killed", "recovery killed", "cut", "cut after fsync", "failed", "refused", "full disk")
 PROPERTY = "crash"
 RESULTS = Path(__file__).parents[2] / "build" / "crash.json"
 SEED = 20

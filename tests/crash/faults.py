@@ -9,16 +9,18 @@ from tests.crash.check import Expected, check
 from tests.crash.history import wiped
 from tests.crash.killing import at
 from tests.crash.tracer import Suspension
-from tests.crash.verbs import VERBS
+from tests.crash.verbs import ALL
 
 ERRORS = {"ENOSPC": errno.ENOSPC, "EIO": errno.EIO}
+# by which a kernel refuses a call though the disk is sound and has room
+REFUSALS = ("EACCES", "EPERM", "EXDEV", "EDQUOT", "EMFILE", "ENOTEMPTY", "ETXTBSY")
 
 
 def failed(root: Path, name: str, number: int, error: int) -> Suspension:
     """Build a pool anew and run the verb, whose call of that number fails with `error`."""
     wiped(root)
-    VERBS[name].build(root)
-    return VERBS[name].perform(root, at(number, -error))
+    ALL[name].build(root)
+    return ALL[name].perform(root, at(number, -error))
 
 
 def check_answer(root: Path, name: str, expected: Expected, ended: Suspension) -> list[str]:
@@ -31,14 +33,14 @@ def check_answer(root: Path, name: str, expected: Expected, ended: Suspension) -
 def refusal(name: str, ended: Suspension) -> list[str]:
     """What is wrong with a verb's refusal: it has its exit code and is one line."""
     lines = ended.said.splitlines()
-    if ended.code in VERBS[name].refused and len(lines) == 1 and lines[0].startswith("dvol: "):
+    if ended.code in ALL[name].refused and len(lines) == 1 and lines[0].startswith("dvol: "):
         return []
     return [f"exit code {ended.code}, and said: {ended.said!r}"]
 
 
 def performed(root: Path, name: str) -> Suspension:
     """Run the verb undisturbed."""
-    return VERBS[name].perform(root)
+    return ALL[name].perform(root)
 
 
 def filled(place: Path) -> Path:

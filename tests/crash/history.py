@@ -103,6 +103,44 @@ def build_and_forget(root: Path) -> None:
     _sync(root)
 
 
+def build_locked(root: Path) -> None:
+    """The same, with directories that not even their owner may write to: in live trees, in a fourth
+    commit, and in the branch `locked`."""
+    build(root)
+    pool = LocalEngine(root)
+    tree = root / "v" / "branches" / "master"
+    _lock(tree)
+    pool.commit("v", "4", ANN)
+    pool.branch("v", "locked")
+    pool.checkout("v", "master")
+    _unlock(tree)
+    _put(tree / "deep" / "er" / "kept", "changed")
+    _put(tree / "deep" / "fresh" / "a", "fresh")
+    shutil.rmtree(tree / "new-directory")
+    (tree / "to-file").unlink()
+    _put(tree / "to-file" / "a", "a directory again")
+    shutil.rmtree(tree / "to-directory")
+    _put(tree / "to-directory", "a file again")
+    _set_times(tree)
+    for one in (tree, root / "v" / "branches" / "side", root / "other" / "branches" / "master"):
+        _lock(one)
+    _sync(root)
+
+
+def build_locked_and_reset(root: Path) -> None:
+    """The same, after a reset that can be undone."""
+    build_locked(root)
+    LocalEngine(root).reset("v", "HEAD")
+    _sync(root)
+
+
+def build_locked_and_delete(root: Path) -> None:
+    """The same, after a branch was deleted."""
+    build_locked(root)
+    LocalEngine(root).delete_branch("v", "side")
+    _sync(root)
+
+
 def nothing(root: Path) -> None:
     """No pool at all."""
 
@@ -192,6 +230,17 @@ def _mark(path: Path) -> None:
                 raise
         else:
             return
+
+
+def _lock(tree: Path) -> None:
+    """Take the write bit from each directory; no times change."""
+    for directory, _, _ in os.walk(tree):
+        Path(directory).chmod(0o555)
+
+
+def _unlock(tree: Path) -> None:
+    for directory, _, _ in os.walk(tree):
+        Path(directory).chmod(0o755)
 
 
 def _loosen(tree: Path, text: str) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from tests.crash.calls import Call
 from tests.crash.history import wiped
 from tests.crash.tracer import KILL, Decision
-from tests.crash.verbs import VERBS, Verb
+from tests.crash.verbs import ALL, Verb
 
 
 def at(number: int, decision: Decision) -> Callable[[Call], Decision]:
@@ -17,15 +17,15 @@ def at(number: int, decision: Decision) -> Callable[[Call], Decision]:
 def killed(root: Path, name: str, number: int) -> bool:
     """Build a pool anew and kill the verb at its call of that number; whether it died."""
     wiped(root)
-    VERBS[name].build(root)
-    return VERBS[name].perform(root, at(number, KILL)).killed
+    ALL[name].build(root)
+    return ALL[name].perform(root, at(number, KILL)).killed
 
 
 def crashed(root: Path, name: str) -> bool:
     """Build a pool and kill the verb once its journal is durable, before its first step; whether it
     died."""
     wiped(root)
-    VERBS[name].build(root)
+    ALL[name].build(root)
     written = False
 
     def decide(call: Call) -> Decision:
@@ -36,7 +36,7 @@ def crashed(root: Path, name: str) -> bool:
         written = written or call.writes_journal
         return None
 
-    return VERBS[name].perform(root, decide).killed
+    return ALL[name].perform(root, decide).killed
 
 
 def recovery_calls(root: Path, name: str) -> list[Call]:
@@ -52,4 +52,4 @@ def recovery_killed(root: Path, name: str, number: int) -> bool:
 
 
 def _recovery(name: str) -> Verb:
-    return Verb(VERBS[name].recovery, without=VERBS[name].without)
+    return Verb(ALL[name].recovery, without=ALL[name].without)

@@ -3,14 +3,16 @@
 The verb succeeds all the same or is refused in one line, and has happened or not.
 """
 
+import errno
+
 import pytest
 
 from tests.crash.check import expect
 from tests.crash.conftest import Filesystem
 from tests.crash.counts import Sample, count
-from tests.crash.faults import ERRORS, check_answer, failed
+from tests.crash.faults import ERRORS, REFUSALS, check_answer, failed
 from tests.crash.image import calls_of
-from tests.crash.verbs import VERBS
+from tests.crash.verbs import ALL
 from tests.crash.worker import Worker
 
 # verbs that move HEAD or a branch
@@ -19,7 +21,7 @@ LOGGED += ("checkout", "checkout -b", "stash", "branch -d", "restore a branch", 
 
 
 @pytest.mark.parametrize("error", ERRORS)
-@pytest.mark.parametrize("name", VERBS)
+@pytest.mark.parametrize("name", ALL)
 def test_a_call_that_fails_fails_the_verb_or_does_not_matter(
     name: str,
     error: str,
@@ -35,6 +37,30 @@ def test_a_call_that_fails_fails_the_verb_or_does_not_matter(
         complaints = worker.run(check_answer, filesystem.pool, name, expected, ended)
         assert complaints == [], (expected.calls[number], ended.said)
     count(request, "failed", name, filesystem.kind, len(points))
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_a_call_that_is_refused_wedges_nothing(
+    name: str,
+    filesystem: Filesystem,
+    worker: Worker,
+    sample: Sample,
+    request: pytest.FixtureRequest,
+) -> None:
+    """In a sample each point is tried with one of the errors, in turn."""
+    expected = worker.run(expect, filesystem.pool, name)
+    points = sample.choose(expected.calls, 14 if filesystem.kind == "dir" else 2)
+    tried = 0
+    for turn, number in enumerate(points):
+        for error in REFUSALS if sample.every else [REFUSALS[turn % len(REFUSALS)]]:
+            if expected.calls[number].name == "ioctl" and error in ("EACCES", "EPERM"):
+                continue  # it says that subvolumes are not for this user: another backend
+            value = getattr(errno, error)
+            ended = worker.run(failed, filesystem.pool, name, number, value)
+            complaints = worker.run(check_answer, filesystem.pool, name, expected, ended)
+            assert complaints == [], (error, expected.calls[number], ended.said)
+            tried += 1
+    count(request, "refused", name, filesystem.kind, tried)
 
 
 @pytest.mark.parametrize("name", LOGGED)

@@ -10,14 +10,14 @@ from tests.crash.check import check_killed, expect
 from tests.crash.conftest import Filesystem
 from tests.crash.counts import Sample, count
 from tests.crash.killing import killed, recovery_calls, recovery_killed
-from tests.crash.verbs import VERBS
+from tests.crash.verbs import ALL
 from tests.crash.worker import Worker
 
 MANY = 8  # fewer points than that are not a verb, but a command line that was refused
-JOURNALLED = [name for name, verb in VERBS.items() if verb.journalled]
+JOURNALLED = [name for name, verb in ALL.items() if verb.journalled]
 
 
-@pytest.mark.parametrize("name", VERBS)
+@pytest.mark.parametrize("name", ALL)
 def test_a_killed_verb_happened_or_did_not(
     name: str,
     filesystem: Filesystem,

@@ -10,6 +10,7 @@ import os
 import platform
 import signal
 import struct
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -104,6 +105,8 @@ def _perform(run: Callable[[], int], said: int, traced: bool) -> None:
             os.kill(os.getpid(), signal.SIGSTOP)
             _filter()
         code = run()
+    except BaseException:
+        os.write(2, traceback.format_exc().encode())
     finally:
         os._exit(code)
 

@@ -6,7 +6,7 @@ A new verb is a line here.
 import errno
 import shlex
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dvol.cli.main import main
@@ -205,3 +205,24 @@ VERBS = {
         build=history.build_and_forget,
     ),
 }
+# of an ordinary user, whose trees have directories that he may not write to
+OF_A_USER = {
+    f"{name} of a user": replace(VERBS[name], words=words or VERBS[name].words, build=build)
+    for name, words, build in (
+        ("commit", "", history.build_locked),
+        ("reset", "", history.build_locked),
+        ("reset to HEAD", "reset --hard {4} v", history.build_locked),
+        ("reset without exchange", "", history.build_locked),
+        ("reset together", "reset --hard HEAD --volume v --volume other", history.build_locked),
+        ("discard", "reset --hard --discard {4} v", history.build_locked),
+        ("refill", "reset --hard --discard {4} v", history.build_locked),
+        ("undo", "", history.build_locked_and_reset),
+        ("checkout -b", "", history.build_locked),
+        ("stash", "", history.build_locked),
+        ("branch -d", "branch -d locked v", history.build_locked),
+        ("rm", "", history.build_locked),
+        ("restore a state", "", history.build_locked_and_reset),
+        ("gc of commits", "", history.build_locked_and_delete),
+    )
+}
+ALL = VERBS | OF_A_USER

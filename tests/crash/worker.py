@@ -5,7 +5,9 @@ as that: the worker itself has never opened a pool. The forks die with the worke
 """
 
 import ctypes
+import importlib
 import os
+import pkgutil
 import signal
 import socket
 import subprocess
@@ -17,8 +19,10 @@ from pathlib import Path
 from typing import Any
 
 from tests.contract.places import SOURCE, environment
+from tests.crash.verbs import OF_A_USER
 
-DIE_WITH_PARENT = 1  # prctl(2)
+DIE_WITH_PARENT, DUMPABLE = 1, 4  # prctl(2)
+USER = 65534  # whose verbs those of OF_A_USER are
 
 
 class Worker:
@@ -65,6 +69,11 @@ def _serve(line: Connection) -> None:
 
 def _answer(line: Connection, function: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
     ctypes.CDLL(None).prctl(DIE_WITH_PARENT, signal.SIGKILL)
+    if any(isinstance(one, str) and one in OF_A_USER for one in arguments):
+        os.setresgid(USER, USER, USER)
+        os.setresuid(USER, USER, USER)
+        for option, value in ((DIE_WITH_PARENT, signal.SIGKILL), (DUMPABLE, 1)):
+            ctypes.CDLL(None).prctl(option, value)  # becoming another user clears both
     try:
         line.send((True, function(*arguments)))
     except BaseException:
@@ -74,10 +83,17 @@ def _answer(line: Connection, function: Callable[..., Any], arguments: tuple[Any
 
 
 def _import() -> None:
-    """Import the modules that the forks use, so that no fork has to."""
+    """Import the modules that the forks use, so that no fork has to, nor could as another user."""
+    import encodings.unicode_escape  # noqa: F401
+    import zlib  # noqa: F401
+
+    import dvol
+
+    for module in pkgutil.walk_packages(dvol.__path__, "dvol."):
+        if not module.name.endswith(("__main__", "pytest_plugin")):
+            importlib.import_module(module.name)
     from docopt import docopt  # noqa: F401
 
-    from dvol.engine import local  # noqa: F401
     from tests.crash import check, faults, image, killing  # noqa: F401
 
 

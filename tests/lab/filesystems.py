@@ -42,6 +42,7 @@ def mounted(
     _require(kind)
     leftovers.sweep(place, PREFIX)
     bench = Path(tempfile.mkdtemp(prefix=PREFIX, dir=place))
+    bench.chmod(0o755)
     with leftovers.lock(bench), ExitStack() as undo:
         undo.callback(leftovers.clear, bench)
         root = bench / "root"

@@ -18,7 +18,7 @@ from dvol.fs.documents import is_number, is_word
 from dvol.tree.delete import delete_tree
 from dvol.tree.hardlinks import HardLinks, count_names
 from dvol.tree.index import Index
-from dvol.tree.metadata import copy_attributes
+from dvol.tree.metadata import copy_attributes, writable
 from dvol.tree.walk import fill
 
 
@@ -81,10 +81,11 @@ def _revert(change: list[Any], target: Beneath, files: Beneath, copier: Thawer) 
         copy_attributes(template, directory)
         return
     directory, name = target.parent(path)
-    if kind in ("added", "replaced"):
-        delete_tree(Path(f"/proc/self/fd/{directory}/{name}"))  # `into` may exceed PATH_MAX
-    if kind in ("removed", "replaced"):
-        _put_back(rest[0], files.directory(""), name, directory, copier)
+    with writable(directory):
+        if kind in ("added", "replaced"):
+            delete_tree(Path(f"/proc/self/fd/{directory}/{name}"))  # `into` may exceed PATH_MAX
+        if kind in ("removed", "replaced"):
+            _put_back(rest[0], files.directory(""), name, directory, copier)
 
 
 def _put_back(number: str, files: int, name: str, directory: int, copier: Thawer) -> None:
