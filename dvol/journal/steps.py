@@ -210,8 +210,8 @@ class SetAttributes(NamedTuple):
 
 
 class SetMode(NamedTuple):
-    """Set the permission bits of the directory at `path`, if one is there; `old` are those that it had
-    before. See `permissions`."""
+    """Set the permission bits of the directory at `path`, if one is there; `old` are those that it
+    had before. See `permissions`."""
 
     path: str
     mode: int
