@@ -6,7 +6,8 @@ that.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -48,6 +49,9 @@ class TreeSummary(Protocol):
 
     def save(self, path: Path) -> None:
         """Write it to a new file, which the caller makes durable."""
+
+    def symlinks(self) -> Iterator[str] | None:
+        """The paths of the symbolic links in the tree; None if they are not known."""
 
 
 class Frozen(NamedTuple):
@@ -143,13 +147,22 @@ class Backend(Mover, Protocol):
 
 
 def choose(pool: Path) -> Backend:
-    """The best backend for the file system that `pool` lies on."""
+    """The best backend for the file system that `pool` lies on, and for its owner: only root can
+    delete a subvolume (btrfs(5), user_subvol_rm_allowed)."""
     from dvol.fs import btrfs
 
-    if btrfs.usable(pool):
+    if _is_roots(pool) and btrfs.usable(pool):
         from dvol.backends.btrfs import Btrfs
 
         return Btrfs()
     from dvol.backends.copy.copy import Copy
 
     return Copy()
+
+
+def _is_roots(pool: Path) -> bool:
+    """Also of a pool that does not exist yet, which will belong to the user who makes it."""
+    try:
+        return os.stat(pool).st_uid == 0
+    except FileNotFoundError:
+        return True

@@ -24,6 +24,7 @@ from typing import Any
 from dvol.backends import Backend, FreezeHints, Frozen, StagedReset, TreeIndex
 from dvol.errors import DiskFailed, NestedSubvolumes, disk_failed
 from dvol.fs import btrfs, mountinfo
+from dvol.fs.create import give_directory
 from dvol.fs.directories import opened_directory
 from dvol.fs.durable import durably
 from dvol.fs.syscalls import exchange, sync_filesystem
@@ -43,6 +44,7 @@ class Btrfs:
 
     def create(self, tree: Path) -> None:
         btrfs.create(tree)
+        give_directory(tree)
         os.chmod(tree, 0o755)  # noqa: S103  its mode is cut by the umask
 
     def require_space(self, tree: Path, hints: FreezeHints) -> None:

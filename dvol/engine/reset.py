@@ -30,6 +30,7 @@ from dvol.errors import (
     NotSoManyToUndo,
     printable,
 )
+from dvol.fs.create import create
 from dvol.fs.directories import is_directory
 from dvol.history import reflog
 from dvol.history.commits import as_document, commits_of, head_of, ids, new_id
@@ -315,7 +316,7 @@ class Reset:
             if is_directory(frozen) and self.volume.backend.is_committed(
                 staged.changes, tree, frozen
             ):
-                (entry / _COMMITTED).touch()
+                os.close(create(entry / _COMMITTED))
 
     def _require_commits(self, commits: Commits) -> None:
         """Raise CommitsGone if a commit of a list does not exist any more."""

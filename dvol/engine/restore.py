@@ -22,6 +22,7 @@ from dvol.errors import (
     UnfinishedRemoval,
     VolumeGone,
 )
+from dvol.fs.create import make_directory
 from dvol.fs.directories import is_directory
 from dvol.history import reflog
 from dvol.history.commits import as_document, head_of
@@ -43,7 +44,7 @@ def discarded(access: Access, sizes: bool) -> list[Discarded]:
     usage, found = DiskUsage(), []
     for entry in access.entries():
         if entry.note:
-            size = usage.add(entry.path) if sizes else -1
+            size = sum(usage.add(entry.path)) if sizes else -1
             found.append(entry.fact()._replace(size=size))
     found.sort(key=lambda one: one.date)
     found.reverse()  # sorted is stable: of entries of the same second, the later comes first
@@ -146,7 +147,7 @@ class RestoredBranch:
         back = located(layout, commits, f"branch '{self.name}'")  # before the copy, not after it
         steps = volume.steps_from_entries(back)
         staged = layout.staging / f"restore-{self.entry.id}"
-        staged.mkdir(parents=True)
+        make_directory(staged)
         if commits or os.path.lexists(layout.commit_list(self.name)):
             volume.write(staged / "commits.json", as_document(commits))
             steps.append(volume.put_step(staged / "commits.json", layout.commit_list(self.name)))
@@ -182,7 +183,7 @@ class RestoredBranch:
         kept, new = self.entry.path / "undo", self.volume.layout.undo(self.name)
         if not is_directory(kept):
             return []
-        new.parent.mkdir(exist_ok=True)
+        make_directory(new.parent)
         return [self.volume.move_step(kept, new)]
 
     def _require_free(self) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from dvol.errors import BadDocument
+from dvol.fs.create import create, make_directory
 from dvol.fs.durable import sync_directory
 from dvol.fs.syscalls import named
 
@@ -22,12 +23,11 @@ _MOST = 1 << 80  # more than any inode, and than any time in ns that a kernel ke
 def write_json(path: Path, document: Any, *, durable: bool) -> None:
     """Write a new file. If `durable`, its content is synced; its name is durable once the directory
     is synced."""
-    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with named(path), os.fdopen(fd, "wb") as file:
+    with named(path), os.fdopen(create(path), "wb") as file:
         file.write(json.dumps(document).encode("ascii") + b"\n")
         if durable:
             file.flush()
-            os.fsync(fd)
+            os.fsync(file.fileno())
 
 
 def replace_json(path: Path, document: Any, staging: Path) -> None:
@@ -36,7 +36,7 @@ def replace_json(path: Path, document: Any, staging: Path) -> None:
     The temporary file lies in `staging`, which must be on the same file system and be emptied by
     the next holder of the lock; so no crash leaves a stray file beside `path`.
     """
-    staging.mkdir(parents=True, exist_ok=True)
+    make_directory(staging)
     staged = staging / path.name
     write_json(staged, document, durable=True)
     os.rename(staged, path)

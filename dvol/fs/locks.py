@@ -15,6 +15,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from dvol.fs.create import make_directory, open_or_create
+
 _FIRST_PAUSE = 0.002  # seconds between two tries
 _LONGEST_PAUSE = 0.1
 
@@ -73,12 +75,11 @@ def _try_for(path: Path, kind: int, timeout: float) -> tuple[int, bool]:
 
 
 def _open(path: Path) -> int:
-    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
     try:
-        return os.open(path, flags, 0o600)
+        return open_or_create(path, os.O_RDWR)
     except FileNotFoundError:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return os.open(path, flags, 0o600)
+        make_directory(path.parent)
+        return open_or_create(path, os.O_RDWR)
 
 
 def _is_still_at(path: Path, fd: int) -> bool:

@@ -8,11 +8,12 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from dvol.errors import BadDocument
+from dvol.fs.create import open_or_create
 
 _FLAGS = os.O_NOFOLLOW | os.O_NONBLOCK  # a FIFO in the place of a log must not block
 
@@ -24,7 +25,7 @@ def append_line(path: Path, line: bytes) -> int:
     A power cut may have torn the last line: then the new one begins with a newline. Raises
     BadDocument for a symbolic link, else OSError, also for a device or a file with a second name.
     """
-    with _opened(path, os.O_RDWR | os.O_APPEND | os.O_CREAT) as fd:
+    with _opened(path, os.O_RDWR | os.O_APPEND, open_or_create) as fd:
         status = os.fstat(fd)
         if not stat.S_ISREG(status.st_mode) or status.st_nlink != 1:
             raise OSError(errno.EINVAL, "it is no file of this directory alone", str(path))
@@ -37,7 +38,7 @@ def read_end(path: Path, most: int) -> bytes:
     """The last lines of a log, as far as `most` bytes hold them whole; nothing if there is no log.
     Raises BadDocument for what is no file, else OSError."""
     try:
-        with _opened(path, os.O_RDONLY) as fd:
+        with _opened(path, os.O_RDONLY, os.open) as fd:
             found = os.fstat(fd)
             if not stat.S_ISREG(found.st_mode):
                 raise BadDocument(str(path), "it is no file")
@@ -48,9 +49,9 @@ def read_end(path: Path, most: int) -> bytes:
 
 
 @contextmanager
-def _opened(path: Path, flags: int) -> Iterator[int]:
+def _opened(path: Path, flags: int, how: Callable[[Path, int], int]) -> Iterator[int]:
     try:
-        fd = os.open(path, flags | _FLAGS, 0o600)
+        fd = how(path, flags | _FLAGS)
     except OSError as error:
         if error.errno == errno.ELOOP:
             link = "it is a symbolic link, which may lead elsewhere"

@@ -19,6 +19,7 @@ from itertools import islice
 from typing import NamedTuple
 
 from dvol import dates
+from dvol.fs.create import create, make_directory
 from dvol.fs.log import append_line, read_end
 from dvol.history.commits import ID
 from dvol.layout import VolumeLayout
@@ -145,11 +146,10 @@ def _is_valid(line: Line) -> bool:
 def _replace(layout: VolumeLayout, content: bytes) -> None:
     """Replace the reflog whole. Its new content is durable before it gets its name: no power cut
     leaves less than one of the two."""
-    layout.staging.mkdir(parents=True, exist_ok=True)
+    make_directory(layout.staging)
     staged = layout.staging / layout.reflog.name
-    fd = os.open(staged, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(fd, "wb") as file:
+    with os.fdopen(create(staged), "wb") as file:
         file.write(content)
         file.flush()
-        os.fsync(fd)
+        os.fsync(file.fileno())
     os.rename(staged, layout.reflog)

@@ -32,6 +32,7 @@ from dvol.errors import (
     TreeChanged,
     disk_failed,
 )
+from dvol.fs.create import make_directory
 from dvol.fs.directories import is_directory, names_in
 from dvol.fs.documents import read_json, write_json
 from dvol.fs.durable import sync_directory
@@ -72,7 +73,7 @@ class Journal:
         """Write the steps to the staging directory, or to another `directory`; returns those to be
         given to `run`, with the permissions that they need. They become durable with the other
         staged files, or at once where the backend makes its files durable."""
-        self.staging.mkdir(parents=True, exist_ok=True)
+        make_directory(self.staging)
         steps = with_permissions(steps, self.root)
         document = {"format": FORMAT, "verb": verb, "steps": list(map(encode, steps))}
         staged = (directory or self.staging) / self.path.name

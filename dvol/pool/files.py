@@ -12,6 +12,7 @@ from pathlib import Path
 from dvol import dates, names
 from dvol.backends import Backend, choose
 from dvol.errors import BadDocument, PathOccupied, VolumeNotFound
+from dvol.fs.create import make_directory
 from dvol.fs.directories import is_directory, names_in
 from dvol.fs.documents import read_json, replace_json, write_json
 from dvol.fs.durable import durably, sync_directory
@@ -102,7 +103,7 @@ class PoolDir:
     def _build(self, staged: Path, volume: str, active: bool) -> list[Step]:
         root = staged / "root"
         for directory in _made_with(root):
-            directory.mkdir(parents=True, mode=0o755)
+            make_directory(directory, 0o755)
         from dvol.pool.empty_tree import make_empty_tree  # late: most verbs make none
 
         make_empty_tree(self.backend, root / "branches" / DEFAULT_BRANCH, self.layout.root)
@@ -133,7 +134,7 @@ class PoolDir:
         has."""
         if os.path.lexists(self.layout.root / volume):
             raise PathOccupied(str(self.layout.root / volume))
-        self.layout.garbage.mkdir(exist_ok=True)
+        make_directory(self.layout.garbage)
         steps: list[Step] = [
             Move(self._relative(entry / "volume"), volume),
             Move(self._relative(entry), self._relative(self.layout.garbage / entry.name)),
@@ -173,7 +174,7 @@ class PoolDir:
         garbage, format1 = self.layout.garbage, self.layout.format1_garbage
         if is_directory(format1) and not is_directory(garbage):
             return format1
-        garbage.mkdir(parents=True, exist_ok=True)
+        make_directory(garbage)
         return garbage
 
     def _deleted(self, directory: Path) -> list[OSError]:

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from dvol import names
 from dvol.errors import BadDocument, NewerFormat, NoSpace, NotAPool, PoolBusy, PoolNotFound
+from dvol.fs.create import make_directory
 from dvol.fs.documents import read_json, replace_json
 from dvol.fs.durable import sync_directory
 from dvol.fs.locks import exclusive, holder
@@ -76,7 +77,7 @@ def _write(layout: PoolLayout) -> None:
     if _format(layout) is None:
         layout.root.chmod(0o700)
     for directory in (layout.trash, layout.garbage):
-        directory.mkdir(parents=True, exist_ok=True)
+        make_directory(directory)
     replace_json(layout.format, {"format": FORMAT, "id": id}, layout.staging)
     for directory in (layout.root, layout.root.parent):
         sync_directory(directory)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from dvol import dates
 from dvol.errors import Corrupt
+from dvol.fs.create import make_directory
 from dvol.fs.directories import is_directory
 from dvol.history.dropped import as_record, with_before
 from dvol.journal.steps import Delete, Step
@@ -29,7 +30,7 @@ def upgrade(volume: VolumeDir) -> None:
         return
     with volume.durably():
         staged = volume.staging_dir("upgrade")
-        (staged / "dropped").mkdir(exist_ok=True)
+        make_directory(staged / "dropped")
         steps = list(_steps(volume, staged / "dropped"))
         steps.append(volume.move_step(staged / "dropped", layout.dropped))
         steps.append(Delete(volume.relative(staged)))

@@ -17,6 +17,7 @@ from typing import Any
 from dvol import dates
 from dvol.backends import Backend, FreezeHints, TreeIndex, TreeSummary
 from dvol.errors import BadDocument, Corrupt, PathOccupied, TreeMissing
+from dvol.fs.create import make_directory
 from dvol.fs.directories import is_directory
 from dvol.fs.documents import read_json, replace_json, write_json
 from dvol.fs.durable import durably, sync_file
@@ -95,7 +96,7 @@ class VolumeDir:
     def staging_dir(self, name: str) -> Path:
         """The directory of that name in the staging; it is made if there is none."""
         staged = self.layout.staging / name
-        staged.mkdir(parents=True, exist_ok=True)
+        make_directory(staged)
         return staged
 
     def write(self, path: Path, document: Any) -> None:
@@ -126,7 +127,7 @@ class VolumeDir:
     def garbage_step(self, path: Path, name: str) -> Step:
         """The step that moves a file or directory to the garbage, where it gets that name."""
         garbage = self.layout.pool.garbage
-        garbage.mkdir(exist_ok=True)  # now: once the step is journalled nothing may be missing
+        make_directory(garbage)  # now: once the step is journalled nothing may be missing
         return self.move_step(path, garbage / name)
 
     def drop_steps(self, staged: Path, lists: Mapping[str, Commits]) -> list[Step]:
@@ -205,7 +206,7 @@ class VolumeDir:
         """Write the summary of a frozen tree, at the path where it stays: what is not published is
         deleted by `recover`. To be called within `durably`."""
         path = self.layout.summary(id)
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_directory(path.parent)
         summary.save(path)
         if self.backend.durable:
             sync_file(path)
@@ -217,7 +218,7 @@ class VolumeDir:
             return
         path, staged = self.layout.index(branch), self.layout.staging / "index"
         with suppress(OSError):  # also if `save` wrote no file
-            path.parent.mkdir(exist_ok=True)
+            make_directory(path.parent)
             index.save(staged, base)
             os.rename(staged, path)
 

@@ -25,6 +25,7 @@ from typing import Any
 
 from dvol import dates
 from dvol.errors import BadDocument, PathOccupied
+from dvol.fs.create import make_directory
 from dvol.fs.documents import read_json, write_json
 
 FORMAT = 2
@@ -49,8 +50,8 @@ def new_entry(staging: Path, into: Path) -> Path:
     Raises PathOccupied if another file system is mounted there.
     """
     entry = staging / new_name()
-    entry.mkdir(parents=True)
-    into.mkdir(parents=True, exist_ok=True)
+    make_directory(entry)
+    make_directory(into)
     if os.lstat(into).st_dev != os.lstat(entry).st_dev:
         raise PathOccupied(f"the file system mounted at {into}")
     return entry

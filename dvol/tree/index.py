@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 
 from dvol.errors import BadDocument
 from dvol.fs.clock import offset
+from dvol.fs.create import create
 from dvol.fs.documents import read_file
 from dvol.fs.syscalls import filesystem
 from dvol.tree.change_detection import (
@@ -64,7 +65,8 @@ class Index:
             "names": len(names),
             "sum": zlib.crc32(body),
         }
-        path.write_bytes(json.dumps(header).encode() + b"\n" + body)
+        with os.fdopen(create(path), "wb") as file:
+            file.write(json.dumps(header).encode() + b"\n" + body)
 
 
 class IndexWriter:

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from dvol.errors import BadDocument
+from dvol.fs.create import create
 from dvol.fs.documents import read_file
 from dvol.fs.syscalls import named
 
@@ -66,8 +67,7 @@ def save(path: Path, title: str, facts: Any, blocks: Iterable[tuple[str, Block]]
         pieces += (head, name, block.own, block.names, block.records)
     body = b"".join(pieces)
     data = f"{title} {zlib.crc32(body):08x}\n".encode() + body
-    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
-    with named(path), os.fdopen(fd, "wb") as file:
+    with named(path), os.fdopen(create(path), "wb") as file:
         file.write(data)
     return data
 

@@ -12,11 +12,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.contract.conftest import keeper, place, server
-from tests.contract.places import SOURCE, Keeper, environment
+from tests.contract.conftest import keeper, nobody, place, server
+from tests.contract.places import Keeper, environment
 from tests.contract.trees import Entry, described
 
-__all__ = ["keeper", "place", "server"]  # fixtures of the contract, here on one file system
+__all__ = [
+    "keeper",
+    "nobody",
+    "place",
+    "server",
+]  # fixtures of the contract, here on one file system
 
 ANN = "Ann <ann@example.org>"
 
@@ -123,28 +128,6 @@ def unchanged(volume: Keeper) -> Iterator[Keeper]:
     before = snapshot(volume.pool)
     yield volume
     assert before == snapshot(volume.pool)
-
-
-# a clone may lie where only root may go, /root for one: in a mount namespace it is elsewhere, too
-AS_NOBODY = """\
-mount --bind "$2" "$1/source" && mount --bind "$3" "$1/python" && export PYTHONPATH="$1/source" &&
-python="$1/python/bin/python3" && shift 3 &&
-exec setpriv --reuid=65534 --regid=65534 --clear-groups "$python" "$@"
-"""
-
-
-@pytest.fixture
-def nobody() -> Iterator[list[str]]:
-    """What runs Python, with dvol, as a user without rights; for tests that run as root."""
-    with tempfile.TemporaryDirectory() as place:
-        os.chmod(place, 0o755)
-        for name in ("source", "python"):
-            (Path(place) / name).mkdir()
-        words = ["unshare", "--mount", "sh", "-c", AS_NOBODY, "sh", place, str(SOURCE), sys.prefix]
-        probe = [*words, "-c", "import dvol.cli.main, docopt"]
-        if subprocess.run(probe, capture_output=True, cwd="/").returncode:
-            pytest.skip("nobody may not run this Python")
-        yield words
 
 
 @pytest.fixture

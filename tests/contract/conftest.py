@@ -4,6 +4,8 @@ A file system is mounted once per session; each test gets a directory of its own
 """
 
 import os
+import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -17,7 +19,7 @@ from dvol.engine.local import LocalEngine
 from dvol.engine.remote import RemoteEngine
 from dvol.model import DEFAULTS, Commit, ContainerOptions
 from dvol.tree.delete import delete_tree
-from tests.contract.places import Keeper, Server, emptied, serving
+from tests.contract.places import SOURCE, Keeper, Server, emptied, serving
 from tests.contract.verbs import ANN, commit, state
 from tests.lab import Unavailable
 from tests.lab.filesystems import mounted
@@ -64,6 +66,28 @@ def place(filesystem: Path) -> Iterator[Path]:
     place = Path(tempfile.mkdtemp(prefix="t", dir=filesystem))
     yield place
     delete_tree(place)
+
+
+# a clone may lie where only root may go, /root for one: in a mount namespace it is elsewhere, too
+AS_NOBODY = """\
+mount --bind "$2" "$1/source" && mount --bind "$3" "$1/python" && export PYTHONPATH="$1/source" &&
+python="$1/python/bin/python3" && shift 3 &&
+exec setpriv --reuid=65534 --regid=65534 --clear-groups "$python" "$@"
+"""
+
+
+@pytest.fixture
+def nobody() -> Iterator[list[str]]:
+    """What runs Python, with dvol, as a user without rights; for tests that run as root."""
+    with tempfile.TemporaryDirectory() as place:
+        os.chmod(place, 0o755)
+        for name in ("source", "python"):
+            (Path(place) / name).mkdir()
+        words = ["unshare", "--mount", "sh", "-c", AS_NOBODY, "sh", place, str(SOURCE), sys.prefix]
+        probe = [*words, "-c", "import dvol.cli.main, docopt"]
+        if subprocess.run(probe, capture_output=True, cwd="/").returncode:
+            pytest.skip("nobody may not run this Python")
+        yield words
 
 
 @pytest.fixture

@@ -1,0 +1,139 @@
+"""A pool of an ordinary user, in which root does something too: it stays the user's pool."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from itertools import chain
+from pathlib import Path
+
+import pytest
+
+from tests.contract.places import environment
+
+pytestmark = [
+    pytest.mark.root,
+    pytest.mark.parametrize("filesystem", ["ext4", "xfs", "btrfs"], indirect=True, scope="session"),
+]
+USER = 65534
+Command = Callable[..., str]
+
+# each makes files that the one before did not
+OF_ROOT = (
+    "commit -m root v",
+    "drop HEAD~1 v",
+    "tag release v",
+    "reset --hard HEAD~1 v",
+    "undo v",
+    "checkout -b side v",
+    "checkout -b other v",
+    "checkout master v",
+    "branch -d other v",
+    "config v gc.keep 90d",
+    "commit -m another v",
+    "prune --keep-last 1 v",
+    "init w",
+    "switch v",
+    "rm -f w",
+    "restore w",
+    "fsck --data v",
+    "gc --now -f",
+)
+OF_THE_USER = (
+    "log v",
+    "reflog v",
+    "list",
+    "branch v",
+    "commit -m user v",
+    "reset --hard HEAD~1 v",
+    "undo v",
+    "checkout side v",
+    "checkout master v",
+    "branch -d side v",
+    "tag -d release v",
+    "config v gc.keep 60d",
+    "fsck v",
+    "fsck --data v",
+    "rm -f w",
+    "restore w",
+    "rm -f v",
+    "gc --now -f",
+)
+
+
+def ran(words: list[str]) -> str:
+    done = subprocess.run(words, env=environment(), capture_output=True, text=True, cwd="/")
+    assert done.returncode == 0, (words[-4:], done.stderr)
+    return done.stdout
+
+
+@pytest.fixture
+def pool(place: Path) -> Path:
+    """A directory of the user's, in which his pool will be."""
+    place.chmod(0o755)
+    os.chown(place, USER, USER)
+    return place / "pool"
+
+
+@pytest.fixture
+def user(nobody: list[str], pool: Path) -> Command:
+    """A command of the user."""
+    return lambda *words: ran([*nobody, "-m", "dvol", "--pool", str(pool), *words])
+
+
+@pytest.fixture
+def root(pool: Path) -> Command:
+    """A command of root."""
+    return lambda *words: ran([sys.executable, "-m", "dvol", "--pool", str(pool), *words])
+
+
+@pytest.fixture
+def volume(pool: Path, user: Command) -> Path:
+    """A volume of the user's with two commits; returns its live tree."""
+    user("init", "v")
+    tree = pool / "v" / "branches" / "master"
+    for text in ("1", "2"):
+        write(tree / "file", text)
+        user("commit", "-m", text, "v")
+    return tree
+
+
+def write(path: Path, text: str) -> None:
+    path.write_text(text)
+    os.chown(path, USER, USER)
+
+
+def foreign(pool: Path) -> list[str]:
+    """The files that are not the user's."""
+    seen = os.walk(pool)
+    paths = [os.path.join(folder, name) for folder, *names in seen for name in chain(*names)]
+    owners = ((path, os.lstat(path)) for path in paths)
+    return [path for path, status in owners if (status.st_uid, status.st_gid) != (USER, USER)]
+
+
+def test_all_that_root_makes_belongs_to_the_user(volume: Path, pool: Path, root: Command) -> None:
+    for number, words in enumerate(OF_ROOT):
+        write(volume / "file", f"by root {number}")
+        root(*words.split())
+        assert foreign(pool) == [], words
+
+
+def test_the_user_goes_on_after_root(volume: Path, user: Command, root: Command) -> None:
+    for number, words in enumerate(OF_ROOT):
+        write(volume / "file", f"by root {number}")
+        root(*words.split())
+    for number, words in enumerate(OF_THE_USER):
+        if volume.exists():
+            write(volume / "file", f"by the user {number}")
+        user(*words.split())
+
+
+def test_a_new_pool_in_a_directory_of_the_user_belongs_to_him(
+    pool: Path, user: Command, root: Command
+) -> None:
+    """An empty directory that he has made for it; where root makes the pool, it is root's."""
+    pool.mkdir()
+    os.chown(pool, USER, USER)
+    root("init", "v")
+    assert foreign(pool) == []
+    assert user("list")
