@@ -19,8 +19,8 @@ from dvol.tree.change_detection import signature
 from dvol.tree.content import same_content
 from dvol.tree.hardlinks import count_names
 from dvol.tree.index import NOTHING, Directory, Index, IndexWriter, LoadedIndex
+from dvol.tree.levels import Level, ascend, descend
 from dvol.tree.metadata import opened, same_special, same_status, same_xattrs
-from dvol.tree.walk import allow_deep_trees
 
 
 class Kind(StrEnum):
@@ -42,8 +42,10 @@ class Change(NamedTuple):
     old: int = 0
 
 
-class Pair:
+class Pair(Level):
     """A directory that both trees have."""
+
+    fds = ("live", "frozen")
 
     def __init__(self, live: int, frozen: int, path: str) -> None:
         self.live = live
@@ -53,10 +55,6 @@ class Pair:
 
     def at(self, name: str) -> str:
         return f"{self.path}/{name}" if self.path else name
-
-    def close(self) -> None:
-        os.close(self.live)
-        os.close(self.frozen)
 
 
 class LiveEntry(NamedTuple):
@@ -118,7 +116,6 @@ class Comparison:
     def run(self, live: int, frozen: int) -> None:
         """Compare two open trees; afterwards `changes` are complete, those of directories'
         attributes and times last."""
-        allow_deep_trees()
         self._device = os.fstat(live).st_dev
         self._walk(live, frozen)
         self._relinked = {
@@ -143,9 +140,9 @@ class Comparison:
                 pair = stack[-1]
                 name = next(pair.names, None)
                 if name is None:
-                    stack.pop().close()
+                    ascend(stack).close()
                     continue
-                stack.append(self._open_inner(pair, name))
+                descend(stack, self._open_inner(pair, name))
                 stack[-1].names = iter(self._compare_entries(stack[-1]))
         except OSError as error:
             raise disk_failed(error, f"{self.label}/{stack[-1].path}") from error

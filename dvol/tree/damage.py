@@ -25,7 +25,7 @@ from dvol.tree.summary import (
     status_part,
     xattrs_in,
 )
-from dvol.tree.walk import allow_deep_trees, directories
+from dvol.tree.walk import directories
 
 
 class Difference(NamedTuple):
@@ -65,7 +65,6 @@ class StatusChecks:
             return []
         if not summary.whole:
             return _changed_since(tree, summary)
-        allow_deep_trees()
         with Beneath(tree) as frozen:
             return _TreeCheck(self, frozen, summary.blocks).run()
 

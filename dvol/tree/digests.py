@@ -31,7 +31,7 @@ from dvol.tree.damage import Difference, way_to
 from dvol.tree.hardlinks import Inode
 from dvol.tree.listing import Block, block_of
 from dvol.tree.metadata import entry_xattrs
-from dvol.tree.walk import allow_deep_trees, directories
+from dvol.tree.walk import directories
 
 _TITLE = "dvol digests 1"
 _RECORD = struct.Struct("<B32s32s")
@@ -104,7 +104,6 @@ class ContentChecks:
 
     def run(self, tree: Path, digests: Digests) -> list[Difference]:
         """The files whose content or extended attributes differ from the digests."""
-        allow_deep_trees()
         found: dict[str, str] = {}
         with Beneath(tree) as frozen:
             device = os.fstat(frozen.directory("")).st_dev

@@ -9,20 +9,22 @@ from __future__ import annotations
 
 import errno
 import os
-import resource
 import time
 from collections.abc import Iterator
 from typing import Protocol
 
 from dvol.errors import DiskFailed, TreeChanged, disk_failed
 from dvol.fs.beneath import DIRECTORY
+from dvol.tree.levels import Level, ascend, descend
 from dvol.tree.metadata import NOT_KNOWN, copy_attributes
 
 
-class DirPair:
+class DirPair(Level):
     """A directory that is being made: the open source and target, and `parent_dir`, the same
     directory in the parent commit, if there is one: its files may be linked. `path` is relative to
     the tree."""
+
+    fds = ("source", "target", "parent_dir")
 
     def __init__(
         self, source: int, target: int, parent_dir: int | None, path: str, label: str, began: int
@@ -64,7 +66,7 @@ class DirPair:
         return DirPair(source, target, parent_dir, path, self.label, self.began)
 
     def finish(self) -> None:
-        """Copy the attributes and close. Last, because filling a directory changes its times and
+        """Copy the attributes. Last, because filling a directory changes its times and
         may need its write bit.
 
         Raises TreeChanged if the source changed since the walk began: it may have lost a file to a
@@ -76,12 +78,6 @@ class DirPair:
         if ctime != self.status.st_ctime_ns or self.began < ctime <= time.time_ns():
             raise TreeChanged(self.named_path())
         self.xattrs = copy_attributes(self.source, self.target)
-        self.close()
-
-    def close(self) -> None:
-        for fd in (self.source, self.target, self.parent_dir):
-            if fd is not None:
-                os.close(fd)
 
 
 class Placer(Protocol):
@@ -100,7 +96,6 @@ def fill(
     Depth first with a stack of its own: containers make trees deeper than Python's. Raises
     TreeChanged, DiskFailed. The descriptors stay open, and the caller closes them.
     """
-    allow_deep_trees()
     began = os.fstat(target).st_ctime_ns
     fds = [os.dup(source), os.dup(target), None if parent_dir is None else os.dup(parent_dir)]
     pairs = [DirPair(fds[0] or 0, fds[1] or 0, fds[2], path, label, began)]
@@ -109,60 +104,78 @@ def fill(
         while pairs:
             pair = pairs[-1]
             name = next(pair.directories, None)
-            if name is None:
-                pair.finish()
-                pairs.pop()
-                continue
             try:
-                pairs.append(pair.inner(name))
+                if name is None:
+                    _leave(pairs)
+                    continue
+                descend(pairs, pair.inner(name))
             except OSError as error:
-                raise pair.named(error, name) from error
+                raise pair.named(error, name or "") from error
             pairs[-1].directories = iter(placer.place(pairs[-1]))
     finally:
         for pair in pairs:
             pair.close()
 
 
+def _leave(pairs: list[DirPair]) -> None:
+    """Leave a directory whose entries are made."""
+    pair = ascend(pairs)
+    try:
+        pair.finish()
+    finally:
+        pair.close()
+
+
 Found = list[os.DirEntry[str]]
+
+
+class _Directory(Level):
+    """A directory whose directories in `waiting` were not walked yet."""
+
+    fds = ("fd",)
+
+    def __init__(self, fd: int, path: str) -> None:
+        self.fd = fd
+        self.path = path
+        self.waiting: list[str] = []
+
+    def entries(self) -> tuple[str, Found, Found]:
+        """Its path, the directories in it, and the other entries."""
+        folders: Found = []
+        others: Found = []
+        with os.scandir(self.fd) as entries:
+            for entry in entries:
+                (folders if entry.is_dir(follow_symlinks=False) else others).append(entry)
+        self.waiting = [entry.name for entry in folders]
+        return self.path, folders, others
 
 
 def directories(tree: int, tolerant: bool = False) -> Iterator[tuple[str, Found, Found]]:
     """Each directory of the open `tree`: its path, the directories in it, and the other entries.
 
     If `tolerant`, a directory that is deleted or replaced during the walk is left out; else
-    OSError.
+    OSError. One that is moved is OSError ESTALE.
     """
-    allow_deep_trees()
-    pairs = [(os.dup(tree), "", [""])]
+    levels = [_Directory(os.open(".", DIRECTORY, dir_fd=tree), "")]
     try:
-        while pairs:
-            fd, path, waiting = pairs[-1]
-            if not waiting:
-                os.close(pairs.pop()[0])
+        yield levels[-1].entries()
+        while levels:
+            above = levels[-1]
+            if not above.waiting:
+                ascend(levels).close()
                 continue
-            name = waiting.pop()
+            name = above.waiting.pop()
             try:
-                inner = os.open(name or ".", DIRECTORY, dir_fd=fd)
+                inner = os.open(name, DIRECTORY, dir_fd=above.fd)
             except (FileNotFoundError, NotADirectoryError):
                 if tolerant:
                     continue
                 raise
-            pairs.append((inner, f"{path}/{name}" if path else name, []))
-            folders, others = _split_entries(inner)
-            pairs[-1][2].extend(entry.name for entry in folders)
-            yield pairs[-1][1], folders, others
+            descend(levels, _Directory(inner, f"{above.path}/{name}" if above.path else name))
+            yield levels[-1].entries()
     finally:
-        for fd, _, _ in pairs:
-            os.close(fd)
-
-
-def _split_entries(directory: int) -> tuple[Found, Found]:
-    folders: Found = []
-    others: Found = []
-    with os.scandir(directory) as entries:
-        for entry in entries:
-            (folders if entry.is_dir(follow_symlinks=False) else others).append(entry)
-    return folders, others
+        for level in levels:
+            level.close()
 
 
 def open_parent_dir(name: str, parent: int | None) -> int | None:
@@ -173,11 +186,3 @@ def open_parent_dir(name: str, parent: int | None) -> int | None:
         return os.open(name, DIRECTORY, dir_fd=parent)
     except OSError:
         return None
-
-
-def allow_deep_trees() -> None:
-    """Raise the soft limit of open files to the hard one: a walk needs a few for each level, and
-    the usual 1024 end at depth 300."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != hard:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
