@@ -193,6 +193,9 @@ class Freed(NamedTuple):
     """An entry or a dropped commit that gc deleted, or would delete; `size` is the bytes that its
     deletion gives back.
 
+    `shared` are the bytes that other files share, on a file system where files do: they are given
+    back too if all of these are deleted. What several entries share counts in the first one.
+
     `entry` is the id of the entry, or of the commit, whose `verb` is "drop". A file that has
     another name in something that stays is not counted. `verb` is "" if the entry's description
     can't be read. `kept` says why something that was named, or is past its time, was not deleted;
@@ -206,6 +209,7 @@ class Freed(NamedTuple):
     branch: str
     size: int
     kept: str = ""
+    shared: int = 0
 
 
 class Finding(NamedTuple):

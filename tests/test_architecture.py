@@ -41,7 +41,7 @@ ROOMS = {
     "inspect": {"plugin.control"},
     "subprocess": set(),
     "ctypes": {"dvol.fs.syscalls"},
-    "fcntl": {"dvol.fs.locks", "dvol.fs.btrfs", "dvol.tree.content"},
+    "fcntl": {"dvol.fs.locks", "dvol.fs.btrfs", "dvol.fs.extents", "dvol.tree.content"},
     "logging": {"plugin.__main__", "plugin.wire"},
     "os.environ": {"dvol.pytest_plugin", "dvol.cli.main", "dvol.cli.commands", "plugin.__main__"},
     "print": {"dvol.pytest_plugin", "dvol.cli.terminal", "plugin.uninstall"},

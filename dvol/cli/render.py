@@ -172,7 +172,9 @@ def _sizes(entries: Sequence[Freed]) -> str:
 
 
 def _sum(entries: Sequence[Freed]) -> str:
-    return readable(sum(one.size for one in entries))
+    shared = sum(one.shared for one in entries)
+    size = readable(sum(one.size for one in entries))
+    return f"{size}, and at most {readable(shared)} that files share" if shared else size
 
 
 def _judged(judged: Sequence[Pruned]) -> str:

@@ -16,7 +16,7 @@ from dvol.model import Commit, Freed
 from dvol.trash.entry import Entry
 from dvol.trash.expiry import Expiry
 from dvol.trash.reachability import deletable, pinned
-from dvol.tree.usage import DiskUsage
+from dvol.tree.usage import DiskUsage, Usage
 
 NOW = timedelta(0)
 DROP = "drop"  # the verb of a dropped commit, in a report
@@ -97,13 +97,14 @@ class Selection:
             commit = self.history.layout.commit
             freed += [self._line(one, usage.add(commit(one.commit.id))) for one in self.commits]
         kept = dict.fromkeys(self.kept)
-        return freed + [self._line(one, 0)._replace(kept=reason) for one, reason in kept]
+        return freed + [self._line(one, Usage(0))._replace(kept=reason) for one, reason in kept]
 
-    def _line(self, one: Entry | Dropped, size: int) -> Freed:
+    def _line(self, one: Entry | Dropped, usage: Usage) -> Freed:
+        size, shared = usage
         if isinstance(one, Entry):
-            return Freed(*one.fact()[:5], size)
+            return Freed(*one.fact()[:5], size, shared=shared)
         volume = self.history.layout.name if self.history else ""
-        return Freed(one.commit.id, one.date, DROP, volume, one.branch, size)
+        return Freed(one.commit.id, one.date, DROP, volume, one.branch, size, shared=shared)
 
     def _wants(self, entry: Entry | None, key: str, date: str, not_before: str = "") -> bool:
         wanted = self._wanted

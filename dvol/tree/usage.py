@@ -6,40 +6,95 @@ import os
 import stat
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 
+from dvol.fs.beneath import Beneath
 from dvol.fs.directories import opened_directory
+from dvol.fs.extents import extents
+from dvol.fs.syscalls import filesystem, open_unnoticed
 from dvol.tree import space
 from dvol.tree.content import can_clone
+from dvol.tree.walk import directories
+
+_SHARING = frozenset({"btrfs", "xfs"})  # files may share blocks
+
+
+class Usage(NamedTuple):
+    """Bytes that a deletion frees: those that nothing else has, and those that other files share,
+    which may be files that stay or files that are deleted too."""
+
+    alone: int
+    shared: int = 0
 
 
 class DiskUsage:
-    """The space of trees that are deleted together: a file counts with the last of its names."""
+    """The space of trees that are deleted together: a file counts with the last of its names, and
+    an extent once."""
 
     def __init__(self) -> None:
         self._names: Counter[tuple[int, int]] = Counter()
+        self._extents: set[int] = set()  # the shared ones, by where they begin on the disk
 
-    def add(self, path: Path) -> int:
-        """The bytes that deleting `path` frees, after all paths that were added before; 0 if it
-        can't be read.
-
-        A file that is deleted meanwhile is not counted. Blocks that cloned files share are counted
-        for each of them: the file system does not say which they are.
-        """
+    def add(self, path: Path) -> Usage:
+        """What deleting `path` frees, after all paths that were added before; nothing if it can't
+        be read. A file that is deleted meanwhile is not counted."""
         try:
-            with opened_directory(path) as fd:
-                return space.total(fd, self.freed)
+            with Beneath(path) as tree:
+                root = tree.directory("")
+                if filesystem(root) not in _SHARING:
+                    return Usage(space.total(root, self.freed))
+                return self._of_sharing(tree)
         except OSError:
-            return 0
+            return Usage(0)
 
     def freed(self, path: str, name: str, status: os.stat_result) -> int:
-        """The same for one entry; of a directory, without what is in it."""
+        """The bytes of one entry, shared or not; of a directory, without what is in it."""
         if status.st_nlink > 1 and not stat.S_ISDIR(status.st_mode):
             inode = (status.st_dev, status.st_ino)
             self._names[inode] += 1
             if self._names[inode] < status.st_nlink:
                 return 0
         return status.st_blocks * 512
+
+    def _of_sharing(self, tree: Beneath) -> Usage:
+        """As `add`, where files share extents: the kernel is asked for each file's."""
+        alone = shared = 0
+        for path, inner, files in directories(tree.directory(""), tolerant=True):
+            directory = tree.directory(path)
+            for entry in (*inner, *files):
+                with suppress(FileNotFoundError):
+                    status = entry.stat(follow_symlinks=False)
+                    size = self.freed(path, entry.name, status)
+                    if size and stat.S_ISREG(status.st_mode):
+                        own, others = self._divided(entry.name, directory, size)
+                        alone, shared = alone + own, shared + others
+                    else:
+                        alone += size
+        return Usage(alone, shared)
+
+    def _divided(self, name: str, directory: int, size: int) -> Usage:
+        """The `size` bytes that a file of the open `directory` has on the disk. Extents may be
+        compressed: then their lengths are another measure."""
+        try:
+            fd = open_unnoticed(name, directory)
+        except OSError:
+            return Usage(size)
+        whole = shared = new = 0
+        try:
+            for extent in extents(fd):
+                whole += extent.length
+                if extent.shared:
+                    shared += extent.length
+                    if extent.physical not in self._extents:
+                        self._extents.add(extent.physical)
+                        new += extent.length
+        except OSError:
+            return Usage(size)
+        finally:
+            os.close(fd)
+        return Usage(size - size * shared // whole, size * new // whole) if whole else Usage(size)
 
 
 def how_many_fit(paths: Sequence[Path]) -> int:
@@ -52,7 +107,7 @@ def how_many_fit(paths: Sequence[Path]) -> int:
             return len(paths)
     usage, room, count = DiskUsage(), left.f_bavail * left.f_frsize, 0
     for path in paths:
-        room -= usage.add(path)
+        room -= usage.add(path).alone
         if room < 0:
             break
         count += 1
