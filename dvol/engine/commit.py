@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
+from itertools import islice
 from typing import NamedTuple
 
 from dvol.backends import Frozen
@@ -15,6 +16,8 @@ from dvol.engine import provenance
 from dvol.engine.session import Session
 from dvol.engine.transaction import Transaction, transaction
 from dvol.errors import DockerUnusable, LiveNeedsOneVolume, LiveNotSupported
+from dvol.fs import mountinfo
+from dvol.fs.create import make_directory
 from dvol.fs.durable import flush, sync_directory
 from dvol.history import reflog
 from dvol.history.commits import as_document, head_of, new_commit
@@ -26,6 +29,8 @@ from dvol.pool.volume import VolumeDir
 _PRECOPIED = "precopied"  # a directory in the staging of a commit
 _SHORT_FLUSH = 0.03  # seconds; after such a flush another one is not worth while
 _FLUSHES = 5  # at most
+_MOST_LINKS = 10_000  # symbolic links to be looked at, which takes 20 ms
+_NAMED_LINKS = 3  # at most in a message
 
 
 class PendingCommit(NamedTuple):
@@ -39,8 +44,10 @@ class PendingCommit(NamedTuple):
     frozen: Frozen | None = None
 
     def require_space(self) -> None:
-        """Raise NoSpace if the commit certainly does not fit."""
+        """Raise NoSpace if the commit certainly does not fit, PathOccupied if something is mounted
+        in the tree: no commit could hold it, and a reset would have to refuse it."""
         volume = self.volume
+        mountinfo.refuse(volume.layout.tree(self.branch))
         hints = volume.hints(self.branch, self.before)
         volume.backend.require_space(volume.layout.tree(self.branch), hints)
 
@@ -56,7 +63,7 @@ class PendingCommit(NamedTuple):
         final path, since no list names it yet."""
         volume, layout = self.volume, self.volume.layout
         precopied = volume.staging_dir(self.commit.id) / _PRECOPIED
-        layout.commits.mkdir(exist_ok=True)
+        make_directory(layout.commits)
         hints = volume.hints(self.branch, self.before, writers_stopped=stopped)
         hints = hints._replace(full=full, urgent=urgent, precopied=precopied)
         into = layout.commit(self.commit.id)
@@ -133,6 +140,8 @@ def commit(
         _publish(work, pending)
     if not quiesce.found:
         _warn_of_no_container(session, pending)
+    for one in pending:
+        _warn_of_links(session, one)
     quiesce.finish()
     return {one.volume.name: one.commit for one in pending}
 
@@ -174,6 +183,21 @@ def _warn_of_no_container(session: Session, done: list[PendingCommit]) -> None:
                 empty = f"the volume {one.volume.name} is empty, and so is this commit"
                 later = "commit again once a container has started and written its first files"
                 session.access.on_progress(f"warning: {empty}; {later}")
+
+
+def _warn_of_links(session: Session, done: PendingCommit) -> None:
+    """Warn of symbolic links to files that the commit does not hold."""
+    from dvol.tree.symlinks import in_known_places, leading_out
+
+    tree = done.volume.layout.commit(done.commit.id)
+    recorded = done.frozen.summary.symlinks() if done.frozen else None
+    links = islice(in_known_places(tree) if recorded is None else recorded, _MOST_LINKS)
+    mounted = [writer.path for writer in done.commit.writers if writer.path]
+    out = [f"{path} -> {target}" for path, target in leading_out(tree, links, mounted)]
+    if out:
+        out[_NAMED_LINKS:] = [f"{len(out) - _NAMED_LINKS} more"] * (len(out) > _NAMED_LINKS)
+        told = f"links in {done.volume.name} lead to files that no commit of it holds"
+        session.access.on_progress(f"warning: {told}: {', '.join(out)}")
 
 
 def flush_and_precopy(pending: list[PendingCommit]) -> None:

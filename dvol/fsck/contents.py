@@ -14,8 +14,8 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
-from dvol.backends import TreeSummary
 from dvol.errors import BadDocument, Busy, DiskFailed, VolumeNotFound, disk_failed
+from dvol.fs.create import make_directory
 from dvol.fs.directories import is_directory, names_in
 from dvol.fs.durable import sync_file
 from dvol.fsck.damage import DamageChecks, committed, named, reported
@@ -28,7 +28,7 @@ from dvol.sizes import readable
 from dvol.tree import digests, summary
 from dvol.tree.damage import Difference, StatusChecks, shared
 from dvol.tree.digests import ContentChecks, Digests, OnRead
-from dvol.tree.summary import summarized
+from dvol.tree.summary import Summary, summarized
 
 _SAID_EVERY = 10.0  # seconds
 TIMEOUT = 10.0  # seconds to wait for the volume's lock
@@ -68,11 +68,11 @@ class Documents:
         except BadDocument:  # it was reported, and is left as it is
             return True
 
-    def _write(self, id: str, path: Path, document: TreeSummary) -> None:
+    def _write(self, id: str, path: Path, document: Summary | Digests) -> None:
         """The file is synced before the lock is taken, since that may take long."""
         written = path.with_name(f"{id}.{os.urandom(4).hex()}")
         try:
-            path.parent.mkdir(exist_ok=True)
+            make_directory(path.parent)
             document.save(written)
             sync_file(written)
             with self._access.inspecting(self.layout.name, "fsck", TIMEOUT):

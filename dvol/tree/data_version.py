@@ -77,11 +77,16 @@ def versions_in(listed: object) -> list[DataVersion]:
     ]
 
 
-def _found(beneath: Beneath) -> Iterator[DataVersion]:
+def places_of_data(beneath: Beneath) -> tuple[str, ...]:
+    """The directories of a tree in which a database server may have its data, the root first."""
     root = beneath.directory("")
     majors = [name for name in _MAJORS if _exists(name, root)]
     paths = [name for name in _DIRECTORIES if _exists(name, root)]
-    for path in ("", *paths, *(f"{major}/{inner}" for major in majors for inner in _IN_MAJOR)):
+    return "", *paths, *(f"{major}/{inner}" for major in majors for inner in _IN_MAJOR)
+
+
+def _found(beneath: Beneath) -> Iterator[DataVersion]:
+    for path in places_of_data(beneath):
         with suppress(OSError):
             directory = beneath.directory(path)
             here = [name for name in _FILES if _exists(name, directory)]

@@ -26,6 +26,7 @@ import os
 import stat
 import struct
 import time
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -43,6 +44,8 @@ _TIME = (1 << 64) - 1  # users set times before 1970 and after 2262, too
 _STATUS = struct.Struct("<IIIQQ")
 _REST = struct.Struct("<II")
 _SIZE = _STATUS.size + _REST.size
+_KIND_AT = 1  # of the bytes of a record, the one that holds the type
+_NO_LINKS = bytes(kind for kind in range(256) if kind << 8 & 0o170000 != stat.S_IFLNK)
 _SIZES = {stat.S_IFREG: "size", stat.S_IFLNK: "target"}
 
 
@@ -69,6 +72,10 @@ class Summary(NamedTuple):
         if self.snapshot:
             facts["snapshot"] = self.snapshot
         listing.save(path, _TITLE, facts, self.blocks.items())
+
+    def symlinks(self) -> Iterator[str] | None:
+        """The paths of the symbolic links in the tree; None if they are not recorded."""
+        return _symlinks(self.blocks.items()) if self.whole else None
 
 
 NONE = Summary({})
@@ -187,6 +194,19 @@ class SummaryWriter:
             for pair, block in self._made
         }
         Summary(blocks).save(path)
+
+    def symlinks(self) -> Iterator[str] | None:
+        """As `Summary.symlinks`."""
+        return _symlinks((pair.path, block) for pair, block in self._made)
+
+
+def _symlinks(blocks: Iterable[tuple[str, Block]]) -> Iterator[str]:
+    for path, block in blocks:
+        kinds = block.records[_KIND_AT::_SIZE]
+        if kinds.translate(None, _NO_LINKS):  # most directories have none
+            for name, kind in zip(os.fsdecode(block.names).split("/"), kinds, strict=True):
+                if kind not in _NO_LINKS:
+                    yield f"{path}/{name}" if path else name
 
 
 def _record_of_frozen(name: str, pair: DirPair) -> bytes:

@@ -49,6 +49,7 @@ def standing_in(own: Disk, volume: Volume, here: bytes, there: bytes) -> Iterato
             yield
 
 
+@pytest.mark.usefixtures("mounted_late")
 def test_a_commit_believes_no_file_of_another_device(own: Disk, volume: Volume) -> None:
     with standing_in(own, volume, OLD, NEW):
         assert (volume.commit() / "f").read_bytes() == NEW
