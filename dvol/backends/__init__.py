@@ -148,10 +148,10 @@ class Backend(Mover, Protocol):
 
 def choose(pool: Path) -> Backend:
     """The best backend for the file system that `pool` lies on, and for its owner: only root can
-    delete a subvolume (btrfs(5), user_subvol_rm_allowed)."""
+    delete a subvolume (btrfs(5), user_subvol_rm_allowed). A pool that has subvolumes keeps them."""
     from dvol.fs import btrfs
 
-    if _is_roots(pool) and btrfs.usable(pool):
+    if btrfs.usable(pool) and (_is_roots(pool) or _has_subvolumes(pool)):
         from dvol.backends.btrfs import Btrfs
 
         return Btrfs()
@@ -166,3 +166,11 @@ def _is_roots(pool: Path) -> bool:
         return os.stat(pool).st_uid == 0
     except FileNotFoundError:
         return True
+
+
+def _has_subvolumes(pool: Path) -> bool:
+    """Whether a live tree is one: root has worked in the pool with an earlier build."""
+    from dvol.fs import btrfs
+
+    trees = pool.glob("*/branches/*")
+    return any(os.lstat(tree).st_ino == btrfs.ROOT for tree in trees)

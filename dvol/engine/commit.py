@@ -15,7 +15,7 @@ from dvol.containers import LIVE, PAUSE
 from dvol.engine import provenance
 from dvol.engine.session import Session
 from dvol.engine.transaction import Transaction, transaction
-from dvol.errors import DockerUnusable, LiveNeedsOneVolume, LiveNotSupported
+from dvol.errors import DockerUnusable, LiveNeedsOneVolume, LiveNotSupported, printable
 from dvol.fs import mountinfo
 from dvol.fs.create import make_directory
 from dvol.fs.durable import flush, sync_directory
@@ -192,8 +192,12 @@ def _warn_of_links(session: Session, done: PendingCommit) -> None:
     tree = done.volume.layout.commit(done.commit.id)
     recorded = done.frozen.summary.symlinks() if done.frozen else None
     links = islice(in_known_places(tree) if recorded is None else recorded, _MOST_LINKS)
-    mounted = [writer.path for writer in done.commit.writers if writer.path]
-    out = [f"{path} -> {target}" for path, target in leading_out(tree, links, mounted)]
+    # where containers had it at earlier commits, if none has it now
+    commits = (done.commit, *reversed(done.before))
+    writers = next((one.writers for one in commits if one.writers), ())
+    mounted = [writer.path for writer in writers if writer.path]
+    found = leading_out(tree, links, mounted)
+    out = [printable(f"{path} -> {target}") for path, target in found]
     if out:
         out[_NAMED_LINKS:] = [f"{len(out) - _NAMED_LINKS} more"] * (len(out) > _NAMED_LINKS)
         told = f"links in {done.volume.name} lead to files that no commit of it holds"

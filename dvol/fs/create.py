@@ -8,7 +8,8 @@ files of a tree, which have owners of their own.
 from __future__ import annotations
 
 import os
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from dvol.fs.directories import opened_directory
@@ -20,23 +21,31 @@ def make_directory(path: Path, mode: int = 0o777) -> None:
     """Make a directory, and those above it that are missing. The mode is cut by the umask. It is no
     error if it exists; FileExistsError if a file does."""
     try:
-        os.mkdir(path, mode)
+        make_new_directory(path, mode)
     except FileNotFoundError:
         make_directory(path.parent)
         make_directory(path, mode)  # another process may have made it meanwhile
     except FileExistsError:
         if not path.is_dir():
             raise
-    else:
-        give_directory(path)
+
+
+def make_new_directory(path: Path, mode: int = 0o777) -> None:
+    """Make a directory; FileExistsError if anything is there."""
+    with _foreign(path.parent) as parent:
+        if parent is None:
+            os.mkdir(path, mode)
+            return
+        os.mkdir(path.name, mode, dir_fd=parent)
+        _give(path.name, parent)
 
 
 def give_directory(path: Path) -> None:
     """Give a directory that was just made to the owner of the one that holds it, if that is another
     user."""
-    if os.geteuid() == 0 and (owner := _owner(path.parent))[0] != 0:
-        with opened_directory(path) as fd:
-            os.fchown(fd, *owner)
+    with _foreign(path.parent) as parent:
+        if parent is not None:
+            _give(path.name, parent)
 
 
 def create(path: Path, flags: int = os.O_WRONLY) -> int:
@@ -61,16 +70,36 @@ def open_or_create(path: Path, flags: int) -> int:
 
 
 def _created(path: Path, flags: int) -> int:
-    fd = os.open(path, flags | _NEW, 0o600)
-    try:
-        if os.geteuid() == 0 and (owner := _owner(path.parent))[0] != 0:
-            os.fchown(fd, *owner)
-    except OSError:
-        os.close(fd)
-        raise
-    return fd
+    with _foreign(path.parent) as parent:
+        if parent is None:
+            return os.open(path, flags | _NEW, 0o600)
+        fd = os.open(path.name, flags | _NEW, 0o600, dir_fd=parent)
+        try:
+            _chown_as(parent, fd)
+        except OSError:
+            os.close(fd)
+            raise
+        return fd
 
 
-def _owner(directory: Path) -> tuple[int, int]:
-    status = os.stat(directory)
-    return status.st_uid, status.st_gid
+@contextmanager
+def _foreign(directory: Path) -> Iterator[int | None]:
+    """The open directory, if this is root and it belongs to another user; else None. Its path is
+    resolved once: that user could lead a second look elsewhere."""
+    if os.geteuid() != 0:
+        yield None
+        return
+    with opened_directory(directory, follow=True) as fd:
+        yield fd if os.fstat(fd).st_uid != 0 else None
+
+
+def _give(name: str, parent: int) -> None:
+    with opened_directory(name, parent) as fd:
+        _chown_as(parent, fd)
+
+
+def _chown_as(parent: int, fd: int) -> None:
+    """Only what root owns: another file may have taken the place of the new one."""
+    owner = os.fstat(parent)
+    if os.fstat(fd).st_uid == 0:
+        os.fchown(fd, owner.st_uid, owner.st_gid)

@@ -41,9 +41,12 @@ class _Lender:
             last |= dict.fromkeys(map(os.path.dirname, rename.paths), rename)
         lent = {path: mode for path in last if (mode := self._missing(path)) is not None}
         result: list[Step] = [SetMode(path, mode | _NEEDED, mode) for path, mode in lent.items()]
+        until: dict[int, list[str]] = {}  # the paths lent until a step, by the step's identity
+        for path in lent:
+            until.setdefault(id(last[path]), []).append(path)
         for step in steps:
             result += self._moving(step) if isinstance(step, Move | Exchange) else [step]
-            done = [path for path in lent if last[path] is step]
+            done = until.get(id(step), [])
             result += [SetMode(path, lent[path], lent[path] | _NEEDED) for path in done]
         return result
 

@@ -420,6 +420,8 @@ def decode(document: Any) -> Step:
     if not all(map(_fits, fields, get_type_hints(kind).values())):
         raise ValueError(f"a field of a step '{name}' is not what it must be")
     step: Step = kind(*fields)
+    if isinstance(step, SetMode) and not all(0 <= one <= 0o7777 for one in step[1:]):
+        raise ValueError("a mode has other bits than those of permissions")
     return step
 
 

@@ -23,24 +23,29 @@ class Level:
     _aside: dict[str, tuple[int, int]] | None = None  # device and inode of each that is to return
 
     def close(self) -> None:
-        for name in self.fds if self._aside is None else ():
+        for name in self.fds:
             fd = getattr(self, name)
-            if fd is not None:
+            if fd is not None and name not in (self._aside or ()):
                 os.close(fd)
 
-    def set_aside(self) -> None:
-        """Close the level until `reopen`."""
-        open_fds = {name: getattr(self, name) for name in self.fds}
-        found = {name: os.fstat(fd) for name, fd in open_fds.items() if fd is not None}
-        self.close()
-        self._aside = {name: (status.st_dev, status.st_ino) for name, status in found.items()}
+    def set_aside(self, below: Level) -> None:
+        """Close, until `reopen`, what the level `below` has too: by that it is found again."""
+        if self._aside is not None:
+            return
+        self._aside = {}
+        for name in self.fds:
+            fd = getattr(self, name)
+            if fd is not None and getattr(below, name) is not None:
+                status = os.fstat(fd)
+                self._aside[name] = (status.st_dev, status.st_ino)
+                os.close(fd)
 
     def reopen(self, below: Level) -> None:
         """Open a level that was set aside, from the one `below` it. OSError ESTALE if that was
         moved to another directory meanwhile."""
         if self._aside is None:
             return
-        opened = dict.fromkeys(self.fds, -1)
+        opened: dict[str, int] = {}
         try:
             for name, identity in self._aside.items():
                 opened[name] = os.open("..", DIRECTORY, dir_fd=getattr(below, name))
@@ -49,11 +54,10 @@ class Level:
                     raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
         except OSError:
             for fd in opened.values():
-                if fd >= 0:
-                    os.close(fd)
+                os.close(fd)
             raise
         for name, fd in opened.items():
-            setattr(self, name, fd if fd >= 0 else None)
+            setattr(self, name, fd)
         self._aside = None
 
 
@@ -64,7 +68,7 @@ def descend(levels: list[Kind], inner: Kind) -> None:
     """Enter a directory of the last level."""
     levels.append(inner)
     if len(levels) > OPEN:
-        levels[-OPEN - 1].set_aside()
+        levels[-OPEN - 1].set_aside(levels[-OPEN])
 
 
 def ascend(levels: list[Kind]) -> Kind:

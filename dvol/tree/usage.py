@@ -35,7 +35,7 @@ class DiskUsage:
 
     def __init__(self) -> None:
         self._names: Counter[tuple[int, int]] = Counter()
-        self._extents: set[int] = set()  # the shared ones, by where they begin on the disk
+        self._extents: dict[int, int] = {}  # lengths of the shared ones, by where they begin
 
     def add(self, path: Path) -> Usage:
         """What deleting `path` frees, after all paths that were added before; nothing if it can't
@@ -62,9 +62,9 @@ class DiskUsage:
         """As `add`, where files share extents: the kernel is asked for each file's."""
         alone = shared = 0
         for path, inner, files in directories(tree.directory(""), tolerant=True):
-            directory = tree.directory(path)
             for entry in (*inner, *files):
-                with suppress(FileNotFoundError):
+                with suppress(OSError):  # it was deleted meanwhile
+                    directory = tree.directory(path)
                     status = entry.stat(follow_symlinks=False)
                     size = self.freed(path, entry.name, status)
                     if size and stat.S_ISREG(status.st_mode):
@@ -87,9 +87,10 @@ class DiskUsage:
                 whole += extent.length
                 if extent.shared:
                     shared += extent.length
-                    if extent.physical not in self._extents:
-                        self._extents.add(extent.physical)
-                        new += extent.length
+                    seen = self._extents.get(extent.physical, 0)
+                    if extent.length > seen:
+                        self._extents[extent.physical] = extent.length
+                        new += extent.length - seen
         except OSError:
             return Usage(size)
         finally:

@@ -228,6 +228,40 @@ def test_a_deep_tree_comes_back(backend: Backend, tree: Path) -> None:
         assert not one.exists()
 
 
+def branch(tree: Path, depth: int) -> None:
+    """Three directories at each of many levels, one of which goes on, with a file in each."""
+    for _ in range(depth):
+        for name in ("before", "on", "past"):
+            (tree / name / "inner").mkdir(parents=True)
+            (tree / name / "file").write_text(name)
+        tree = tree / "on"
+
+
+@pytest.mark.parametrize("depth", [63, 64, 65, 66, 130, 200])
+def test_a_deep_tree_with_branches_comes_back(backend: Backend, tree: Path, depth: int) -> None:
+    """The walk goes up and down again where upper levels are closed."""
+    branch(tree, depth)
+    round_trip(backend, tree)
+
+
+def test_a_deep_tree_that_the_commit_before_lacks(place: Path) -> None:
+    """A level may be in the parent commit, and those below it not."""
+    engine = LocalEngine(place / "pool")
+    engine.init("v")
+    tree = place / "pool" / "v" / "branches" / "master"
+    branch(tree, 30)
+    engine.commit("v", "1", ANN)
+    branch(tree / "/".join(["on"] * 20) / "inner", 100)
+    second = engine.commit("v", "2", ANN)
+    assert described(place / "pool" / "v" / "commits" / second.id) == described(tree)
+    branch(tree / "before" / "inner", 80)
+    (tree / "/".join(["on"] * 25) / "file").write_text("changed")
+    engine.reset("v", "HEAD^")
+    engine.undo("v")
+    assert (tree / "before" / "inner" / "on" / "file").exists()
+    assert engine.fsck(data=True) == []
+
+
 def test_a_deep_tree_is_reset_with_few_descriptors(backend: Backend, tree: Path) -> None:
     dig(tree, 1600)
     (tree / "file").write_text("before")

@@ -9,12 +9,14 @@ from pathlib import Path
 
 import pytest
 
+from dvol.engine.local import LocalEngine
+from dvol.fs import btrfs
 from tests.contract.places import environment
 
-pytestmark = [
-    pytest.mark.root,
-    pytest.mark.parametrize("filesystem", ["ext4", "xfs", "btrfs"], indirect=True, scope="session"),
-]
+pytestmark = pytest.mark.root
+everywhere = pytest.mark.parametrize(
+    "filesystem", ["ext4", "xfs", "btrfs"], indirect=True, scope="session"
+)
 USER = 65534
 Command = Callable[..., str]
 
@@ -111,6 +113,7 @@ def foreign(pool: Path) -> list[str]:
     return [path for path, status in owners if (status.st_uid, status.st_gid) != (USER, USER)]
 
 
+@everywhere
 def test_all_that_root_makes_belongs_to_the_user(volume: Path, pool: Path, root: Command) -> None:
     for number, words in enumerate(OF_ROOT):
         write(volume / "file", f"by root {number}")
@@ -118,6 +121,7 @@ def test_all_that_root_makes_belongs_to_the_user(volume: Path, pool: Path, root:
         assert foreign(pool) == [], words
 
 
+@everywhere
 def test_the_user_goes_on_after_root(volume: Path, user: Command, root: Command) -> None:
     for number, words in enumerate(OF_ROOT):
         write(volume / "file", f"by root {number}")
@@ -128,6 +132,7 @@ def test_the_user_goes_on_after_root(volume: Path, user: Command, root: Command)
         user(*words.split())
 
 
+@everywhere
 def test_a_new_pool_in_a_directory_of_the_user_belongs_to_him(
     pool: Path, user: Command, root: Command
 ) -> None:
@@ -137,3 +142,19 @@ def test_a_new_pool_in_a_directory_of_the_user_belongs_to_him(
     root("init", "v")
     assert foreign(pool) == []
     assert user("list")
+
+
+@pytest.mark.parametrize("filesystem", ["btrfs"], indirect=True, scope="session")
+def test_a_pool_that_has_subvolumes_keeps_them(place: Path) -> None:
+    """Root has worked in the user's pool with an earlier build."""
+    pool = place / "pool"
+    engine = LocalEngine(pool)
+    engine.init("v")
+    os.chown(pool, USER, USER)
+    tree = pool / "v" / "branches" / "master"
+    (tree / "file").write_text("1")
+    LocalEngine(pool).commit("v", "1", "Ann <ann@example.org>")
+    (tree / "file").write_text("2")
+    LocalEngine(pool).reset("v")
+    assert (tree / "file").read_text() == "1"
+    assert tree.stat().st_ino == btrfs.ROOT

@@ -15,7 +15,7 @@ from dvol.backends.copy.precopy import Precopied, precopy
 from dvol.errors import disk_failed
 from dvol.fs.beneath import DIRECTORY
 from dvol.fs.clock import wait_until_after
-from dvol.fs.create import make_directory
+from dvol.fs.create import make_new_directory
 from dvol.fs.directories import opened_directory
 from dvol.fs.syscalls import exchange
 from dvol.tree import space
@@ -33,7 +33,7 @@ class Copy:
     durable = False
 
     def create(self, tree: Path) -> None:
-        make_directory(tree)
+        make_new_directory(tree)
         os.chmod(tree, 0o755)  # noqa: S103  mkdir's mode is cut by the umask
 
     def require_space(self, tree: Path, hints: FreezeHints) -> None:

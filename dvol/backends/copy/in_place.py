@@ -21,7 +21,7 @@ from dvol.errors import DiskFailed, PathOccupied, disk_failed
 from dvol.fs import mountinfo
 from dvol.fs.beneath import DIRECTORY, Beneath
 from dvol.fs.clock import wait_until_after
-from dvol.fs.create import make_directory
+from dvol.fs.create import make_new_directory
 from dvol.journal.steps import Exchange, Move, SetAttributes, SetTimes, Step
 from dvol.tree import space
 from dvol.tree.change_detection import signature
@@ -80,7 +80,7 @@ class Stager:
         self.changes: list[Any] = []
         self.placed: list[tuple[str, int, os.stat_result]] = []
         self.count = 0
-        make_directory(self.entry / "files", 0o700)
+        make_new_directory(self.entry / "files", 0o700)
         self.files = os.open(self.entry / "files", DIRECTORY)
 
     def close(self) -> None:

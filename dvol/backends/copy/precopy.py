@@ -17,6 +17,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from dvol.fs.beneath import Beneath
+from dvol.fs.create import make_new_directory
 from dvol.fs.syscalls import available, filesystem
 from dvol.tree.content import clone
 from dvol.tree.metadata import WRITE, opened
@@ -53,7 +54,7 @@ def precopy(tree: Path, into: Path, is_clean: IsClean) -> None:
     with suppress(OSError), Beneath(tree) as live:
         clones = filesystem(live.directory("")) in _CLONED_ON
         if clones:
-            os.mkdir(into, 0o700)
+            make_new_directory(into, 0o700)
         left = available() // 4  # else the last pages would push the first ones out of memory
         for path, _, files in directories(live.directory(""), tolerant=True):
             for entry in files:
