@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -172,5 +173,8 @@ def _has_subvolumes(pool: Path) -> bool:
     """Whether a live tree is one: root has worked in the pool with an earlier build."""
     from dvol.fs import btrfs
 
-    trees = pool.glob("*/branches/*")
-    return any(os.lstat(tree).st_ino == btrfs.ROOT for tree in trees)
+    for tree in pool.glob("*/branches/*"):
+        with suppress(FileNotFoundError):  # another process has just moved it
+            if os.lstat(tree).st_ino == btrfs.ROOT:
+                return True
+    return False

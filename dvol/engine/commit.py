@@ -29,7 +29,7 @@ from dvol.pool.volume import VolumeDir
 _PRECOPIED = "precopied"  # a directory in the staging of a commit
 _SHORT_FLUSH = 0.03  # seconds; after such a flush another one is not worth while
 _FLUSHES = 5  # at most
-_MOST_LINKS = 10_000  # symbolic links to be looked at, which takes 20 ms
+_MOST_LINKS = 10_000  # symbolic links of a tree that are looked at
 _NAMED_LINKS = 3  # at most in a message
 
 

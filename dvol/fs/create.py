@@ -48,12 +48,13 @@ def give_directory(path: Path) -> None:
             _give(path.name, parent)
 
 
-def create(path: Path, flags: int = os.O_WRONLY) -> int:
-    """Open a new file, with mode 0600, in the place of one that may be there: never what a link or
-    another name leads to."""
+def create(path: Path) -> int:
+    """Open a new file for writing, with mode 0600, in the place of one that may be there: never
+    what a link or another name leads to."""
     while True:
         try:
-            return _created(path, flags)
+            with _foreign(path.parent) as parent:
+                return _created(path, parent, os.O_WRONLY)
         except FileExistsError:
             with suppress(FileNotFoundError):
                 os.unlink(path)
@@ -61,25 +62,29 @@ def create(path: Path, flags: int = os.O_WRONLY) -> int:
 
 def open_or_create(path: Path, flags: int) -> int:
     """Open a file, which is made with mode 0600 if there is none; ELOOP at a symbolic link."""
-    while True:
-        try:
-            return os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC)
-        except FileNotFoundError:
-            with suppress(FileExistsError):  # another process has made it
-                return _created(path, flags)
-
-
-def _created(path: Path, flags: int) -> int:
+    flags |= os.O_NOFOLLOW | os.O_CLOEXEC
     with _foreign(path.parent) as parent:
         if parent is None:
-            return os.open(path, flags | _NEW, 0o600)
-        fd = os.open(path.name, flags | _NEW, 0o600, dir_fd=parent)
-        try:
-            _chown_as(parent, fd)
-        except OSError:
-            os.close(fd)
-            raise
-        return fd
+            return os.open(path, flags | os.O_CREAT, 0o600)
+        while True:
+            try:
+                return os.open(path.name, flags, dir_fd=parent)
+            except FileNotFoundError:
+                with suppress(FileExistsError):  # another process has made it
+                    return _created(path, parent, flags)
+
+
+def _created(path: Path, parent: int | None, flags: int) -> int:
+    """A new file, open; `parent` is its directory if that is another user's."""
+    if parent is None:
+        return os.open(path, flags | _NEW, 0o600)
+    fd = os.open(path.name, flags | _NEW, 0o600, dir_fd=parent)
+    try:
+        _chown_as(parent, fd)
+    except OSError:
+        os.close(fd)
+        raise
+    return fd
 
 
 @contextmanager

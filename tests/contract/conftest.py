@@ -61,6 +61,12 @@ def filesystem(
 
 
 @pytest.fixture
+def kind(request: pytest.FixtureRequest) -> str:
+    """The kind of the file system: ext4, xfs and so on, "dir" for whatever /tmp is on."""
+    return str(request.node.callspec.params["filesystem"])
+
+
+@pytest.fixture
 def place(filesystem: Path) -> Iterator[Path]:
     """A fresh directory on the file system, gone afterwards."""
     place = Path(tempfile.mkdtemp(prefix="t", dir=filesystem))

@@ -4,10 +4,11 @@ The verb succeeds all the same or is refused in one line, and has happened or no
 """
 
 import errno
+from pathlib import Path
 
 import pytest
 
-from tests.crash.check import expect
+from tests.crash.check import Expected, expect
 from tests.crash.conftest import Filesystem
 from tests.crash.counts import Sample, count
 from tests.crash.faults import ERRORS, REFUSALS, check_answer, failed
@@ -18,6 +19,15 @@ from tests.crash.worker import Worker
 # verbs that move HEAD or a branch
 LOGGED = ("commit", "commit together", "reset", "undo")
 LOGGED += ("checkout", "checkout -b", "stash", "branch -d", "restore a branch", "restore a state")
+
+
+def assert_answer(
+    worker: Worker, pool: Path, name: str, expected: Expected, number: int, error: int
+) -> None:
+    """The verb, whose call of that number fails with that error, answers as it must."""
+    ended = worker.run(failed, pool, name, number, error)
+    complaints = worker.run(check_answer, pool, name, expected, ended)
+    assert complaints == [], (errno.errorcode[error], expected.calls[number], ended.said)
 
 
 @pytest.mark.parametrize("error", ERRORS)
@@ -33,9 +43,7 @@ def test_a_call_that_fails_fails_the_verb_or_does_not_matter(
     expected = worker.run(expect, filesystem.pool, name)
     points = sample.choose(expected.calls, 10 if filesystem.kind == "dir" else 1)
     for number in points:
-        ended = worker.run(failed, filesystem.pool, name, number, ERRORS[error])
-        complaints = worker.run(check_answer, filesystem.pool, name, expected, ended)
-        assert complaints == [], (expected.calls[number], ended.said)
+        assert_answer(worker, filesystem.pool, name, expected, number, ERRORS[error])
     count(request, "failed", name, filesystem.kind, len(points))
 
 
@@ -56,9 +64,7 @@ def test_a_call_that_is_refused_wedges_nothing(
             if expected.calls[number].name == "ioctl" and error in ("EACCES", "EPERM"):
                 continue  # it says that subvolumes are not for this user: another backend
             value = getattr(errno, error)
-            ended = worker.run(failed, filesystem.pool, name, number, value)
-            complaints = worker.run(check_answer, filesystem.pool, name, expected, ended)
-            assert complaints == [], (error, expected.calls[number], ended.said)
+            assert_answer(worker, filesystem.pool, name, expected, number, value)
             tried += 1
     count(request, "refused", name, filesystem.kind, tried)
 
@@ -67,11 +73,12 @@ def test_a_call_that_is_refused_wedges_nothing(
 def test_a_fault_of_the_reflog_fails_no_verb(
     name: str, filesystem: Filesystem, worker: Worker
 ) -> None:
+    """Neither its open nor its write."""
     expected = worker.run(expect, filesystem.pool, name)
     calls = worker.run(calls_of, filesystem.pool, name)  # a tree that was read has other times
     writes = [call.number for call in calls if call.target.endswith("/.dvol/reflog")]
     assert writes
-    for number in writes:
+    for number in [each - back for each in writes for back in (1, 0)]:
         ended = worker.run(failed, filesystem.pool, name, number, ERRORS["ENOSPC"])
         assert ended.code == 0, (calls[number], ended.said)
         assert worker.run(check_answer, filesystem.pool, name, expected, ended) == []
