@@ -86,9 +86,10 @@ class Guest(Closing):
         return time.monotonic() - began
 
     def _answers(self) -> bool:
-        if self.machine.crashed():  # once in a while an assertion of QEMU's own fails
-            self.machine.start()
-        return self.run("true").returncode == 0
+        answers = self.run("true").returncode == 0
+        if self.machine.crashed():  # once in a while an assertion of QEMU's own fails, in the
+            self.machine.start()  # firmware; looked for after ssh, which is where the time goes
+        return answers
 
     def reboot(self) -> float:
         """In order, as a person would."""
