@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from dvol.journal.steps import Mover, Step
+from dvol.tree.flags import Flags
 
 
 class FreezeHints(NamedTuple):
@@ -25,6 +26,7 @@ class FreezeHints(NamedTuple):
     only paused. `precopied` is the directory in which `precopy` puts its clones, and `freeze` looks
     for them. `urgent` says that containers wait: pages that can be written to the disk later are
     left for later. `summaries` is the directory with the summaries of frozen trees, by their names.
+    `flags` are the inode flags of the tree that is reset to, as `thaw` takes them.
     """
 
     index_file: Path | None
@@ -34,6 +36,7 @@ class FreezeHints(NamedTuple):
     precopied: Path | None = None
     urgent: bool = False
     summaries: Path | None = None
+    flags: Flags | None = None
 
 
 class TreeIndex(Protocol):
@@ -47,6 +50,10 @@ class TreeIndex(Protocol):
 
 class TreeSummary(Protocol):
     """What shows later that a frozen tree is undamaged."""
+
+    @property
+    def flags(self) -> Flags | None:
+        """The inode flags of the tree that was frozen, as `Backend.thaw` takes them."""
 
     def save(self, path: Path) -> None:
         """Write it to a new file, which the caller makes durable."""
@@ -117,9 +124,10 @@ class Backend(Mover, Protocol):
         could see. On an error `into` may be left half made; `delete` deletes that too.
         """
 
-    def thaw(self, frozen: Path, into: Path) -> TreeIndex | None:
+    def thaw(self, frozen: Path, into: Path, flags: Flags | None = None) -> TreeIndex | None:
         """Make `into` a writable tree equal to the frozen one, sharing nothing that a write
-        to it could change."""
+        to it could change. It gets the recorded inode `flags`; None if they are not known, or are
+        part of the frozen tree."""
 
     def stage_reset(self, frozen: Path, tree: Path, entry: Path, hints: FreezeHints) -> StagedReset:
         """Stage in the directory `entry` the files that make `tree` equal to the frozen one.
@@ -142,9 +150,17 @@ class Backend(Mover, Protocol):
         Raises NoSpace if that would not be enough either. `entry` is for files of that step.
         """
 
-    def reconstruct(self, entry: Path, changes: Any, frozen: Path, into: Path) -> None:
+    def reconstruct(
+        self,
+        entry: Path,
+        changes: Any,
+        frozen: Path,
+        into: Path,
+        flags: Flags | None = None,
+    ) -> Flags | None:
         """Make `into` a frozen tree equal to the live one before a reset to `frozen`, whose steps
-        set files aside in `entry`. The entry stays as it is."""
+        set files aside in `entry`. The entry stays as it is. Takes the recorded inode flags of
+        `frozen`, and returns those of `into`."""
 
 
 def choose(pool: Path) -> Backend:

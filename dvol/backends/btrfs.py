@@ -24,12 +24,15 @@ from typing import Any
 from dvol.backends import Backend, FreezeHints, Frozen, StagedReset, TreeIndex
 from dvol.errors import DiskFailed, NestedSubvolumes, disk_failed
 from dvol.fs import btrfs, mountinfo
+from dvol.fs.beneath import Beneath
 from dvol.fs.create import give_directory
 from dvol.fs.directories import opened_directory
 from dvol.fs.durable import durably
+from dvol.fs.flags import get, put, unlock
 from dvol.fs.syscalls import exchange, sync_filesystem
 from dvol.journal.steps import Exchange
 from dvol.tree.delete import delete_tree
+from dvol.tree.flags import NO_FLAGS, Flags, give
 from dvol.tree.summary import of_snapshot
 
 _NAMED = 3  # nested subvolumes at most in a message
@@ -83,13 +86,13 @@ class Btrfs:
         with _tree(into) as frozen:
             return Frozen(None, of_snapshot(frozen))
 
-    def thaw(self, frozen: Path, into: Path) -> TreeIndex | None:
+    def thaw(self, frozen: Path, into: Path, flags: Flags | None = None) -> TreeIndex | None:
         with _tree(frozen) as source:
             if btrfs.is_subvolume(source):
                 btrfs.snapshot(source, into, readonly=False)
             else:
                 with durably(into.parent):
-                    _fill(frozen, source, into)
+                    _fill(frozen, source, into, flags or NO_FLAGS)
         return None
 
     def stage_reset(self, frozen: Path, tree: Path, entry: Path, hints: FreezeHints) -> StagedReset:
@@ -97,7 +100,7 @@ class Btrfs:
         if not hints.full and _unchanged(frozen, tree):
             return StagedReset([], _NOTHING)
         staged = entry / "tree"
-        self.thaw(frozen, staged)
+        self.thaw(frozen, staged, hints.flags)
         step = Exchange(str(staged), str(tree), self.identity(staged), self.identity(tree))
         # unlike XFS, btrfs leaves the times of what it exchanges (btrfs_rename_exchange)
         return StagedReset([step], _WHOLE_TREE)
@@ -120,20 +123,27 @@ class Btrfs:
             return _unchanged(frozen, tree)
         return self._copy.is_committed(changes, tree, frozen)
 
-    def reconstruct(self, entry: Path, changes: Any, frozen: Path, into: Path) -> None:
+    def reconstruct(
+        self,
+        entry: Path,
+        changes: Any,
+        frozen: Path,
+        into: Path,
+        flags: Flags | None = None,
+    ) -> Flags | None:
         if changes not in (_WHOLE_TREE, _NOTHING):
             with durably(into.parent):
-                self._copy.reconstruct(entry, changes, frozen, into)
-            return
+                return self._copy.reconstruct(entry, changes, frozen, into, flags)
         tree = frozen if changes == _NOTHING else entry / "tree"
         with _tree(tree) as source:
             if btrfs.is_subvolume(source):
                 _snapshot_whole(source, tree, into)
-                return
+                return None  # the snapshot has them itself
             with durably(into.parent):
-                _fill(tree, source, into)
+                _fill(tree, source, into, NO_FLAGS)
                 with opened_directory(into) as filled:
                     btrfs.set_readonly(filled, True)
+        return flags if changes == _NOTHING else None
 
     def delete(self, tree: Path) -> None:
         delete_tree(tree)
@@ -141,14 +151,17 @@ class Btrfs:
     def move(self, source: Path, target: Path) -> None:
         """A read-only subvolume is writable while it moves: its `..` changes, and the kernel
         (vfs_rename in fs/namei.c) takes that for a write. A crash there leaves it writable, which
-        harms nothing: no container sees frozen trees."""
+        harms nothing: no container sees frozen trees. A lock of its root is lifted, too."""
         try:
             os.rename(source, target)
         except OSError as error:
-            if error.errno != errno.EROFS:
+            if error.errno not in (errno.EROFS, errno.EPERM):
                 raise
             with opened_directory(source) as fd, _writable(fd, error):
+                own = get(fd)
+                unlock(fd)
                 os.rename(source, target)
+                put(fd, own)
 
     def exchange(self, one: Path, other: Path) -> None:
         exchange(one, other)
@@ -169,8 +182,9 @@ class Btrfs:
         return Copy()
 
 
-def _fill(path: Path, source: int, into: Path) -> None:
-    """Make a new subvolume equal to a plain directory, sharing its blocks."""
+def _fill(path: Path, source: int, into: Path, flags: Flags) -> None:
+    """Make a new subvolume equal to a plain directory, sharing its blocks, with these inode
+    flags."""
     from dvol.backends.copy.thaw import Thawer
     from dvol.tree.hardlinks import HardLinks, count_names
     from dvol.tree.index import Index
@@ -180,10 +194,13 @@ def _fill(path: Path, source: int, into: Path) -> None:
     btrfs.create(into)
     with opened_directory(into) as target:
         links = into / _free_name(source)  # inside, since no hard link leads out of a subvolume
-        thawer = Thawer(count_names(source), HardLinks(links), Index())
+        thawer = Thawer(count_names(source), HardLinks(links), Index(), flags)
         fill(source, target, None, str(path), thawer)
         delete_tree(links)
         copy_attributes(source, target)
+    if flags:
+        with Beneath(into) as tree:
+            give(flags, tree)
 
 
 @contextmanager

@@ -79,8 +79,14 @@ class Collector:
             for name in [volume] if volume else [*self._pool.names(), ""]:
                 found += self._of_volume(name, wanted, dry_run)
             if not dry_run:
-                self._pool.collect_garbage()
+                self._tell_locked(self._pool.collect_garbage())
         return found
+
+    def _tell_locked(self, locked: list[Path]) -> None:
+        for path in locked:
+            told = f"{path} can't be deleted, since a file in it is append-only or immutable"
+            cure = f"'sudo chattr -R -f -i -a {path}' lets the next gc delete it"
+            self._access.on_progress(f"warning: {told}; {cure}")
 
     def named(self, typed: str, volume: str) -> frozenset[str]:
         """The id of the entry or commit, of one volume or of any, that begins with what a user has

@@ -41,6 +41,7 @@ from dvol.pool.volume import VolumeDir
 from dvol.trash.notes import base_id, entries, new_entry, next_number, read_note
 from dvol.tree import space
 from dvol.tree.data_version import DataVersion, data_versions, versions_in
+from dvol.tree.flags import Flags
 from dvol.tree.usage import how_many_fit
 
 _COMMITTED = "committed"  # a file in an undo entry
@@ -132,6 +133,7 @@ class Reset:
         volume, backend = self.volume, self.volume.backend
         frozen, tree = volume.frozen(commits), volume.layout.tree(self.branch)
         hints = volume.hints(self.branch, self.history[self.branch])
+        hints = hints._replace(flags=volume.flags(frozen))
         try:
             backend.require_space_to_reset(frozen, tree, hints)
         except NoSpace as error:
@@ -187,7 +189,8 @@ class Reset:
         """Stage a reset to the state in the `count`th newest undo entry."""
         undone, note = self._entry(count)
         entry = self._new_entry()
-        reconstruct(self.volume, undone, note, entry / "base")
+        flags = reconstruct(self.volume, undone, note, entry / "base")
+        self.volume.save_flags(entry / "base", flags)
         commits = commits_of(note.get("commits"), undone / "entry.json")
         self._require_commits(commits)
         plan = self._plan("undo", entry, entry / "base", commits, writers_stopped)
@@ -250,6 +253,7 @@ class Reset:
         volume, layout = self.volume, self.volume.layout
         before = self.history[self.branch]
         hints = volume.hints(self.branch, before, writers_stopped)
+        hints = hints._replace(flags=volume.flags(frozen))
         staged = volume.backend.stage_reset(frozen, layout.tree(self.branch), entry, hints)
         target = self._target(entry)
         base = target / "base" if frozen == entry / "base" else frozen
@@ -273,6 +277,7 @@ class Reset:
         volume, layout = self.volume, self.volume.layout
         before = self.history[self.branch]
         hints = volume.hints(self.branch, before, writers_stopped)
+        hints = hints._replace(flags=volume.flags(frozen))
         staged = volume.backend.stage_refill(frozen, layout.tree(self.branch), entry, hints)
         steps = self._list_steps(entry, commits) if commits != before else []
         final = [*map(volume.relative_step, staged.final)]
@@ -337,13 +342,15 @@ class Reset:
         return layout.undo(self.branch) / next_number(layout.undo(self.branch))
 
 
-def reconstruct(volume: VolumeDir, entry: Path, note: dict[str, Any], into: Path) -> None:
-    """Make a frozen tree at `into` that equals the state of the live tree in an undo entry."""
+def reconstruct(volume: VolumeDir, entry: Path, note: dict[str, Any], into: Path) -> Flags | None:
+    """Make a frozen tree at `into` that equals the state of the live tree in an undo entry; returns
+    the inode flags of that state, None if they are not known."""
     from dvol.trash.reachability import base_of
 
     base = base_of(volume.layout, entry, note)
     require_sound(volume.layout, base.name)
-    volume.backend.reconstruct(entry, note.get("changes"), base, into)
+    flags = volume.flags(base)
+    return volume.backend.reconstruct(entry, note.get("changes"), base, into, flags)
 
 
 def _resolved(volumes: list[VolumeDir], revision: str) -> dict[str, Commits]:

@@ -164,10 +164,12 @@ class RestoredBranch:
         if self._is_in_trash() and is_directory(kept):
             new = kept
         elif not self._is_in_trash():
-            reconstruct(self.volume, self.entry.path, self.entry.note, staged / "frozen")
-            backend.thaw(staged / "frozen", new)
+            frozen = staged / "frozen"
+            flags = reconstruct(self.volume, self.entry.path, self.entry.note, frozen)
+            backend.thaw(frozen, new, flags)
         elif commits:  # an entry of fsck: a list without a tree
-            backend.thaw(self._last(commits), new)
+            frozen = self._last(commits)
+            backend.thaw(frozen, new, self.volume.flags(frozen))
         else:
             make_empty_tree(backend, new, self.volume.layout.pool.root)
         return self.volume.move_step(new, self.volume.layout.tree(self.name))

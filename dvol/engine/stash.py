@@ -22,6 +22,7 @@ from dvol.engine.transaction import transaction
 from dvol.journal.steps import Delete, Exchange, SetTimes, Step
 from dvol.model import Commit, CommitMessage
 from dvol.pool.volume import VolumeDir
+from dvol.tree.flags import Flags
 
 
 def stash(
@@ -77,13 +78,18 @@ class Stash(NamedTuple):
         container need wait for it. Raises NoSpace."""
         self.pending.require_space()
         before = self.pending.before
-        return self._copied_from(self.volume.frozen(before)) if before else self
+        if not before:
+            return self
+        base = self.volume.frozen(before)
+        return self._copied_from(base, self.volume.flags(base))
 
     def frozen(self, state: str, stopped: bool, urgent: bool) -> Stash:
         """With the commit's tree frozen. A branch that had no commit gets a copy of this one."""
         frozen = self._replace(pending=self.pending.freeze(state, stopped, False, urgent))
         tree = self.volume.layout.commit(self.pending.commit.id)
-        return frozen if self.base else frozen._copied_from(tree)
+        if self.base or frozen.pending.frozen is None:
+            return frozen
+        return frozen._copied_from(tree, frozen.pending.frozen.summary.flags)
 
     def steps(self) -> list[Step]:
         volume, layout = self.volume, self.volume.layout
@@ -106,9 +112,10 @@ class Stash(NamedTuple):
         volume.save_index(self.onto, pending.frozen and pending.frozen.tree_index, frozen)
         volume.save_index(pending.branch, self.tree_index, self.base or frozen)
 
-    def _copied_from(self, base: Path) -> Stash:
+    def _copied_from(self, base: Path, flags: Flags | None) -> Stash:
         self.volume.staging_dir(self.pending.commit.id)
-        return self._replace(base=base, tree_index=self.volume.backend.thaw(base, self.staged))
+        index = self.volume.backend.thaw(base, self.staged, flags)
+        return self._replace(base=base, tree_index=index)
 
 
 def _warn(quiesce: Quiesce, stashes: list[Stash]) -> None:

@@ -74,7 +74,7 @@ class Journal:
         given to `run`, with the permissions that they need. They become durable with the other
         staged files, or at once where the backend makes its files durable."""
         make_directory(self.staging)
-        steps = with_permissions(steps, self.root)
+        steps = with_permissions(steps, self.root, self._mover())
         document = {"format": FORMAT, "verb": verb, "steps": list(map(encode, steps))}
         staged = (directory or self.staging) / self.path.name
         write_json(staged, document, durable=self._mover().durable)
@@ -138,6 +138,7 @@ class Journal:
 
     def _apply_each(self, left: list[Step], all_: list[Step], replayer: Replayer) -> None:
         try:
+            replayer.unlock(left)
             for step in left:
                 replayer.apply(step)
         except (OSError, DvolError) as error:

@@ -1,37 +1,122 @@
-"""The permissions that a user other than root needs for the steps of a journal.
+"""What the steps of a journal need that the files of a tree may lack: permissions, and no locks.
 
-To change the names in a directory that user needs its write bit, and to move a directory to
-another one, also that of the directory itself, since its ".." changes (rename(2)). A program may
-have taken the bit away, as Go does in its module cache. So steps give it for as long as others need
-it, and put it back; they are reverted like all others.
+To change the names in a directory a user other than root needs its write bit, and to move a
+directory to another one, also that of the directory itself, since its ".." changes (rename(2)). A
+program may have taken the bit away, as Go does in its module cache. An append-only or immutable
+file can't be renamed at all, and in such a directory no name can be changed (may_delete in
+fs/namei.c). So steps give the bit, or lift the lock, for as long as others need that, and put it
+back; they are reverted like all others.
 """
 
 from __future__ import annotations
 
 import os
 import stat
-from contextlib import suppress
+from contextlib import closing, suppress
+from itertools import chain
 from pathlib import Path
 
-from dvol.fs.beneath import Beneath
-from dvol.journal.steps import Exchange, Move, SetMode, Step
+from dvol.fs import btrfs, flags
+from dvol.journal.steps import Exchange, Move, Mover, Root, SetAttributes, SetFlags, SetMode, Step
+from dvol.layout import OWN
 
 _NEEDED = stat.S_IWUSR | stat.S_IXUSR
 
 
-def with_permissions(steps: list[Step], root: Path) -> list[Step]:
-    """The steps, whose paths are relative to `root`, with those that give and take permissions.
-    The very same steps for root, and where nothing is missing."""
-    if os.geteuid() == 0:
+def with_permissions(steps: list[Step], root: Path, mover: Mover) -> list[Step]:
+    """The steps, whose paths are relative to `root`, with those that give and take permissions, and
+    lift and set locks. The very same steps where nothing is missing."""
+    if not any(isinstance(step, Move | Exchange) for step in steps):
         return steps
-    with Beneath(root) as beneath:
-        return _Lender(beneath).around(steps)
+    with closing(Root(root, mover)) as opened:
+        if os.geteuid() != 0:
+            steps = _Lender(opened).around(steps)
+        return _Unlocker(opened).around(steps) if flags.may_lock() else steps
+
+
+def _ways(rename: Move | Exchange) -> list[tuple[str, str]]:
+    """Where each entry that a rename moves goes to."""
+    one, other = rename.paths
+    return [(one, other)] if isinstance(rename, Move) else [(one, other), (other, one)]
+
+
+class _Unlocker:
+    """Finds what is locked, as the disk is before the first of the steps. The locks are lifted
+    before all steps, and set again after the last step that the entry matters to: its name, the
+    names in it, or its times. Several names of one file are unlocked together."""
+
+    def __init__(self, root: Root) -> None:
+        self._root = root
+
+    def around(self, steps: list[Step]) -> list[Step]:
+        renames = [step for step in steps if isinstance(step, Move | Exchange)]
+        moved = {source: target for step in renames for source, target in _ways(step)}
+        parents = [os.path.dirname(path) for step in renames for path in step.paths]
+        locked = {
+            path: own for path in dict.fromkeys([*parents, *moved]) if (own := self._locked(path))
+        }
+        if not locked:
+            return steps
+        after = self._put_back(steps, locked, moved)
+        lift: list[Step] = [
+            SetFlags(path, identity, own & ~flags.LOCKS, own)
+            for path, (identity, own) in locked.items()
+        ]
+        pieces = ([step, *after.get(place, [])] for place, step in enumerate(steps))
+        return [*lift, *chain.from_iterable(pieces)]
+
+    def _put_back(
+        self, steps: list[Step], locked: dict[str, tuple[int, int]], moved: dict[str, str]
+    ) -> dict[int, list[Step]]:
+        """The steps that set the locks again, by the place of the step that they follow."""
+        last: dict[int, int] = {}  # by identity
+        for path, (identity, _) in locked.items():
+            places = [n for n, step in enumerate(steps) if _touches(step, path, moved.get(path))]
+            last[identity] = max(places[-1], last.get(identity, 0))
+        final = {step.path for step in steps if isinstance(step, SetAttributes)}  # with its flags
+        after: dict[int, list[Step]] = {}
+        for path, (identity, own) in locked.items():
+            if path not in final:
+                back = SetFlags(moved.get(path, path), identity, own, own & ~flags.LOCKS)
+                after.setdefault(last[identity], []).append(back)
+        return after
+
+    def _locked(self, path: str) -> tuple[int, int] | None:
+        """The identity and the flags of an entry that is locked; None for any other path. A staged
+        file has no locks yet, and the mover takes care of a read-only subvolume."""
+        with suppress(OSError):
+            directory, name = self._root.parent(path)
+            status = os.stat(name, dir_fd=directory, follow_symlinks=False)
+            if _is_staged(path) and not stat.S_ISDIR(status.st_mode):
+                return None
+            with flags.opened(name, directory) as fd:
+                own = 0 if fd is None else flags.get(fd)
+                if fd is None or not own & flags.LOCKS or _is_frozen(fd):
+                    return None
+            identity = self._root.identity(path)
+            return None if identity is None else (identity, own)
+        return None
+
+
+def _is_frozen(fd: int) -> bool:
+    return btrfs.is_subvolume(fd) and btrfs.is_readonly(fd)
+
+
+def _touches(step: Step, path: str, target: str | None) -> bool:
+    """Whether a step needs the entry at `path`, which is moved to `target`, to be unlocked."""
+    if isinstance(step, Move | Exchange) and path in map(os.path.dirname, step.paths):
+        return True
+    return path in step.paths or (target is not None and target in step.paths)
+
+
+def _is_staged(path: str) -> bool:
+    return path.split("/")[1:3] == [OWN, "staging"]
 
 
 class _Lender:
     """Finds what is missing, as the disk is before the first of the steps."""
 
-    def __init__(self, root: Beneath) -> None:
+    def __init__(self, root: Root) -> None:
         self._root = root
 
     def around(self, steps: list[Step]) -> list[Step]:
@@ -55,8 +140,7 @@ class _Lender:
         one, other = step.paths
         if os.path.dirname(one) == os.path.dirname(other):
             return [step]
-        ways = [(one, other)] if isinstance(step, Move) else [(one, other), (other, one)]
-        moved = [(*way, mode) for way in ways if (mode := self._missing(way[0])) is not None]
+        moved = [(*way, mode) for way in _ways(step) if (mode := self._missing(way[0])) is not None]
         give: list[Step] = [SetMode(path, mode | _NEEDED, mode) for path, _, mode in moved]
         take: list[Step] = [SetMode(path, mode, mode | _NEEDED) for _, path, mode in moved]
         return [*give, step, *take]

@@ -12,12 +12,13 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, get_type_hints
 
 from dvol.errors import BadDocument, Corrupt
+from dvol.fs import flags
 from dvol.fs.beneath import Beneath, is_beneath, split
 from dvol.fs.directories import set_mode
 from dvol.fs.documents import is_number, is_word
@@ -191,8 +192,8 @@ class Move(NamedTuple):
 
 
 class SetAttributes(NamedTuple):
-    """Give the directory at `path` the attributes of the empty directory `new`; `old` is another
-    empty directory, with the attributes that it had before."""
+    """Give the directory at `path` the attributes and inode flags of the empty directory `new`;
+    `old` is another empty directory, with those that it had before."""
 
     new: str
     path: str
@@ -203,7 +204,10 @@ class SetAttributes(NamedTuple):
         return self.new, self.path
 
     def apply(self, root: Root) -> None:
-        copy_attributes(root.directory(self.new), root.directory(self.path))
+        new, directory = root.directory(self.new), root.directory(self.path)
+        flags.unlock(directory)
+        copy_attributes(new, directory)
+        flags.put(directory, flags.get(new))
 
     def revert(self, root: Root) -> None:
         self._replace(new=self.old, old=self.new).apply(root)
@@ -227,6 +231,39 @@ class SetMode(NamedTuple):
 
     def revert(self, root: Root) -> None:
         self._replace(mode=self.old, old=self.mode).apply(root)
+
+
+class SetFlags(NamedTuple):
+    """Set the inode flags of the file or directory at `path` if its identity is `inode`; `old` are
+    those that it had before. Another one that is there has come, or will go, by other steps."""
+
+    path: str
+    inode: int
+    flags: int
+    old: int
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        return (self.path,)
+
+    def apply(self, root: Root) -> None:
+        self._set(root, self.flags)
+
+    def revert(self, root: Root) -> None:
+        self._set(root, self.old)
+
+    def unlock(self, root: Root) -> None:
+        """Lift its locks: for the time in which other steps are applied again or reverted."""
+        self._set(root, self.old & ~flags.LOCKS)
+
+    def _set(self, root: Root, own: int) -> None:
+        with suppress(FileNotFoundError, NotADirectoryError):  # another step has moved it
+            if root.identity(self.path) != self.inode:
+                return
+            directory, name = root.parent(self.path)
+            with flags.opened(name, directory) as fd:
+                if fd is not None:
+                    flags.put(fd, own)
 
 
 class SetTimes(NamedTuple):
@@ -299,12 +336,13 @@ class Refill(NamedTuple):
         raise OSError(errno.EPERM, "what was discarded can't be restored", self.live)
 
 
-Step = Exchange | Move | SetAttributes | SetMode | SetTimes | Delete | Refill
+Step = Exchange | Move | SetAttributes | SetFlags | SetMode | SetTimes | Delete | Refill
 
 _KINDS: dict[str, type[Step]] = {
     "exchange": Exchange,
     "move": Move,
     "attributes": SetAttributes,
+    "flags": SetFlags,
     "mode": SetMode,
     "times": SetTimes,
     "delete": Delete,
@@ -332,9 +370,24 @@ class Replayer:
             step.apply(self._root)
         except OSError as error:
             error.filename = f"{self._root.path}/{step.paths[-1]}"
+            if error.errno == errno.EPERM and any(map(self._is_locked, step.paths)):
+                error.strerror = "append-only or immutable; 'chattr -i -a' lifts that"
             raise
         if not self._root.filesystem:
             self._sync([step])
+
+    def _is_locked(self, path: str) -> bool:
+        with suppress(OSError):
+            directory, name = self._root.parent(path)
+            return flags.is_locked(name, directory)
+        return False
+
+    def unlock(self, steps: list[Step]) -> None:
+        """Lift the locks that steps have set which are to be applied again: the steps before them
+        may rename the same files, or set their times."""
+        for step in steps:
+            if isinstance(step, SetFlags):
+                step.unlock(self._root)
 
     def sync(self, steps: list[Step]) -> None:
         """Make all steps durable, by syncing directories. Only names and attributes have changed:
@@ -364,11 +417,9 @@ class Replayer:
         A step that can't be reverted is left as it is; False then.
         """
         complete = True
-        attributes = [step for step in steps if isinstance(step, SetAttributes | SetTimes)]
-        names = [step for step in steps if not isinstance(step, SetAttributes | SetTimes)]
-        for step in names[::-1] + attributes[::-1]:  # renames change the times of directories
+        for undo in _undoings(steps):
             try:
-                step.revert(self._root)
+                undo(self._root)
             except (OSError, Corrupt):
                 complete = False
         return complete
@@ -379,6 +430,16 @@ class Replayer:
             # a directory that does not exist was moved by a later step
             with named(f"{self._root.path}/{path}"), suppress(FileNotFoundError):
                 os.fsync(self._root.directory(path))
+
+
+def _undoings(steps: list[Step]) -> Iterator[Callable[[Root], None]]:
+    """What reverts the steps, in this order: locks are lifted, names change back, then attributes,
+    since renames change the times of directories, and what was locked is locked again."""
+    flagged = [step for step in steps if isinstance(step, SetFlags)]
+    attributes = [step for step in steps if isinstance(step, SetAttributes | SetTimes)]
+    names = [step for step in steps if not isinstance(step, SetFlags | SetAttributes | SetTimes)]
+    yield from (step.unlock for step in flagged)
+    yield from (step.revert for step in names[::-1] + attributes[::-1] + flagged[::-1])
 
 
 def put_document(root: Path, staged: Path, live: Path) -> Step:
@@ -422,6 +483,8 @@ def decode(document: Any) -> Step:
     step: Step = kind(*fields)
     if isinstance(step, SetMode) and not all(0 <= one <= 0o7777 for one in step[1:]):
         raise ValueError("a mode has other bits than those of permissions")
+    if isinstance(step, SetFlags) and any(one & ~flags.KEPT for one in (step.flags, step.old)):
+        raise ValueError("there are other inode flags than those that are kept")
     return step
 
 

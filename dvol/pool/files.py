@@ -16,6 +16,7 @@ from dvol.fs.create import make_directory
 from dvol.fs.directories import is_directory, names_in
 from dvol.fs.documents import read_json, replace_json, write_json
 from dvol.fs.durable import durably, sync_directory
+from dvol.fs.flags import Locked
 from dvol.fs.locks import exclusive
 from dvol.journal.journal import Journal
 from dvol.journal.steps import Delete, Move, Step, put_document
@@ -152,21 +153,24 @@ class PoolDir:
         if os.path.lexists(path):
             self.backend.move(path, self._garbage() / new_name())
 
-    def collect_garbage(self) -> None:
+    def collect_garbage(self) -> list[Path]:
         """Delete the garbage. If a file can't be deleted the others are deleted all the same, and
-        the first failure is raised as OSError. Does nothing while another process collects.
+        the first failure is raised as OSError; what only locks forbid to delete (see `fs.flags`)
+        stays, and is returned. Does nothing while another process collects.
 
         Slow, so never called while Docker waits for an answer."""
-        layout, failures = self.layout, []
+        layout, failures = self.layout, dict[Path, OSError]()
         for directory, lock in (
             (layout.garbage, layout.garbage_lock),
             (layout.format1_garbage, layout.format1_garbage_lock),
         ):
             if names_in(directory):
                 with exclusive(lock, "gc", 0.0) as had:
-                    failures += self._deleted(directory) if had else []
-        for failure in failures:
-            raise failure
+                    failures |= self._deleted(directory) if had else {}
+        for failure in failures.values():
+            if not isinstance(failure, Locked):
+                raise failure
+        return [*failures]
 
     def _garbage(self) -> Path:
         """The directory to which files are moved that are to be deleted: that of format 1 in a pool
@@ -177,9 +181,9 @@ class PoolDir:
         make_directory(garbage)
         return garbage
 
-    def _deleted(self, directory: Path) -> list[OSError]:
+    def _deleted(self, directory: Path) -> dict[Path, OSError]:
         """Delete all files in a directory, also those that are moved there meanwhile; returns the
-        failures."""
+        failures, by path."""
         failures: dict[str, OSError] = {}
         while left := {*names_in(directory)} - failures.keys():
             sync_directory(directory)  # else half of an entry could be back after a power cut
@@ -188,7 +192,7 @@ class PoolDir:
                     self.backend.delete(directory / name)
                 except OSError as error:
                     failures[name] = error
-        return list(failures.values())
+        return {directory / name: error for name, error in failures.items()}
 
     def _relative(self, path: Path) -> str:
         return str(path.relative_to(self.layout.root))

@@ -28,6 +28,7 @@ from dvol.journal.steps import Delete, Move, Step, put_document, relative
 from dvol.layout import VolumeLayout
 from dvol.model import Commits, Volume
 from dvol.trash.notes import write_note
+from dvol.tree.flags import Flags
 
 
 class VolumeDir:
@@ -189,6 +190,24 @@ class VolumeDir:
         require_sound(self.layout, commits[-1].id)
         return frozen
 
+    def flags(self, frozen: Path) -> Flags | None:
+        """The recorded inode flags of a frozen tree: those of a commit are in its summary, those of
+        the tree that an undo has made beside it. None if they are not known."""
+        from dvol.tree.summary import flags_at  # late: reading needs none
+
+        is_commit = ID.fullmatch(frozen.name)
+        return flags_at(self.layout.summary(frozen.name) if is_commit else _beside(frozen))
+
+    def save_flags(self, frozen: Path, found: Flags | None) -> None:
+        """Record the inode flags of a frozen tree that is no commit, to be called within
+        `durably`."""
+        from dvol.tree.summary import save_flags
+
+        if found is not None:
+            save_flags(_beside(frozen), found)
+            if self.backend.durable:
+                sync_file(_beside(frozen))
+
     def hints(self, branch: str, commits: Commits, writers_stopped: bool = False) -> FreezeHints:
         """What is known of the live tree of a branch. Nothing, if its last commit is damaged: no
         file of that must be linked."""
@@ -244,3 +263,7 @@ class VolumeDir:
         except (FileNotFoundError, BadDocument, KeyError, TypeError, ValueError, OverflowError):
             moment = datetime.fromtimestamp(os.stat(self.layout.branches).st_mtime, UTC)
         return moment.isoformat(timespec="seconds")
+
+
+def _beside(frozen: Path) -> Path:
+    return frozen.with_name(f"{frozen.name}.flags")

@@ -13,10 +13,12 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from dvol.errors import PathOccupied, disk_failed
+from dvol.fs import flags
 from dvol.fs.beneath import DIRECTORY
 from dvol.fs.clock import now
 from dvol.tree.change_detection import signature
 from dvol.tree.content import same_content
+from dvol.tree.flags import Flags
 from dvol.tree.hardlinks import count_names
 from dvol.tree.index import NOTHING, Directory, Index, IndexWriter, LoadedIndex
 from dvol.tree.levels import Level, ascend, descend
@@ -29,7 +31,7 @@ class Kind(StrEnum):
     ADD = "add"  # the entry is only in the frozen tree
     REMOVE = "remove"  # the entry is only in the first tree
     REPLACE = "replace"  # the entries differ
-    ATTRIBUTES = "attributes"  # a directory's owner, mode, or extended attributes differ
+    ATTRIBUTES = "attributes"  # a directory's owner, mode, xattrs or inode flags differ
     TIMES = "times"  # a directory's times differ, or will when its entries are changed
 
 
@@ -91,7 +93,9 @@ class Comparison:
 
     `names` counts, by inode, the names of the frozen files that have several in their tree. `links`
     returns that count for a file of the first tree. `known` says which files need not be read.
-    Files that are found equal are entered in the index of `writer`, if there is one.
+    Files that are found equal are entered in the index of `writer`, if there is one. `inode_flags`
+    are those that the frozen tree had while it was live; None if they are not known: then they
+    are not compared.
     """
 
     def __init__(
@@ -101,12 +105,14 @@ class Comparison:
         known: LoadedIndex = NOTHING,
         writer: IndexWriter | None = None,
         links: Callable[[os.stat_result], int] = _link_count,
+        inode_flags: Flags | None = None,
     ) -> None:
         self.names = names
         self.label = label
         self.known = known
         self.writer = writer
         self.links = links
+        self.inode_flags = inode_flags
         self.index = writer.index if writer else Index()  # of the files that are equal
         self.changes: list[Change] = []
         self._device = 0
@@ -218,6 +224,7 @@ class Comparison:
             began = self.writer.before_reading(one) if self.writer else 0
             before, frozen = os.fstat(one), os.fstat(other)
             same = same_status(before, frozen) and same_xattrs(one, other)
+            same = same and self._same_flags(one, pair.at(name))
             if not same or not same_content(one, other, frozen.st_size):
                 return False, None
             return True, self._entry(before, os.fstat(one), began, frozen.st_ino)
@@ -230,6 +237,14 @@ class Comparison:
             return False, None
         after = os.stat(name, dir_fd=pair.live, follow_symlinks=False)
         return True, self._entry(before, after, began, frozen.st_ino)
+
+    def _same_flags(self, one: int, path: str) -> bool:
+        """Whether an open entry of the first tree has the flags that the frozen tree had there, as
+        far as this process may change them."""
+        if self.inode_flags is None:
+            return True
+        differing = flags.get(one) ^ self.inode_flags.get(path, 0)
+        return differing == 0 or differing & flags.settable() == 0
 
     def _entry(
         self, before: os.stat_result, after: os.stat_result, began: int, frozen: int
@@ -244,8 +259,10 @@ class Comparison:
     def _compare_attributes(self, pair: Pair, entries_change: bool) -> None:
         live, frozen = os.fstat(pair.live), os.fstat(pair.frozen)
         owned = (live.st_mode, live.st_uid, live.st_gid)
-        if owned != (frozen.st_mode, frozen.st_uid, frozen.st_gid) or not same_xattrs(
-            pair.live, pair.frozen
+        if (
+            owned != (frozen.st_mode, frozen.st_uid, frozen.st_gid)
+            or not same_xattrs(pair.live, pair.frozen)
+            or not self._same_flags(pair.live, pair.path)
         ):
             self.changes.append(Change(Kind.ATTRIBUTES, pair.path))
         elif entries_change or live.st_mtime_ns != frozen.st_mtime_ns:

@@ -64,7 +64,9 @@ class ContentCopier:
             except OSError as error:
                 if error.errno not in _CANNOT_CLONE:
                     raise
-                self.clones = False
+                # EINVAL is said of one file: on btrfs of one whose writes are not copied, where
+                # the other one's are (btrfs_remap_file_range_prep)
+                self.clones = error.errno == errno.EINVAL
         return False
 
 

@@ -10,12 +10,13 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from itertools import count
 from pathlib import Path
 
-from dvol.fs import btrfs
+from dvol.fs import btrfs, flags
 from dvol.fs.beneath import DIRECTORY
 from dvol.fs.directories import mount_id, opened_directory, set_mode
 from dvol.fs.mountinfo import mounted_in
@@ -30,11 +31,10 @@ def delete_tree(path: Path) -> None:
         status = os.lstat(path)
     except FileNotFoundError:
         return
-    if not stat.S_ISDIR(status.st_mode):
-        os.unlink(path)
-        return
     with _naming(path), opened_directory(path.parent, follow=True) as parent:
-        if not (_may_be_subvolume(status) and _delete_subvolume(parent, path.name, status)):
+        if not stat.S_ISDIR(status.st_mode):
+            _unlocked(path.name, parent, partial(os.unlink, path.name, dir_fd=parent))
+        elif not (_may_be_subvolume(status) and _delete_subvolume(parent, path.name, status)):
             _delete_directory(path.name, parent)
 
 
@@ -55,7 +55,7 @@ def _delete_directory(name: str, parent: int) -> None:
         if mount_id(fd) != mount_id(parent):
             raise OSError(errno.EBUSY, "something is mounted here", name)
         _empty(fd)
-    os.rmdir(name, dir_fd=parent)
+    _unlocked(name, parent, partial(os.rmdir, name, dir_fd=parent))
 
 
 def _empty(root: int) -> None:
@@ -72,7 +72,7 @@ def _empty(root: int) -> None:
             waiting += _clear(inner, root, free)
         finally:
             os.close(inner)
-        os.rmdir(name, dir_fd=root)
+        _unlocked(name, root, partial(os.rmdir, name, dir_fd=root))
 
 
 def _clear(directory: int, root: int, free: Iterator[str]) -> list[str]:
@@ -82,7 +82,7 @@ def _clear(directory: int, root: int, free: Iterator[str]) -> list[str]:
     for name in os.listdir(directory):
         status = os.stat(name, dir_fd=directory, follow_symlinks=False)
         if not stat.S_ISDIR(status.st_mode):
-            os.unlink(name, dir_fd=directory)
+            _unlocked(name, directory, partial(os.unlink, name, dir_fd=directory))
         elif not (_may_be_subvolume(status) and _delete_subvolume(directory, name, status)):
             moved.append(_move_up(name, directory, root, free))
     return moved
@@ -91,8 +91,26 @@ def _clear(directory: int, root: int, free: Iterator[str]) -> list[str]:
 def _move_up(name: str, directory: int, root: int, free: Iterator[str]) -> str:
     new = next(one for one in free if not _exists(one, root))
     _make_passable(name, directory)
-    os.rename(name, new, src_dir_fd=directory, dst_dir_fd=root)
+    move = partial(os.rename, name, new, src_dir_fd=directory, dst_dir_fd=root)
+    _unlocked(name, directory, move)
     return new
+
+
+def _unlocked(name: str, directory: int, change: Callable[[], None]) -> None:
+    """Change a name in the open `directory`; if a lock of the entry or of the directory forbids
+    that (`fs.flags`), once more without them. Raises Locked without the right to lift them."""
+    try:
+        change()
+    except PermissionError as error:
+        if error.errno != errno.EPERM or not flags.is_locked(name, directory):
+            raise
+        if not flags.may_lock():
+            raise flags.Locked(errno.EPERM, "it is append-only or immutable", name) from error
+        with flags.opened(name, directory) as fd:
+            for one in (fd, directory):
+                if one is not None:
+                    flags.unlock(one)
+        change()
 
 
 def _open_directory(name: str, root: int, device: int) -> int:
@@ -141,7 +159,7 @@ def _delete_subvolume(directory: int, name: str, status: os.stat_result) -> bool
     if not _destroy_childless(name, directory):
         with opened_directory(name, directory) as top:
             _delete_inner_subvolumes(top)
-        btrfs.destroy(directory, name)
+        _destroy(name, directory)
     return True
 
 
@@ -179,7 +197,7 @@ def _delete_inner_subvolumes(top: int) -> None:
         name = waiting.pop()
         with opened_directory(name, top) as inner:
             waiting += _clear_subvolumes(inner, top, free)
-        btrfs.destroy(top, name)
+        _destroy(name, top)
 
 
 def _clear_subvolumes(subvolume: int, top: int, free: Iterator[str]) -> list[str]:
@@ -197,11 +215,18 @@ def _clear_subvolumes(subvolume: int, top: int, free: Iterator[str]) -> list[str
 
 
 def _destroy_childless(name: str, directory: int) -> bool:
-    """Delete a subvolume; False if it holds others."""
+    """Delete a subvolume, also one whose root is locked; False if it holds others."""
     try:
-        btrfs.destroy(directory, name)
+        _destroy(name, directory)
         return True
     except OSError as error:
         if error.errno != errno.ENOTEMPTY:
             raise
         return False
+
+
+def _destroy(name: str, directory: int) -> None:
+    if flags.is_locked(name, directory):
+        with opened_directory(name, directory) as fd:
+            btrfs.set_readonly(fd, False)
+    _unlocked(name, directory, partial(btrfs.destroy, directory, name))

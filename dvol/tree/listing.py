@@ -57,10 +57,10 @@ def block_of(own: bytes, files: dict[str, bytes]) -> Block:
     return Block(own, os.fsencode("/".join(files)), b"".join(files.values()))
 
 
-def save(path: Path, title: str, facts: Any, blocks: Iterable[tuple[str, Block]]) -> bytes:
-    """Write a new file whose first words are `title`; returns what it holds. It need not be
-    durable: the caller syncs."""
-    pieces = [json.dumps(facts).encode("ascii"), b"\n"]
+def save(path: Path, title: str, found: Any, blocks: Iterable[tuple[str, Block]]) -> bytes:
+    """Write a new file whose first words are `title`, with the facts `found`; returns what it
+    holds. It need not be durable: the caller syncs."""
+    pieces = [json.dumps(found).encode("ascii"), b"\n"]
     for folder, block in blocks:
         name = os.fsencode(folder)
         head = _HEAD.pack(len(name), len(block.names), len(block.records))
@@ -75,6 +75,23 @@ def save(path: Path, title: str, facts: Any, blocks: Iterable[tuple[str, Block]]
 def load(path: Path, title: str, size: int) -> Listing:
     """The file at `path`, whose records have `size` bytes. Raises BadDocument if it is torn, or is
     of another kind or format; FileNotFoundError."""
+    body = _body(path, title)
+    try:
+        found, end = _facts(body)
+        return Listing(found, _blocks(body, end, size))
+    except (ValueError, struct.error, RecursionError) as error:
+        raise BadDocument(str(path), str(error)) from error
+
+
+def facts(path: Path, title: str) -> dict[str, Any]:
+    """Only the facts of the file at `path`, which is quicker; raises as `load` does."""
+    try:
+        return _facts(_body(path, title))[0]
+    except (ValueError, RecursionError) as error:
+        raise BadDocument(str(path), str(error)) from error
+
+
+def _body(path: Path, title: str) -> bytes:
     try:
         data = read_file(path)
     except FileNotFoundError:
@@ -84,14 +101,16 @@ def load(path: Path, title: str, size: int) -> Listing:
     line, _, body = data.partition(b"\n")
     if line != f"{title} {zlib.crc32(body):08x}".encode():
         raise BadDocument(str(path), "its checksum is wrong, or a later dvol wrote it")
-    try:
-        end = body.index(b"\n") + 1
-        facts = json.loads(body[:end])
-        if not isinstance(facts, dict):
-            raise ValueError("no facts")
-        return Listing(facts, _blocks(body, end, size))
-    except (ValueError, struct.error, RecursionError) as error:
-        raise BadDocument(str(path), str(error)) from error
+    return body
+
+
+def _facts(body: bytes) -> tuple[dict[str, Any], int]:
+    """The facts, and where the blocks begin."""
+    end = body.index(b"\n") + 1
+    found = json.loads(body[:end])
+    if not isinstance(found, dict):
+        raise ValueError("no facts")
+    return found, end
 
 
 def _blocks(body: bytes, at: int, size: int) -> dict[str, Block]:

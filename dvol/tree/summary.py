@@ -14,7 +14,9 @@ A file in the format of `listing`, with records of 36 bytes, little-endian:
     u32 group       the entries with the same number are names of one file; 0: it has one name
     u32 xattrs      CRC-32 of the extended attributes; 0: not known, 1: there are none
 
-Facts: `whole` says whether all entries are recorded, or only the root. `snapshot` describes a btrfs
+Facts: `whole` says whether all entries are recorded, or only the root. `flags` has the inode flags
+of the tree that was frozen, by path, for entries that had any; an earlier build recorded none, and
+then they are not known. `snapshot` describes a btrfs
 snapshot: its uuid, the transaction of its last change, the time in ns when that was looked up, and
 the size of its root. Any change of the snapshot would raise the transaction, so nothing else needs
 to be read to see that it was not changed.
@@ -33,7 +35,9 @@ from typing import Any, NamedTuple
 from dvol.errors import BadDocument
 from dvol.fs import btrfs
 from dvol.fs.beneath import Beneath
+from dvol.fs.flags import get
 from dvol.tree import listing
+from dvol.tree.flags import Flags, parsed
 from dvol.tree.hardlinks import count_names
 from dvol.tree.listing import Block, block_of
 from dvol.tree.metadata import NOT_KNOWN, xattrs_checksum
@@ -65,10 +69,13 @@ class Summary(NamedTuple):
     blocks: dict[str, Block]
     whole: bool = True
     snapshot: Snapshot | None = None
+    flags: Flags | None = None  # None if they are not known
 
     def save(self, path: Path) -> None:
         """Write it to a new file; the caller makes that durable."""
         facts: dict[str, Any] = {"whole": self.whole}
+        if self.flags is not None:
+            facts["flags"] = self.flags
         if self.snapshot:
             facts["snapshot"] = self.snapshot
         listing.save(path, _TITLE, facts, self.blocks.items())
@@ -89,7 +96,20 @@ def load(path: Path) -> Summary:
         found = Snapshot(*snapshot) if snapshot else None
     except TypeError as error:
         raise BadDocument(str(path), "it names no snapshot") from error
-    return Summary(blocks, facts.get("whole") is True, found)
+    return Summary(blocks, facts.get("whole") is True, found, parsed(facts.get("flags")))
+
+
+def flags_at(path: Path) -> Flags | None:
+    """The flags in the summary at `path`; None also if it is missing or damaged."""
+    try:
+        return parsed(listing.facts(path, _TITLE).get("flags"))
+    except (OSError, BadDocument):
+        return None
+
+
+def save_flags(path: Path, found: Flags) -> None:
+    """Write a new summary that holds only the flags; the caller makes it durable."""
+    Summary({}, whole=False, flags=found).save(path)
 
 
 def known_at(path: Path) -> Summary:
@@ -165,11 +185,14 @@ def snapshot_at(tree: int) -> Snapshot | None:
 
 class SummaryWriter:
     """Collects the summary of a tree while it is frozen. `base` is the summary of the tree whose
-    files are linked where they are unchanged: their records are taken from it."""
+    files are linked where they are unchanged: their records are taken from it. The `flags` of files
+    that are opened are entered by the caller."""
 
     def __init__(self, base: Summary) -> None:
         self._base = base.blocks if base.whole else {}
+        self.base_flags = base.flags
         self._made: list[tuple[DirPair, Block]] = []
+        self.flags: dict[str, int] = {}
 
     def knows(self, directory: str) -> bool:
         """Whether the base has records of the files of a directory."""
@@ -186,6 +209,11 @@ class SummaryWriter:
             placed.update((name, old.get(name) or _record_of_frozen(name, pair)) for name in linked)
             block = block_of(b"", placed)
         self._made.append((pair, block))
+        if own := get(pair.source):
+            self.flags[pair.path] = own
+        if self.base_flags:
+            paths = map(pair.at, linked)
+            self.flags.update({at: self.base_flags[at] for at in paths if at in self.base_flags})
 
     def save(self, path: Path) -> None:
         """See `Summary.save`; to be called once every directory of the tree is finished."""
@@ -193,7 +221,7 @@ class SummaryWriter:
             pair.path: block._replace(own=record(pair.status, pair.xattrs))
             for pair, block in self._made
         }
-        Summary(blocks).save(path)
+        Summary(blocks, flags=self.flags).save(path)
 
     def symlinks(self) -> Iterator[str] | None:
         """As `Summary.symlinks`."""

@@ -39,6 +39,10 @@ class DirPair(Level):
         self.xattrs = NOT_KNOWN  # their checksum, once they were copied
         self.directories: Iterator[str] = iter(())
 
+    def at(self, name: str) -> str:
+        """The path of an entry of the directory, relative to the tree."""
+        return f"{self.path}/{name}" if self.path else name
+
     def named_path(self, name: str = "") -> str:
         """The path of an entry of the directory, for messages."""
         return "/".join(filter(None, (self.label, self.path, name)))
@@ -55,7 +59,6 @@ class DirPair(Level):
     def inner(self, name: str) -> DirPair:
         """Make the directory `name` in the target; the pair of it and its source."""
         os.mkdir(name, 0o700, dir_fd=self.target)
-        path = f"{self.path}/{name}" if self.path else name
         source = os.open(name, DIRECTORY, dir_fd=self.source)
         try:
             target = os.open(name, DIRECTORY, dir_fd=self.target)
@@ -63,7 +66,7 @@ class DirPair(Level):
             os.close(source)
             raise
         parent_dir = open_parent_dir(name, self.parent_dir)
-        return DirPair(source, target, parent_dir, path, self.label, self.began)
+        return DirPair(source, target, parent_dir, self.at(name), self.label, self.began)
 
     def finish(self) -> None:
         """Copy the attributes. Last, because filling a directory changes its times and

@@ -5,7 +5,6 @@ deletes first and then copies. That can be interrupted anywhere, and is complete
 from __future__ import annotations
 
 import os
-import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -30,6 +29,7 @@ from dvol.errors import (
     UnfinishedDiscard,
 )
 from tests.contract.differences import DIFFERENCES, Change, fill
+from tests.contract.inode_flags import set_flags, without_the_right
 from tests.contract.places import Keeper
 from tests.contract.trees import described
 from tests.contract.unchanged import ALL, Volume, made
@@ -444,7 +444,7 @@ def test_a_file_that_refuses_to_go_is_named(full: Full) -> None:
     full.ruin(full.big)
     full.leave(2 * MIB)
     with stuck(full.tree / "new"):
-        with pytest.raises(DiscardStopped, match=r"'v' is unfinished: .*/new.* not permitted"):
+        with pytest.raises(DiscardStopped, match=r"'v' is unfinished: .*/new.* immutable"):
             full.pool.reset("v", discard=True)
         assert full.journal.exists()
     full.pool.reset("v", discard=True)
@@ -472,11 +472,12 @@ def interrupted(*arguments: object) -> None:
 @contextmanager
 def stuck(path: Path) -> Iterator[None]:
     """A file or directory that can't be changed, nor can what is in it be deleted."""
-    subprocess.run(["chattr", "+i", path], check=True)
+    set_flags(path, "i")
     try:
-        yield
+        with without_the_right():
+            yield
     finally:
-        subprocess.run(["chattr", "-i", path], check=True)
+        set_flags(path, "")
 
 
 # -- its containers ----------------------------------------------------------------------------

@@ -10,6 +10,8 @@ import stat
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.contract.inode_flags import flags_of
+
 DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
 BLOCK = 4096
 
@@ -28,6 +30,7 @@ class Entry:
     content: str
     device: int
     twins: tuple[bytes, ...]
+    flags: str = ""  # as chattr(1) calls them
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,7 @@ class Seen:
     status: os.stat_result
     content: str
     attributes: tuple[tuple[str, bytes], ...]
+    flags: str = ""
 
 
 def described(tree: Path, accessed: bool = False) -> dict[bytes, Entry]:
@@ -79,6 +83,7 @@ def _entry(
         content=one.content,
         device=status.st_rdev,
         twins=tuple(twins),
+        flags=one.flags,
     )
 
 
@@ -111,7 +116,7 @@ def _walk(tree: Path) -> dict[bytes, Seen]:
 
 def _enter(name: bytes, parent: int | None, path: bytes, levels: list, seen: dict) -> None:
     fd = os.open(name, DIRECTORY | _unnoticed(), dir_fd=parent)
-    seen[path] = Seen(os.fstat(fd), "", _attributes(fd))
+    seen[path] = Seen(os.fstat(fd), "", _attributes(fd), flags_of(fd))
     levels.append((fd, path, [os.fsencode(one) for one in os.listdir(fd)]))
 
 
@@ -120,8 +125,16 @@ def _seen(name: bytes, fd: int, status: os.stat_result) -> Seen:
     if stat.S_ISLNK(status.st_mode):
         return Seen(status, os.fsdecode(os.readlink(name, dir_fd=fd)), attributes)
     if stat.S_ISREG(status.st_mode):
-        return Seen(status, _digest(name, fd), attributes)
+        return Seen(status, _digest(name, fd), attributes, _flags(name, fd))
     return Seen(status, "", attributes)
+
+
+def _flags(name: bytes, parent: int) -> str:
+    fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | _unnoticed(), dir_fd=parent)
+    try:
+        return flags_of(fd)
+    finally:
+        os.close(fd)
 
 
 def _digest(name: bytes, parent: int) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.crash import counts, tracer
-from tests.crash.verbs import OF_A_USER
+from tests.crash.verbs import OF_A_USER, OF_FLAGS
 from tests.crash.worker import Worker
 from tests.lab import Unavailable
 from tests.lab.filesystems import mounted
@@ -24,19 +24,27 @@ ROOMY = {"btrfs": (("commit=1",), 1 << 30)}
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """In a sample the verbs of an ordinary user are tried on one file system: they differ from
-    those of root by steps that no file system sees in another way."""
+    """In a sample the verbs of an ordinary user, and those of flags, are tried on one file system:
+    they differ from the others by steps that no file system sees in another way."""
     mine = [item for item in items if Path(__file__).parent in item.path.parents]
     for item in mine:
         item.add_marker(pytest.mark.slow)
+    left = {item for item in mine if _lacks_flags(item)}
     if not config.getoption("--every-point"):
-        left = [item for item in mine if _is_for_every_point(item)]
-        items[:] = [item for item in items if item not in left]
+        left |= {item for item in mine if _is_for_every_point(item)}
+    items[:] = [item for item in items if item not in left]
 
 
 def _is_for_every_point(item: pytest.Item) -> bool:
     parameters = item.callspec.params if isinstance(item, pytest.Function) else {}
-    return parameters.get("name") in OF_A_USER and parameters.get("disk", "dir") != "dir"
+    name, disk = parameters.get("name"), parameters.get("disk", "dir")
+    return (name in OF_A_USER and disk != "dir") or (name in OF_FLAGS and disk != "ext4")
+
+
+def _lacks_flags(item: pytest.Item) -> bool:
+    """The plain directory is on tmpfs, which has inode flags since Linux 6.6."""
+    parameters = item.callspec.params if isinstance(item, pytest.Function) else {}
+    return parameters.get("name") in OF_FLAGS and parameters.get("disk", "dir") == "dir"
 
 
 @pytest.fixture(scope="session")

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from dvol.engine.local import LocalEngine
 from dvol.tree.delete import delete_tree
+from tests.contract.inode_flags import set_flags, unlock
 
 ANN = "Ann <ann@example.org>"
 ODD = b"\xff\xfe-odd"
@@ -139,6 +140,60 @@ def build_locked_and_delete(root: Path) -> None:
     build_locked(root)
     LocalEngine(root).delete_branch("v", "side")
     _sync(root)
+
+
+def build_flagged(root: Path) -> None:
+    """The same, with append-only and immutable files and directories: in live trees, in a fourth
+    commit, and in the branch `flagged`."""
+    build(root)
+    pool = LocalEngine(root)
+    tree = root / "v" / "branches" / "master"
+    _flag(tree)
+    pool.commit("v", "4", ANN)
+    pool.branch("v", "flagged")
+    pool.checkout("v", "master")
+    unlock(tree)
+    _put(tree / "deep" / "er" / "kept", "changed")
+    _put(tree / "deep" / "fresh" / "a", "fresh")
+    _put(tree / "file", "changed")
+    (tree / "twin").unlink()
+    shutil.rmtree(tree / "new-directory")
+    (tree / "to-file").unlink()
+    _put(tree / "to-file" / "a", "a directory again")
+    shutil.rmtree(tree / "to-directory")
+    _put(tree / "to-directory", "a file again")
+    _set_times(tree)
+    set_flags(tree / "new", "d")
+    for one in ("file", "to-file/a", "to-file", "to-directory", "deep/fresh/a", "deep/fresh"):
+        set_flags(tree / one, "a")
+    for one in ("deep", "deep/er", ""):
+        set_flags(tree / one, "i")
+    _sync(root)
+
+
+def build_flagged_and_reset(root: Path) -> None:
+    """The same, after a reset that can be undone."""
+    build_flagged(root)
+    LocalEngine(root).reset("v", "HEAD")
+    _sync(root)
+
+
+def build_flagged_and_delete(root: Path) -> None:
+    """The same, after two branches were deleted."""
+    build_flagged(root)
+    for name in ("side", "flagged"):
+        LocalEngine(root).delete_branch("v", name)
+    _sync(root)
+
+
+def _flag(tree: Path) -> None:
+    """Give flags to files and directories of each kind of change."""
+    for one in ("deep/er/kept", "kept", "new-directory/in/it", "to-directory/a", "to-file", "twin"):
+        set_flags(tree / one, "i")
+    for one in ("file", "new", "same-size"):
+        set_flags(tree / one, "ad")
+    for one in ("new-directory/in", "new-directory", "to-directory", "deep/er", "empty", ""):
+        set_flags(tree / one, "a")
 
 
 def nothing(root: Path) -> None:

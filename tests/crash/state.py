@@ -87,7 +87,12 @@ def commit_differences(root: Path, volume: str, branch: str = "") -> list[str]:
     current = next(one for one in branches if (one.name == branch if branch else one.current))
     frozen = _tree(root / volume / "commits" / current.head)
     live = _tree(root / volume / "branches" / current.name)
-    return differences(frozen, live, f"commit of {volume}")
+    return differences(_unflagged(frozen), _unflagged(live), f"commit of {volume}")
+
+
+def _unflagged(tree: Tree) -> Tree:
+    """A commit has the inode flags in its summary, and only a snapshot has them itself."""
+    return {path: replace(one, flags="") for path, one in tree.items()}
 
 
 def reflog_complaints(root: Path, whole: bool) -> list[str]:

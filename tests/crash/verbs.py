@@ -225,4 +225,24 @@ OF_A_USER = {
         ("gc of commits", "", history.build_locked_and_delete),
     )
 }
-ALL = VERBS | OF_A_USER
+# in trees with append-only and immutable files and directories, which the steps unlock
+OF_FLAGS = {
+    f"{name} of flags": replace(VERBS[name], words=words or VERBS[name].words, build=build)
+    for name, words, build in (
+        ("commit", "", history.build_flagged),
+        ("reset", "", history.build_flagged),
+        ("reset to HEAD", "reset --hard {4} v", history.build_flagged),
+        ("reset without exchange", "reset --hard {4} v", history.build_flagged),
+        ("reset together", "reset --hard HEAD --volume v --volume other", history.build_flagged),
+        ("refill", "reset --hard --discard {4} v", history.build_flagged),
+        ("undo", "", history.build_flagged_and_reset),
+        ("checkout -b", "", history.build_flagged),
+        ("stash", "", history.build_flagged),
+        ("branch -d", "branch -d flagged v", history.build_flagged),
+        ("rm", "", history.build_flagged),
+        ("restore a branch", "", history.build_flagged_and_delete),
+        ("restore a state", "", history.build_flagged_and_reset),
+        ("gc of commits", "", history.build_flagged_and_delete),
+    )
+}
+ALL = VERBS | OF_A_USER | OF_FLAGS

@@ -214,7 +214,7 @@ def test_it_is_published_and_installed_as_any_plugin(installed: Installed, preci
 def test_the_manifest_asks_for_no_more_than_it_needs(installed: Installed) -> None:
     shown = json.loads(installed.engine.docker("plugin", "inspect", "dvol").stdout)[0]
     config = shown["Config"]
-    assert config["Linux"]["Capabilities"] == ["CAP_SYS_ADMIN"]
+    assert config["Linux"]["Capabilities"] == ["CAP_LINUX_IMMUTABLE", "CAP_SYS_ADMIN"]
     assert config["Linux"]["AllowAllDevices"] is False
     assert (config["Network"]["Type"], config["PidHost"], config["IpcHost"]) == ("", False, False)
 

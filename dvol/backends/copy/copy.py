@@ -13,7 +13,7 @@ from dvol.backends import FreezeHints, Frozen, StagedReset
 from dvol.backends.copy.freeze import Freezer
 from dvol.backends.copy.precopy import Precopied, precopy
 from dvol.errors import disk_failed
-from dvol.fs.beneath import DIRECTORY
+from dvol.fs.beneath import DIRECTORY, Beneath
 from dvol.fs.clock import wait_until_after
 from dvol.fs.create import make_new_directory
 from dvol.fs.directories import opened_directory
@@ -21,6 +21,7 @@ from dvol.fs.syscalls import exchange
 from dvol.tree import space
 from dvol.tree.change_detection import Epoch
 from dvol.tree.delete import delete_tree
+from dvol.tree.flags import NO_FLAGS, Flags, give
 from dvol.tree.hardlinks import HardLinks, count_names
 from dvol.tree.index import NOTHING, Index, IndexWriter, LoadedIndex, epoch, load
 from dvol.tree.summary import NONE, Summary, SummaryWriter, known_at
@@ -83,13 +84,16 @@ class Copy:
                     os.close(parent_dir)
         return Frozen(index, summary)
 
-    def thaw(self, frozen: Path, into: Path) -> Index:
+    def thaw(self, frozen: Path, into: Path, flags: Flags | None = None) -> Index:
         from dvol.backends.copy.thaw import Thawer
 
         with _source_and_target(frozen, into) as (source, target, links):
             space.require(target, into, lambda: space.total(source, _entry_size))
-            thawer = Thawer(count_names(source), links, Index(epoch(target)))
+            thawer = Thawer(count_names(source), links, Index(epoch(target)), flags or NO_FLAGS)
             fill(source, target, None, str(frozen), thawer)
+            if flags:
+                with Beneath(into) as tree:
+                    give(flags, tree)
         return thawer.index if wait_until_after(thawer.newest) else Index()
 
     def stage_reset(self, frozen: Path, tree: Path, entry: Path, hints: FreezeHints) -> StagedReset:
@@ -114,10 +118,17 @@ class Copy:
 
         return is_committed(changes, tree, frozen)
 
-    def reconstruct(self, entry: Path, changes: Any, frozen: Path, into: Path) -> None:
+    def reconstruct(
+        self,
+        entry: Path,
+        changes: Any,
+        frozen: Path,
+        into: Path,
+        flags: Flags | None = None,
+    ) -> Flags | None:
         from dvol.backends.copy.reconstruct import reconstruct
 
-        reconstruct(entry, changes, frozen, into)
+        return reconstruct(entry, changes, frozen, into, flags)
 
     def delete(self, tree: Path) -> None:
         delete_tree(tree)

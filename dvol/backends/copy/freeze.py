@@ -13,6 +13,7 @@ import stat
 
 from dvol.backends.copy.precopy import Precopied
 from dvol.errors import TreeChanged
+from dvol.fs import flags
 from dvol.fs.clock import now
 from dvol.tree.change_detection import live_signature, signature
 from dvol.tree.content import ContentCopier, same_content
@@ -60,6 +61,7 @@ class Freezer:
         self._joined: dict[int, int] = {}  # frozen inode -> live inode
         self._entries: dict[Inode, bytes | None] = {}  # index entries of files with several names
         self._records: dict[Inode, bytes] = {}  # their records in the summary
+        self._flags: dict[Inode, int] = {}  # their inode flags
         self._placed: dict[str, bytes] = {}  # the records of the directory that is being placed
 
     def place(self, pair: DirPair) -> list[str]:
@@ -69,6 +71,7 @@ class Freezer:
         linked: list[str] = []
         self._placed, in_base = {}, self.summary.knows(pair.path)
         device = self.writer.device
+        flags_known = self.summary.base_flags is not None  # else each file is opened
         directories, name = [], "."
         try:
             with os.scandir(pair.source) as entries:
@@ -83,7 +86,7 @@ class Freezer:
                         and old.startswith(live_signature(status))
                         and status.st_dev == device
                     )
-                    if clean and status.st_nlink == 1 and _try_link(name, pair):
+                    if clean and flags_known and status.st_nlink == 1 and _try_link(name, pair):
                         found = old
                         if in_base:
                             linked.append(name)
@@ -107,6 +110,7 @@ class Freezer:
         inode = (status.st_dev, status.st_ino)
         if has_links and self.links.link(inode, name, pair.target):
             self._placed[name] = self._records[inode]
+            self._note_flags(name, pair, self._flags.get(inode, 0))
             return self._entries.get(inode)
         place = self._place_file if stat.S_ISREG(status.st_mode) else self._place_special
         found = place(name, pair, clean)
@@ -115,13 +119,23 @@ class Freezer:
             self._entries[inode] = found
             self._records[inode] = in_group(self._placed[name], len(self._records) + 1)
             self._placed[name] = self._records[inode]
+            self._flags[inode] = self.summary.flags.get(pair.at(name), 0)
         return found
+
+    def _note_flags(self, name: str, pair: DirPair, own: int) -> None:
+        if own:
+            self.summary.flags[pair.at(name)] = own
 
     def _place_file(self, name: str, pair: DirPair, clean: bool) -> bytes | None:
         with opened(name, pair.source) as one:
             began = self.writer.before_reading(one)  # before the first stat
-            before = os.fstat(one)
-            frozen = self._link_equal(name, one, before, pair, clean)
+            before, own = os.fstat(one), flags.get(one)
+            self._note_flags(name, pair, own)
+            # a frozen file has the same flags in all commits that have it: then whether a live file
+            # is clean says that of its flags, too
+            known = self.summary.base_flags
+            may_link = known is None or known.get(pair.at(name), 0) == own
+            frozen = self._link_equal(name, one, before, pair, clean) if may_link else 0
             if not frozen:
                 other = self.precopied.take(before, name, pair.target)
                 copied, xattrs = copy_file(name, one, before, pair.target, self.content, other)
@@ -198,12 +212,15 @@ def copy_file(
     target: int,
     content: ContentCopier,
     older: int | None = None,
+    early: int = 0,
 ) -> tuple[os.stat_result, int]:
     """Copy the open file, which has `status`; the status of the copy, and the checksum of its
     extended attributes. `older` is an open copy of that name that is out of date: it is updated,
-    and closed."""
+    and closed. A new file gets the `early` flags while it is empty."""
     other = os.open(name, WRITE, 0o600, dir_fd=target) if older is None else older
     try:
+        if early:
+            flags.put(other, early)
         content.copy(one, other, status, over=older is not None)
         xattrs = copy_attributes(one, other)
         return os.fstat(other), xattrs

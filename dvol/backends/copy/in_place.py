@@ -18,15 +18,17 @@ from typing import Any
 from dvol.backends import FreezeHints, StagedReset
 from dvol.backends.copy.thaw import Thawer
 from dvol.errors import DiskFailed, PathOccupied, disk_failed
-from dvol.fs import mountinfo
+from dvol.fs import flags, mountinfo
 from dvol.fs.beneath import DIRECTORY, Beneath
 from dvol.fs.clock import wait_until_after
 from dvol.fs.create import make_new_directory
-from dvol.journal.steps import Exchange, Move, SetAttributes, SetTimes, Step
+from dvol.fs.flags import LOCKS
+from dvol.journal.steps import Exchange, Move, SetAttributes, SetFlags, SetTimes, Step
 from dvol.tree import space
 from dvol.tree.change_detection import signature
 from dvol.tree.compare import Change, Comparison, Kind
 from dvol.tree.delete import delete_tree
+from dvol.tree.flags import NO_FLAGS, Flags, below, give
 from dvol.tree.hardlinks import HardLinks, count_names
 from dvol.tree.index import NOTHING, Index, IndexWriter, epoch, load
 from dvol.tree.metadata import copy_attributes, same_status
@@ -69,7 +71,11 @@ class Stager:
         entry: Path,
         tree: Path,
         thawer: Thawer,
+        flags: Flags | None,
     ) -> None:
+        self.flags = flags or NO_FLAGS
+        self.flags_known = flags is not None
+        self.copied: list[tuple[str, str]] = []  # path of an entry, number of its copy
         self.frozen = frozen
         self.live = live
         self.entry = entry
@@ -99,11 +105,23 @@ class Stager:
             case Kind.TIMES:
                 self._set_times(change)
 
+    def give_flags(self) -> None:
+        """Set the inode flags of the copies, once all are made: an immutable file can't get another
+        name. What locks an entry itself is left to the steps."""
+        if self.flags:
+            with Beneath(self.entry / "files") as files:
+                for path, number in self.copied:
+                    found = dict(below(self.flags, path))
+                    found |= {"": found.get("", 0) & ~LOCKS}
+                    give(found, files, number)
+
     def _add(self, change: Change) -> None:
         self.steps.append(Move(self._stage_copy(change), self._live_path(change)))
         new = self._staged_status()
+        times: list[Step] = []
         if stat.S_ISDIR(new.st_mode):
-            self.last.append(SetTimes.between(self._live_path(change), new, new))
+            times.append(SetTimes.between(self._live_path(change), new, new))
+        self.last += self._locking(change, new, times)
         self.changes.append(["added", change.path])
 
     def _remove(self, change: Change) -> None:
@@ -117,15 +135,26 @@ class Stager:
         self.steps.append(Exchange(staged, self._live_path(change), new.st_ino, change.old))
         directory, name = self.live.parent(change.path)
         old = os.stat(name, dir_fd=directory, follow_symlinks=False)
+        times: list[Step] = []
         if stat.S_ISDIR(new.st_mode) or stat.S_ISDIR(old.st_mode):
-            self.last.append(SetTimes.between(self._live_path(change), new, old))
-            self.last.append(SetTimes.between(staged, old, new))
+            times.append(SetTimes.between(self._live_path(change), new, old))
+            times.append(SetTimes.between(staged, old, new))
+        self.last += self._locking(change, new, times)
         self.changes.append(["replaced", change.path, str(self.count)])
+
+    def _locking(self, change: Change, new: os.stat_result, times: list[Step]) -> list[Step]:
+        """The steps that set the times, and then lock the new entry if it is locked in its tree."""
+        own = self.flags.get(change.path, 0) & flags.settable()
+        if not own & LOCKS:
+            return times
+        return [*times, SetFlags(self._live_path(change), new.st_ino, own, own & ~LOCKS)]
 
     def _set_attributes(self, change: Change) -> None:
         """Two empty directories carry the attributes, one the new and one the old."""
-        new = self._template(self.frozen.directory(change.path))
-        old = self._template(self.live.directory(change.path))
+        before = flags.get(self.live.directory(change.path))
+        after = self.flags.get(change.path, 0) if self.flags_known else before
+        new = self._template(self.frozen.directory(change.path), after)
+        old = self._template(self.live.directory(change.path), before)
         self.last.append(SetAttributes(new, self._live_path(change), old))
         self.changes.append(["attributes", change.path, str(self.count)])
 
@@ -138,12 +167,14 @@ class Stager:
     def _stage_copy(self, change: Change) -> str:
         """Copy the frozen entry under the next number; returns the path of the copy."""
         staged = self._next_path()
+        self.copied.append((change.path, str(self.count)))
         directory, name = self.frozen.parent(change.path)
         status = os.stat(name, dir_fd=directory, follow_symlinks=False)
         if stat.S_ISDIR(status.st_mode):
             self._stage_directory(name, directory, change)
         else:
-            placed = self.thawer.place_one(name, directory, str(self.count), self.files)
+            number, path = str(self.count), change.path
+            placed = self.thawer.place_one(name, directory, number, self.files, path)
             if placed is not None:
                 self.placed.append((change.path, status.st_ino, placed))
         return staged
@@ -162,12 +193,13 @@ class Stager:
         """The status of the entry that was staged last."""
         return os.stat(str(self.count), dir_fd=self.files, follow_symlinks=False)
 
-    def _template(self, directory: int) -> str:
+    def _template(self, directory: int, own: int) -> str:
         staged = self._next_path()
         os.mkdir(str(self.count), 0o700, dir_fd=self.files)
         target = os.open(str(self.count), DIRECTORY, dir_fd=self.files)
         try:
             copy_attributes(directory, target)
+            flags.put(target, own & flags.settable())
         finally:
             os.close(target)
         return staged
@@ -191,12 +223,14 @@ def stage_reset(frozen: Path, tree: Path, entry: Path, hints: FreezeHints) -> In
             comparison = compare(source, live, tree, hints)
         except OSError as error:
             raise disk_failed(error, tree) from error
-        thawer = Thawer(comparison.names, HardLinks(links), comparison.index)
-        stager = Stager(source, live, entry, tree, thawer)
+        found = hints.flags or NO_FLAGS
+        thawer = Thawer(comparison.names, HardLinks(links), comparison.index, found)
+        stager = Stager(source, live, entry, tree, thawer, hints.flags)
         try:
             space.require(stager.files, tree, lambda: _to_copy(comparison, source))
             for change in comparison.changes:
                 stager.stage(change)
+            stager.give_flags()
         except OSError as error:
             raise disk_failed(error, tree) from error
         finally:
@@ -228,6 +262,7 @@ def compare(frozen: Beneath, live: Beneath, tree: Path, hints: FreezeHints) -> C
         str(tree),
         known=NOTHING if hints.full else load(hints.index_file, index.epoch),
         writer=IndexWriter(target, index, hints.writers_stopped),
+        inode_flags=hints.flags,
     )
     comparison.run(target, source)
     return comparison

@@ -16,13 +16,16 @@ from dvol.errors import BadDocument
 from dvol.fs.beneath import DIRECTORY, Beneath, is_beneath
 from dvol.fs.documents import is_number, is_word
 from dvol.tree.delete import delete_tree
+from dvol.tree.flags import NO_FLAGS, Flags, read, without
 from dvol.tree.hardlinks import HardLinks, count_names
 from dvol.tree.index import Index
 from dvol.tree.metadata import copy_attributes, writable
 from dvol.tree.walk import fill
 
 
-def reconstruct(entry: Path, changes: Any, frozen: Path, into: Path) -> None:
+def reconstruct(
+    entry: Path, changes: Any, frozen: Path, into: Path, flags: Flags | None = None
+) -> Flags | None:
     """See `Backend.reconstruct`."""
     require_changes(changes, entry)
     os.mkdir(into, 0o700)
@@ -35,8 +38,26 @@ def reconstruct(entry: Path, changes: Any, frozen: Path, into: Path) -> None:
         copier = Thawer(count_names(files.directory("")), HardLinks(aside), Index())
         for change in changes:
             _revert(change, target, files, copier)
+        found = None if flags is None else _flags_before(changes, files, flags)
     delete_tree(links)
     delete_tree(aside)
+    return found
+
+
+def _flags_before(changes: list[Any], files: Beneath, flags: Flags) -> Flags:
+    """The inode flags of the tree before the changes, after which it had `flags`. What was set
+    aside still has its own, and so have the templates of directories."""
+    found = dict(flags)
+    for kind, path, *rest in changes:
+        if kind in ("attributes", "dressed"):
+            own = read(files, rest[0]).get("", 0)
+            found = {at: value for at, value in found.items() if at != path}
+            found |= {path: own} if own else {}
+        elif kind != "times":
+            found = without(found, path)
+            inner = read(files, rest[0]) if rest else NO_FLAGS
+            found |= {f"{path}/{at}".rstrip("/"): value for at, value in inner.items()}
+    return found
 
 
 _SHAPES = {  # of a change: what follows its kind and its path

@@ -4,6 +4,7 @@ What differs is deleted first, all of it, and then copied into the room that thi
 can be reverted. After a crash the trees are compared anew, so that whatever is half made is made
 again.
 
+    <aside>/flags     the inode flags of the frozen tree, as a summary that holds only these
     <aside>/links/    names of files that have several, while the others are placed
 """
 
@@ -18,7 +19,7 @@ from dvol.backends import FreezeHints, StagedReset
 from dvol.backends.copy.in_place import compare
 from dvol.backends.copy.thaw import Thawer
 from dvol.errors import DiskFailed, DvolError, NoSpace, disk_failed
-from dvol.fs import mountinfo
+from dvol.fs import flags, mountinfo
 from dvol.fs.beneath import DIRECTORY, Beneath
 from dvol.fs.clock import now, wait_until_after
 from dvol.fs.durable import durably
@@ -28,14 +29,17 @@ from dvol.tree.change_detection import TICK
 from dvol.tree.compare import Change, Comparison, Kind
 from dvol.tree.content import can_clone
 from dvol.tree.delete import delete_tree
+from dvol.tree.flags import NO_FLAGS, Flags, below, give
 from dvol.tree.hardlinks import HardLinks, count_names
 from dvol.tree.index import Index, epoch, load
 from dvol.tree.metadata import copy_attributes
+from dvol.tree.summary import flags_at, save_flags
 from dvol.tree.usage import DiskUsage
 from dvol.tree.walk import fill
 
 _DELETED = (Kind.REMOVE, Kind.REPLACE)
 _COPIED = (Kind.ADD, Kind.REPLACE)
+_FLAGS = "flags"  # in `aside`: the inode flags of the frozen tree, if they are known
 
 
 def refill(frozen: Path, tree: Path, index: Path, aside: Path) -> None:
@@ -44,9 +48,11 @@ def refill(frozen: Path, tree: Path, index: Path, aside: Path) -> None:
     links = aside / "links"
     delete_tree(links)  # of an application that was killed
     with durably(tree), Beneath(frozen) as source, Beneath(tree) as live:
-        changes = _compare(source, live, tree, index)
-        thawer = Thawer(count_names(source.directory("")), HardLinks(links), Index())
-        Refiller(source, live, tree, thawer).apply(changes)
+        found = flags_at(aside / _FLAGS)
+        changes = _compare(source, live, tree, index, found)
+        names = count_names(source.directory(""))
+        thawer = Thawer(names, HardLinks(links), Index(), found or NO_FLAGS)
+        Refiller(source, live, tree, thawer, found).apply(changes)
     delete_tree(links)
 
 
@@ -54,8 +60,10 @@ def stage_refill(frozen: Path, tree: Path, entry: Path, hints: FreezeHints) -> S
     """See `Backend.stage_refill`."""
     mountinfo.refuse(tree)
     with Beneath(frozen) as source, Beneath(tree) as live:
-        changes = _compare(source, live, tree, _index_file(hints, entry))
+        changes = _compare(source, live, tree, _index_file(hints, entry), hints.flags)
         _require(changes, source, live, tree)
+    if hints.flags is not None:
+        save_flags(entry / _FLAGS, hints.flags)
     return StagedRefill(frozen, tree, entry, hints)
 
 
@@ -64,7 +72,7 @@ def require_space(frozen: Path, tree: Path, hints: FreezeHints) -> None:
     meanwhile, is left to `stage_refill`."""
     with Beneath(frozen) as source, Beneath(tree) as live, suppress(DiskFailed, OSError):
         index = _index_file(hints, tree)
-        _require(_compare(source, live, tree, index), source, live, tree)
+        _require(_compare(source, live, tree, index, hints.flags), source, live, tree)
 
 
 def _index_file(hints: FreezeHints, beside: Path) -> Path:
@@ -96,7 +104,11 @@ class StagedRefill(StagedReset):
 class Refiller:
     """Applies changes to the open live tree `live`."""
 
-    def __init__(self, frozen: Beneath, live: Beneath, tree: Path, thawer: Thawer) -> None:
+    def __init__(
+        self, frozen: Beneath, live: Beneath, tree: Path, thawer: Thawer, found: Flags | None
+    ) -> None:
+        self.flags = found  # of the frozen tree
+        self.lifted: dict[str, int] = {}  # the flags of directories whose locks were lifted
         self.frozen = frozen
         self.live = live
         self.tree = tree
@@ -118,9 +130,30 @@ class Refiller:
             for change in reversed(changes):  # a directory after those in it
                 path = change.path
                 if change.kind in (Kind.ATTRIBUTES, Kind.TIMES):
-                    copy_attributes(self.frozen.directory(path), self.live.directory(path))
+                    self._set_attributes(path)
+            self._give_flags(changes)
         except (OSError, DvolError) as error:
             raise self._named(error, path, copies) from error
+
+    def _set_attributes(self, path: str) -> None:
+        directory = self.live.directory(path)
+        self._lift(directory, path)
+        copy_attributes(self.frozen.directory(path), directory)
+
+    def _give_flags(self, changes: list[Change]) -> None:
+        """Of what was made, and of the directories in which something was."""
+        wanted: Flags = self.lifted if self.flags is None else self.flags
+        for change in changes:
+            if change.kind in _COPIED:
+                give(below(wanted, change.path), self.live, change.path)
+            elif change.path in self.lifted or (wanted and change.kind == Kind.ATTRIBUTES):
+                give({"": wanted.get(change.path, 0)}, self.live, change.path)
+
+    def _lift(self, directory: int, path: str) -> None:
+        """Lift the locks of an open directory, so that names in it can be changed."""
+        if (own := flags.get(directory)) & flags.LOCKS and flags.may_lock():
+            self.lifted[path] = own
+            flags.unlock(directory)
 
     def _delete(self, path: str) -> None:
         directory, name = self._parent(path)
@@ -146,6 +179,7 @@ class Refiller:
         other than root may need the write bit first: a directory with changes gets the frozen
         one's attributes in the end."""
         directory, name = self.live.parent(path)
+        self._lift(directory, os.path.dirname(path))
         if os.geteuid() != 0:
             os.fchmod(directory, 0o700)
         return directory, name
@@ -162,9 +196,12 @@ class Refiller:
         return error if isinstance(error, DvolError) else disk_failed(error, self.tree / path)
 
 
-def _compare(frozen: Beneath, live: Beneath, tree: Path, index: Path) -> list[Change]:
+def _compare(
+    frozen: Beneath, live: Beneath, tree: Path, index: Path, found: Flags | None
+) -> list[Change]:
     source, target = frozen.directory(""), live.directory("")
-    comparison = Comparison(count_names(source), str(tree), known=load(index, epoch(target)))
+    known = load(index, epoch(target))
+    comparison = Comparison(count_names(source), str(tree), known=known, inode_flags=found)
     comparison.run(target, source)
     return comparison.changes
 

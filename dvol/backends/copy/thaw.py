@@ -9,8 +9,10 @@ import stat
 from collections.abc import Callable
 
 from dvol.backends.copy.freeze import copy_file
+from dvol.fs import flags
 from dvol.tree.change_detection import signature
 from dvol.tree.content import ContentCopier
+from dvol.tree.flags import NO_FLAGS, Flags
 from dvol.tree.hardlinks import HardLinks, Inode, fits
 from dvol.tree.index import Directory, Index
 from dvol.tree.metadata import copy_special, opened
@@ -22,13 +24,17 @@ class Thawer:
 
     `names` counts, by inode, the names of those files that have several. `newest` is the latest
     ctime in the index: the index is true once the clock is past it, if nothing was written until
-    then.
+    then. `flags` are the inode flags of the tree: a new file gets at once those that it can't get
+    later, and all others are left to the caller.
     """
 
-    def __init__(self, names: dict[int, int], links: HardLinks, index: Index) -> None:
+    def __init__(
+        self, names: dict[int, int], links: HardLinks, index: Index, found: Flags = NO_FLAGS
+    ) -> None:
         self.names = names
         self.links = links
         self.index = index
+        self.flags = found
         self.content = ContentCopier()
         self.newest = 0
 
@@ -37,7 +43,8 @@ class Thawer:
         kept: Directory = {}
 
         def place(entry: os.DirEntry[str]) -> None:
-            new = self.place_one(entry.name, pair.source, entry.name, pair.target)
+            at = pair.at(entry.name)
+            new = self.place_one(entry.name, pair.source, entry.name, pair.target, at)
             if new is not None:
                 kept[entry.name] = signature(new, entry.inode())
                 self.newest = max(self.newest, new.st_ctime_ns)
@@ -47,15 +54,16 @@ class Thawer:
         return directories
 
     def place_one(
-        self, name: str, source: int, new_name: str, target: int
+        self, name: str, source: int, new_name: str, target: int, path: str = ""
     ) -> os.stat_result | None:
-        """Copy one entry that is no directory; the status of the copy, None if it has several
-        names, since each further one changes it."""
+        """Copy one entry that is no directory, which is at `path` in the tree; the status of the
+        copy, None if it has several names, since each further one changes it."""
         status = os.stat(name, dir_fd=source, follow_symlinks=False)
         inode = (status.st_dev, status.st_ino)
         if self.links.link(inode, new_name, target):
             return None
-        new = copy_entry(name, status, source, new_name, target, self.content)
+        early = self.flags.get(path, 0) & flags.EARLY if self.flags else 0
+        new = copy_entry(name, status, source, new_name, target, self.content, early)
         if status.st_ino in self.names:
             self.links.placed(inode, self.names[status.st_ino], new_name, target)
             return None
@@ -120,10 +128,12 @@ def copy_entry(
     new_name: str,
     target: int,
     content: ContentCopier,
+    early: int = 0,
 ) -> os.stat_result:
-    """Copy an entry that is no directory; the status of the copy."""
+    """Copy an entry that is no directory; the status of the copy. A file gets the `early` flags
+    while it is empty."""
     if not stat.S_ISREG(status.st_mode):
         copy_special(name, status, source, new_name, target)
         return os.stat(new_name, dir_fd=target, follow_symlinks=False)
     with opened(name, source) as one:
-        return copy_file(new_name, one, os.fstat(one), target, content)[0]
+        return copy_file(new_name, one, os.fstat(one), target, content, early=early)[0]

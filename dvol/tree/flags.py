@@ -1,0 +1,81 @@
+"""The inode flags of a tree: recorded beside it while it is frozen, set when it is thawed.
+
+The files of frozen trees have none of them: these trees share files with each other, and must be
+deletable. So a state's flags are a record, by path; paths without flags are not in it.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Mapping
+from typing import Any
+
+from dvol.fs import flags
+from dvol.fs.beneath import Beneath, is_beneath
+from dvol.fs.documents import is_number, is_word
+from dvol.tree.walk import directories
+
+Flags = Mapping[str, int]  # by path relative to the tree, "" being its root; see `fs.flags`
+NO_FLAGS: Flags = {}
+
+
+def parsed(document: Any) -> Flags | None:
+    """The flags in a document; None if it has none that could be a record: an earlier build kept
+    no flags."""
+    if isinstance(document, dict) and all(map(_fits, document.items())):
+        return document
+    return None
+
+
+def _fits(item: tuple[Any, Any]) -> bool:
+    path, value = item
+    return is_word(path) and is_beneath(path) and is_number(value) and not value & ~flags.KEPT
+
+
+def below(found: Flags, path: str) -> Flags:
+    """The flags of the entry at `path`, "", and of what is in it, by paths relative to it."""
+    start = f"{path}/" if path else ""
+    inner = {at.removeprefix(start): own for at, own in found.items() if at.startswith(start)}
+    return inner | ({"": found[path]} if path in found else {})
+
+
+def without(found: Flags, path: str) -> dict[str, int]:
+    """The flags of all but the entry at `path` and what is in it."""
+    start = f"{path}/"
+    return {at: own for at, own in found.items() if at != path and not at.startswith(start)}
+
+
+def give(found: Flags, tree: Beneath, path: str = "") -> None:
+    """Set the flags of an entry of the `tree`, and of what is in it. Last of all, because an
+    immutable file takes nothing more. Locks only with the right to set them."""
+    settable = flags.settable()
+    for at, own in found.items():
+        _give(tree, f"{path}/{at}".strip("/"), own & settable)
+
+
+def _give(tree: Beneath, path: str, own: int) -> None:
+    if not path:
+        flags.put(tree.directory(""), own)
+        return
+    directory, name = tree.parent(path)
+    with flags.opened(name, directory) as fd:
+        if fd is not None:
+            flags.put(fd, own)
+
+
+def read(tree: Beneath, path: str) -> dict[str, int]:
+    """The flags of the entry of `tree` at `path`, "", and of what is in it."""
+    found = {"": _own(*tree.parent(path))}
+    directory, name = tree.parent(path)
+    if stat.S_ISDIR(os.stat(name, dir_fd=directory, follow_symlinks=False).st_mode):
+        for folder, inner, others in directories(tree.directory(path)):
+            holding = tree.directory(f"{path}/{folder}".rstrip("/"))
+            for entry in (*inner, *others):
+                found[f"{folder}/{entry.name}".lstrip("/")] = _own(holding, entry.name)
+    return {at: own for at, own in found.items() if own}
+
+
+def _own(directory: int, name: str) -> int:
+    with flags.opened(name, directory) as fd:
+        return 0 if fd is None else flags.get(fd)
