@@ -36,23 +36,35 @@ def with_sharers(
     ended: each of them is stopped, since it would go on without a network, or die.
 
     `owners` are the containers that have an action, or were ended already; `alive` all that may
-    share with them. Where Docker would remove a sharer, its owner is only paused for a commit; else
-    SharerWouldBeRemoved is raised, unless `force`.
+    share with them. Where Docker would remove a sharer, SharerWouldBeRemoved is raised, unless
+    `force`; but for a commit its owner is only paused. Where that can't be, the owner has no
+    process, and the sharer has lost its namespaces already: then it is left alone.
     """
     result = dict(actions)
     for owner in owners:
         if actions.get(owner.id, STOP) not in (STOP, KILL):
             continue
         lost = [one for one in sharers_of(owner, alive) if one.removes_itself and not force]
-        if not lost:
-            continue
-        if purpose in (RESET, SWITCH) or owner.state != RUNNING or owner.id not in actions:
+        if lost and purpose in (RESET, SWITCH):
             raise SharerWouldBeRemoved(lost[0].name, owner.name)
-        result[owner.id] = PAUSE
+        if lost and owner.state == RUNNING and owner.id in actions:
+            result[owner.id] = PAUSE
     for owner in owners:
         if result.get(owner.id, STOP) in (STOP, KILL):
-            result |= {one.id: STOP for one in sharers_of(owner, alive) if not _ends(result, one)}
+            ended = [one for one in sharers_of(owner, alive) if not _ends(result, one)]
+            result |= {one.id: STOP for one in ended if force or not _removes(one, alive)}
     return result
+
+
+def lost_sharers(
+    actions: dict[str, str], owners: Sequence[Container], alive: Sequence[Container]
+) -> list[tuple[Container, Container]]:
+    """The containers that `with_sharers` leaves alone, and for each the owner that has ended: they
+    were started while that one was being ended, and do not share with it when it runs again."""
+    running = {one.id for one in alive}
+    ended = [owner for owner in owners if owner.id not in running]
+    pairs = [(one, owner) for owner in ended for one in sharers_of(owner, alive)]
+    return list({one.id: (one, owner) for one, owner in pairs if not _ends(actions, one)}.values())
 
 
 def sharers_of(owner: Container, alive: Iterable[Container]) -> list[Container]:
@@ -62,6 +74,11 @@ def sharers_of(owner: Container, alive: Iterable[Container]) -> list[Container]:
     for one in found:  # it grows
         found += [other for other in rest if other.shares_with(one) and other not in found]
     return found
+
+
+def _removes(one: Container, alive: Sequence[Container]) -> bool:
+    """Whether Docker would remove a container if `one` were ended."""
+    return any(each.removes_itself for each in (one, *sharers_of(one, alive)))
 
 
 def _ends(actions: dict[str, str], one: Container) -> bool:

@@ -17,7 +17,7 @@ from functools import partial
 from dvol.containers import GONE, KILL, PAUSE, STOP
 from dvol.containers.container import PAUSED, RUNNING, Container, Suspension
 from dvol.containers.events import STOPPED, Call
-from dvol.containers.policy import action_for, with_sharers
+from dvol.containers.policy import action_for, lost_sharers, with_sharers
 from dvol.containers.start_order import in_order, must_be_healthy, waves
 from dvol.engine.hooks import Hooks
 from dvol.engine.ready import Ready
@@ -55,6 +55,7 @@ class Suspending:
         self._calls: dict[str, list[Call]] = {}  # by id: what was done
         self._since = self._asked = time.time_ns()
         self._killed: set[str] = set()  # ids of those that did not stop in time
+        self._lost: list[tuple[Container, Container]] = []  # with the owners that they have lost
         self._ready = Ready(session, volumes)
         self.hooks = Hooks(session, volumes, purpose)
 
@@ -73,7 +74,9 @@ class Suspending:
         if ends:
             owners = [known[id] for id in ends]
             alive |= {one.id: one for one in self._containers.sharers(owners)}
-            actions = with_sharers(actions, owners, list(alive.values()), *rules)
+            shared = (owners, list(alive.values()))
+            actions = with_sharers(actions, *shared, *rules)
+            self._lost = lost_sharers(actions, *shared)
         self._known |= {id: alive[id] for id in actions}
         self.planned = [self._planned(alive[id], does) for id, does in actions.items() if does]
         self.hooks.plan(found)
@@ -214,6 +217,7 @@ class Suspending:
             if one.action != PAUSE and one.id not in missing and self.hooks.owes(one.id):
                 self._is_ready(one)  # else its hook may fail
         self.hooks.after_freeze()
+        self._warn_of_lost()
 
     def leave(self) -> None:
         """Leave the containers suspended, and say so."""
@@ -272,6 +276,12 @@ class Suspending:
             return self._ready.is_ready(one, self._known[one.id])
 
     # -- telling -------------------------------------------------------------------------------
+
+    def _warn_of_lost(self) -> None:
+        for one, owner in self._lost:
+            came = f"which was started while {owner.name} was being stopped for the {self._verb}"
+            what = "the network, processes or memory that it shared with it"
+            self._on_progress(f"warning: {one.name}, {came}, has lost {what}; 'docker restart' it")
 
     @contextmanager
     def _announced_if_long(self, what: str) -> Iterator[None]:

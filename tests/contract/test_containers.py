@@ -141,6 +141,26 @@ def test_a_newcomer_that_may_not_be_ended_brings_everybody_back(
     assert noted(pool) == []
 
 
+def test_a_newcomer_that_has_lost_what_it_shared_does_not_stop_a_commit(
+    open_pool: Open, docker: Engine, told: list[str]
+) -> None:
+    """It came with --rm while its owner was being stopped: nothing could be done for it."""
+    db = container("db", "v")
+    host = {"AutoRemove": True, "NetworkMode": f"container:{db['Id']}"}
+    once = container("once", "") | {"HostConfig": host, "Mounts": []}
+    docker.containers = [db]
+    docker.before["stop db"] = lambda: docker.containers.append(once)
+    pool = open_pool()
+    pool.commit("v", "x", ANN)
+    assert docker.done == ["stop db", "start db"]
+    assert (once["State"], noted(pool)) == ("running", [])
+    assert [one.state for one in pool.log("v")] == ["stopped"]
+    [warning] = [line for line in told if "warning" in line]
+    assert (
+        "/once, which was started while /db was being stopped for the commit, has lost" in warning
+    )
+
+
 def test_the_gates_are_open_while_containers_are_ended(open_pool: Open, docker: Engine) -> None:
     """Docker may hold a container's lock while its start waits at a gate; ending it waits for that
     lock."""

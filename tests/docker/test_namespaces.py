@@ -4,6 +4,7 @@ without a network for good, or die, though they have no volume."""
 from __future__ import annotations
 
 import subprocess
+import time
 
 import pytest
 
@@ -88,6 +89,41 @@ def test_one_that_would_be_removed_with_its_owner_is_never_lost(
     installed.dvol("reset", "--hard", "-f")
     gone = installed.engine.docker("inspect", "once", check=False)
     assert gone.returncode
+
+
+def test_one_that_comes_while_its_owner_is_stopped_does_not_stop_a_commit(
+    installed: Installed, volume: str
+) -> None:
+    """It loses the network whatever dvol does then; it stays, and a warning says what helps."""
+    slow = "trap 'sleep 2; exit 0' TERM; while :; do sleep 0.1; done"
+    installed.start(volume, "db", command=slow)
+    verb = subprocess.Popen(
+        ["dvol", "commit", "-m", "x", volume], env=installed.env, stderr=subprocess.PIPE, text=True
+    )
+    time.sleep(0.7)  # the database is being stopped
+    beside(installed, "once", "network", "db", "--rm")
+    said = verb.communicate()[1]
+    assert verb.returncode == 0, said
+    assert "warning: /once, which was started while /db was being stopped for the commit" in said
+    assert {"stopped /db", "started /db"} <= {*steps(said)}
+    assert namespace(installed, "once", "network") != namespace(installed, "db", "network")
+    installed.engine.docker("restart", "once")
+    assert namespace(installed, "once", "network") == namespace(installed, "db", "network")
+
+
+def test_a_restart_loop_has_left_one_that_would_be_removed_before_a_commit(
+    installed: Installed, volume: str
+) -> None:
+    installed.start(volume, "db", "--restart", "always", command="sleep 0.5; exit 3")
+    beside(installed, "once", "network", "db", "--rm")
+    restarting = ("inspect", "-f", "{{.State.Restarting}} {{.RestartCount}}", "db")
+    wait_for(
+        lambda: installed.engine.docker(*restarting).stdout.split() >= ["true", "4"],
+        "Docker waits seconds before the next run",
+    )
+    done = installed.dvol("commit", "-m", "x", volume)
+    assert steps(done.stderr)[:2] == ["stopped /db", "started /db"], done.stderr
+    installed.engine.docker("exec", "once", "true")
 
 
 def test_they_run_again_after_the_death_of_a_verb(installed: Installed, volume: str) -> None:

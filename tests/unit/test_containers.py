@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from dvol.containers.container import Container, Mounted, parse
-from dvol.containers.policy import action_for, with_sharers
+from dvol.containers.policy import action_for, lost_sharers, with_sharers
 from dvol.containers.start_order import in_order, waves
 from dvol.errors import SharerWouldBeRemoved, WouldBeRemoved
 
@@ -167,3 +167,33 @@ def test_one_is_only_paused_whose_end_would_remove_another() -> None:
 def test_who_shares_with_one_that_was_ended_already_is_stopped() -> None:
     """It came in between."""
     assert with_sharers({}, [container("/db")], [sharer("web", "db")], "stop") == {"/web": "stop"}
+
+
+def test_a_commit_leaves_alone_who_came_while_its_owner_was_ended_and_can_only_be_removed() -> None:
+    """It has lost what it shares already, and no refusal would bring that back. One that is removed
+    with a process of another's is not ended by stopping that one, either."""
+    db, once = container("/db"), sharer("once", "db", removes_itself=True)
+    assert with_sharers({}, [db], [once, sharer("web", "db")], "stop") == {"/web": "stop"}
+    by_way = [sharer("side", "db"), sharer("once", "side", removes_itself=True)]
+    assert with_sharers({}, [db], by_way, "stop") == {}
+    assert [(one.name, lost.name) for one, lost in lost_sharers({}, [db], [once])] == [
+        ("/once", "/db")
+    ]
+    assert with_sharers({}, [db], [once], "stop", force=True) == {"/once": "stop"}
+    with pytest.raises(SharerWouldBeRemoved, match="/once"):
+        with_sharers({}, [db], [once], "reset")
+
+
+def test_a_commit_stops_a_restart_loop_though_one_shared_with_it_that_can_only_be_removed() -> None:
+    """Between two runs there is no process whose namespaces it could have."""
+    loop = container("/db", "restarting")
+    alive = [loop, sharer("once", "db", removes_itself=True)]
+    found = with_sharers({"/db": "stop"}, [loop], alive, "stop")
+    assert found == {"/db": "stop"}
+    assert lost_sharers(found, [loop], alive) == []  # it was not dvol
+
+
+def test_one_that_has_the_volume_and_was_to_be_paused_is_not_ended_with_its_owner() -> None:
+    db, once = container("/db"), sharer("once", "db", removes_itself=True)
+    writer = once._replace(mounts=(Mounted("db", True),))
+    assert with_sharers({"/once": "pause"}, [db], [writer], "stop") == {"/once": "pause"}
