@@ -14,7 +14,8 @@ from tests.docker.model.apps import Apps, May
 from tests.docker.model.verb import Done, Verb
 from tests.docker.model.volume import KEPT, Made, Volume, first_line
 
-STUCK = "{}[^\\n]*(already|file) exists"  # after an id: a task in containerd, or its directory
+# after an id: a task in containerd, or its directory; or the container there
+STUCK = "{}[^\\n]*((already|file) exists|id already in use)"
 GIVEN_UP = "restartmanger wait error"  # Docker's spelling
 
 
@@ -89,7 +90,8 @@ class Comparison:
     def _remove_stuck(self, may: May) -> bool:
         """Remove the containers that Docker itself could not start, says its log; False if there
         are none. 20.10, killed while it ends or starts one, now and then finds a task of it in
-        containerd; and now and then it fails to start one by its policy, and gives it up."""
+        containerd, whose process may run and outlives the removal; and now and then it fails to
+        start one by its policy, and gives it up."""
         text = self.installed.engine.logs()[self.mark :]
         ids = engine.ids(self.installed.engine, may)
         stuck = [name for name, id in ids.items() if re.search(STUCK.format(id), text)]
@@ -97,6 +99,7 @@ class Comparison:
             stuck += [name for name in ids.keys() - stuck if self.apps[name].kind == "loop"]
         for name in stuck:
             self.installed.engine.docker("rm", "-f", name)
+            engine.end_processes(ids[name])
             may[name] = {GONE}
             self.counts["containers that Docker itself could not start again"] += 1
         return stuck != []

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 from collections.abc import Collection
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -42,6 +44,15 @@ def ids(engine: Engine, names: Collection[str]) -> dict[str, str]:
     return dict(line.removeprefix("/").split() for line in shown)
 
 
+def end_processes(id: str) -> None:
+    """Kill the processes of a container of that id, as their control groups show them, also those
+    that Docker does not know of."""
+    for group in Path("/proc").glob("[0-9]*/cgroup"):
+        with suppress(OSError):
+            if id in group.read_text():
+                os.kill(int(group.parent.name), signal.SIGKILL)
+
+
 def _looked(state: dict[str, Any]) -> Looked:
     if state["Paused"]:
         return Looked(PAUSED, state["Pid"])
@@ -75,7 +86,7 @@ def subject(event: dict[str, Any]) -> str:
     return str(event["Actor"]["Attributes"].get("name", ""))
 
 
-def signal(event: dict[str, Any]) -> str:
+def signal_sent(event: dict[str, Any]) -> str:
     """The number of the signal that was sent, if any."""
     return str(event["Actor"]["Attributes"].get("signal", ""))
 
