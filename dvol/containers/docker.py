@@ -90,6 +90,8 @@ class Docker:
                     raise ContainerStarting(_name(found[starting[0]]))
                 more, starting = self._inspect_all(starting)
                 alive += more
+                # one that ran when it was listed may have ended since, and wait at the gate
+                found |= {listed["Id"]: listed for listed in self._having(volumes)}
             wanted = set(volumes)
             alive = [self._cleared(one, wanted) for one in alive]
         return in_order(one for one in alive if wanted & {mount.volume for mount in one.mounts})

@@ -178,6 +178,20 @@ def test_the_gates_are_open_while_containers_are_ended(open_pool: Open, docker: 
     assert passed == [True, True]
 
 
+def test_one_that_ended_since_it_was_listed_and_waits_at_the_gate_is_not_waited_for(
+    docker: Engine,
+) -> None:
+    """Docker holds its lock while its start waits there, and does not answer about it."""
+    docker.containers = [db := container("db", "v")]
+    docker.hangs_at = f"/containers/{db['Id']}/json"
+
+    def at_gate() -> int:
+        db["State"] = "exited"
+        return 1
+
+    assert docker.asked_by().using(["v"], at_gate) == []
+
+
 def test_who_shares_is_recorded_with_the_one_it_shares_with(
     open_pool: Open, docker: Engine
 ) -> None:
