@@ -14,6 +14,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from glob import glob
 from pathlib import Path
 from typing import IO
 
@@ -145,9 +146,9 @@ def _plugin_ids(root: Path) -> Iterator[str]:
 
 def _remove_cgroups(name: str) -> None:
     """Remove the groups called `name` in every hierarchy; only empty ones can be removed."""
-    base = Path("/sys/fs/cgroup")
-    groups = [group for depth in ("", "*/", "*/*/", "*/*/*/") for group in base.glob(depth + name)]
-    for group in groups:
+    # not Path.glob, which fails where the group of another engine is removed meanwhile
+    found = [glob(f"/sys/fs/cgroup/{'*/' * depth}{name}") for depth in range(4)]
+    for group in (one for each in found for one in each):
         for directory, _, _ in os.walk(group, topdown=False):
             with suppress(OSError):
                 os.rmdir(directory)
