@@ -46,6 +46,7 @@ ROOMS = {
         "dvol.fs.btrfs",
         "dvol.fs.extents",
         "dvol.fs.flags",
+        "dvol.fs.projects",
         "dvol.tree.content",
     },
     "logging": {"plugin.__main__", "plugin.wire"},

@@ -108,7 +108,8 @@ def _stage(volume: VolumeDir, name: str, commits: Commits) -> tuple[list[Step], 
     layout = volume.layout
     staged = volume.staging_dir(f"branch-{name}")
     frozen = volume.frozen(commits)
-    index = volume.backend.thaw(frozen, staged / "tree", volume.flags(frozen))
+    with volume.like_tree(staged, volume.history.current()):
+        index = volume.backend.thaw(frozen, staged / "tree", volume.flags(frozen))
     volume.write(staged / "commits.json", as_document(commits))
     volume.write(staged / "current.json", {"current_branch": name})
     return [

@@ -16,7 +16,7 @@ from dvol.engine import provenance
 from dvol.engine.session import Session
 from dvol.engine.transaction import Transaction, transaction
 from dvol.errors import DockerUnusable, LiveNeedsOneVolume, LiveNotSupported, printable
-from dvol.fs import mountinfo
+from dvol.fs import mountinfo, projects
 from dvol.fs.create import make_directory
 from dvol.fs.durable import flush, sync_directory
 from dvol.history import reflog
@@ -92,7 +92,7 @@ class PendingCommit(NamedTuple):
         """Publish the commit by renaming its staged list. All staged files are durable already."""
         volume, layout = self.volume, self.volume.layout
         staged = layout.staging / self.commit.id
-        os.rename(staged / "commits.json", layout.commit_list(self.branch))
+        projects.rename(staged / "commits.json", layout.commit_list(self.branch))
         sync_directory(layout.branches)
         # from here on the commit exists
         with suppress(OSError):  # the next verb deletes the staged files

@@ -166,10 +166,12 @@ class RestoredBranch:
         elif not self._is_in_trash():
             frozen = staged / "frozen"
             flags = reconstruct(self.volume, self.entry.path, self.entry.note, frozen)
-            backend.thaw(frozen, new, flags)
+            with self.volume.like_tree(staged, self.entry.branch):
+                backend.thaw(frozen, new, flags)
         elif commits:  # an entry of fsck: a list without a tree
             frozen = self._last(commits)
-            backend.thaw(frozen, new, self.volume.flags(frozen))
+            with self.volume.like_tree(staged, self.entry.branch):
+                backend.thaw(frozen, new, self.volume.flags(frozen))
         else:
             make_empty_tree(backend, new, self.volume.layout.pool.root)
         return self.volume.move_step(new, self.volume.layout.tree(self.name))

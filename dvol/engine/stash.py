@@ -113,8 +113,9 @@ class Stash(NamedTuple):
         volume.save_index(pending.branch, self.tree_index, self.base or frozen)
 
     def _copied_from(self, base: Path, flags: Flags | None) -> Stash:
-        self.volume.staging_dir(self.pending.commit.id)
-        index = self.volume.backend.thaw(base, self.staged, flags)
+        staging = self.volume.staging_dir(self.pending.commit.id)
+        with self.volume.like_tree(staging, self.pending.branch):
+            index = self.volume.backend.thaw(base, self.staged, flags)
         return self._replace(base=base, tree_index=index)
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from dvol.errors import BadDocument
+from dvol.fs import projects
 from dvol.fs.create import create, make_directory
 from dvol.fs.durable import sync_directory
 from dvol.fs.syscalls import named
@@ -39,7 +40,7 @@ def replace_json(path: Path, document: Any, staging: Path) -> None:
     make_directory(staging)
     staged = staging / path.name
     write_json(staged, document, durable=True)
-    os.rename(staged, path)
+    projects.rename(staged, path)
     sync_directory(path.parent)
 
 

@@ -19,6 +19,7 @@ from itertools import islice
 from typing import NamedTuple
 
 from dvol import dates
+from dvol.fs import projects
 from dvol.fs.create import create, make_directory
 from dvol.fs.log import append_line, read_end
 from dvol.history.commits import ID
@@ -152,4 +153,4 @@ def _replace(layout: VolumeLayout, content: bytes) -> None:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
-    os.rename(staged, layout.reflog)
+    projects.rename(staged, layout.reflog)

@@ -32,6 +32,7 @@ from dvol.errors import (
     TreeChanged,
     disk_failed,
 )
+from dvol.fs import projects
 from dvol.fs.create import make_directory
 from dvol.fs.directories import is_directory, names_in
 from dvol.fs.documents import read_json, write_json
@@ -86,7 +87,7 @@ class Journal:
 
         Raises OSError, or TreeChanged where another process writes to the tree.
         """
-        os.rename(self.staging / self.path.name, self.path)
+        projects.rename(self.staging / self.path.name, self.path)
         sync_directory(self.path.parent)
         # from here on the verb happens, whichever process completes it
         try:

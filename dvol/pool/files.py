@@ -12,6 +12,7 @@ from pathlib import Path
 from dvol import dates, names
 from dvol.backends import Backend, choose
 from dvol.errors import BadDocument, PathOccupied, VolumeNotFound
+from dvol.fs import projects
 from dvol.fs.create import make_directory
 from dvol.fs.directories import is_directory, names_in
 from dvol.fs.documents import read_json, replace_json, write_json
@@ -103,11 +104,13 @@ class PoolDir:
 
     def _build(self, staged: Path, volume: str, active: bool) -> list[Step]:
         root = staged / "root"
-        for directory in _made_with(root):
-            make_directory(directory, 0o755)
         from dvol.pool.empty_tree import make_empty_tree  # late: most verbs make none
 
-        make_empty_tree(self.backend, root / "branches" / DEFAULT_BRANCH, self.layout.root)
+        make_directory(staged)
+        with projects.taken(staged, self.layout.own, self.layout.root):
+            for directory in _made_with(root):
+                make_directory(directory, 0o755)
+            make_empty_tree(self.backend, root / "branches" / DEFAULT_BRANCH, self.layout.root)
         write_json(root / OWN / "volume.json", {"created": dates.now()}, durable=False)
         steps: list[Step] = [Move(self._relative(root), volume)]
         if active:

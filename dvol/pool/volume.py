@@ -17,6 +17,7 @@ from typing import Any
 from dvol import dates
 from dvol.backends import Backend, FreezeHints, TreeIndex, TreeSummary
 from dvol.errors import BadDocument, Corrupt, PathOccupied, TreeMissing
+from dvol.fs import projects
 from dvol.fs.create import make_directory
 from dvol.fs.directories import is_directory
 from dvol.fs.documents import read_json, replace_json, write_json
@@ -99,6 +100,11 @@ class VolumeDir:
         staged = self.layout.staging / name
         make_directory(staged)
         return staged
+
+    def like_tree(self, staged: Path, branch: str) -> AbstractContextManager[None]:
+        """A tree that the block makes in the directory `staged` gets the project of the tree of
+        `branch`; that of `branches`, if that takes in no other."""
+        return projects.taken(staged, self.layout.tree(branch), self.layout.branches)
 
     def write(self, path: Path, document: Any) -> None:
         """Stage a document; to be called within `durably`."""
@@ -239,7 +245,7 @@ class VolumeDir:
         with suppress(OSError):  # also if `save` wrote no file
             make_directory(path.parent)
             index.save(staged, base)
-            os.rename(staged, path)
+            projects.rename(staged, path)
 
     # -- documents -----------------------------------------------------------------------------
 

@@ -16,7 +16,7 @@ from functools import partial
 from itertools import count
 from pathlib import Path
 
-from dvol.fs import btrfs, flags
+from dvol.fs import btrfs, flags, projects
 from dvol.fs.beneath import DIRECTORY
 from dvol.fs.directories import mount_id, opened_directory, set_mode
 from dvol.fs.mountinfo import mounted_in
@@ -91,7 +91,7 @@ def _clear(directory: int, root: int, free: Iterator[str]) -> list[str]:
 def _move_up(name: str, directory: int, root: int, free: Iterator[str]) -> str:
     new = next(one for one in free if not _exists(one, root))
     _make_passable(name, directory)
-    move = partial(os.rename, name, new, src_dir_fd=directory, dst_dir_fd=root)
+    move = partial(projects.rename, name, new, src_dir_fd=directory, dst_dir_fd=root)
     _unlocked(name, directory, move)
     return new
 

@@ -11,6 +11,8 @@ import os
 from collections import Counter
 from pathlib import Path
 
+from dvol.fs import projects
+from dvol.fs.directories import opened_directory
 from dvol.tree.walk import directories
 
 Inode = tuple[int, int]
@@ -36,18 +38,23 @@ class HardLinks:
             return False
         self._left[inode] = left - 1
         if left == 1:
-            os.rename(self._kept(inode), name, dst_dir_fd=target)
+            projects.rename(self._kept(inode), name, dst_dir_fd=target)
         else:
-            os.link(self._kept(inode), name, dst_dir_fd=target, follow_symlinks=False)
+            projects.link(self._kept(inode), name, dst_dir_fd=target)
         return True
 
     def placed(self, inode: Inode, names: int, name: str, target: int) -> None:
         """Keep a file with `names` names for `link`; its first one is `name` in the open
         `target`."""
         if not self._left:
-            self.links.mkdir(mode=0o700, exist_ok=True)
+            self._make()
         os.link(name, self._kept(inode), src_dir_fd=target, follow_symlinks=False)
         self._left[inode] = names - 1
+
+    def _make(self) -> None:
+        self.links.mkdir(mode=0o700, exist_ok=True)
+        with opened_directory(self.links) as fd:
+            projects.hand_nothing_down(fd)  # the files may be of several projects
 
     def _kept(self, inode: Inode) -> Path:
         return self.links / f"{inode[0]}-{inode[1]}"

@@ -33,9 +33,10 @@ def mounted(
     place: Path = PLACE,
     options: Sequence[str] = (),
     clones: bool = True,
+    features: Sequence[str] = (),
 ) -> Iterator[Path]:
     """The root of a fresh file system of `kind` with about `size` bytes, at least the least. XFS
-    `clones` files, or does not.
+    `clones` files, or does not. ext4 may be made with more `features` than mkfs gives it.
 
     Its image file, if it has one, is `image(root)`.
     """
@@ -47,7 +48,7 @@ def mounted(
         undo.callback(leftovers.clear, bench)
         root = bench / "root"
         root.mkdir()
-        _mount(kind, max(size, LEAST[kind]), root, options, clones)
+        _mount(kind, max(size, LEAST[kind]), root, options, clones, features)
         yield root
 
 
@@ -127,13 +128,22 @@ def _in_kernel(kind: str) -> bool:
     return kind in listed.read_text().split()
 
 
-def _mount(kind: str, size: int, root: Path, options: Sequence[str], clones: bool) -> None:
+def _mount(
+    kind: str,
+    size: int,
+    root: Path,
+    options: Sequence[str],
+    clones: bool,
+    features: Sequence[str],
+) -> None:
     if kind == "tmpfs":
         _run("mount", "-t", kind, "-o", ",".join([f"size={size}", *options]), "tmpfs", str(root))
         return
     with image(root).open("wb") as file:
         file.truncate(size)
     make = [word if clones else word.replace("reflink=1", "reflink=0") for word in MAKE[kind]]
+    if features:
+        make += ["-O", ",".join(features)]
     _run(*make, str(image(root)))
     _run("fallocate", "--dig-holes", str(image(root)))  # mkfs.xfs writes 64 MiB of zeros
     # -o loop: the device is the kernel's to detach, whoever unmounts

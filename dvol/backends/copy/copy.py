@@ -13,11 +13,11 @@ from dvol.backends import FreezeHints, Frozen, StagedReset
 from dvol.backends.copy.freeze import Freezer
 from dvol.backends.copy.precopy import Precopied, precopy
 from dvol.errors import disk_failed
+from dvol.fs import projects
 from dvol.fs.beneath import DIRECTORY, Beneath
 from dvol.fs.clock import wait_until_after
 from dvol.fs.create import make_new_directory
 from dvol.fs.directories import opened_directory
-from dvol.fs.syscalls import exchange
 from dvol.tree import space
 from dvol.tree.change_detection import Epoch
 from dvol.tree.delete import delete_tree
@@ -134,10 +134,10 @@ class Copy:
         delete_tree(tree)
 
     def move(self, source: Path, target: Path) -> None:
-        os.rename(source, target)
+        projects.rename(source, target)
 
     def exchange(self, one: Path, other: Path) -> None:
-        exchange(one, other)
+        projects.exchange(one, other)
 
     def identity(self, path: Path) -> int:
         return os.lstat(path).st_ino

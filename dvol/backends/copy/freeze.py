@@ -13,7 +13,7 @@ import stat
 
 from dvol.backends.copy.precopy import Precopied
 from dvol.errors import TreeChanged
-from dvol.fs import flags
+from dvol.fs import flags, projects
 from dvol.fs.clock import now
 from dvol.tree.change_detection import live_signature, signature
 from dvol.tree.content import ContentCopier, same_content
@@ -232,9 +232,7 @@ def _try_link(name: str, pair: DirPair) -> bool:
     """Give the parent commit's file of that name a name in the target, too; False if it can't have
     one."""
     try:
-        os.link(
-            name, name, src_dir_fd=pair.parent_dir, dst_dir_fd=pair.target, follow_symlinks=False
-        )
+        projects.link(name, name, src_dir_fd=pair.parent_dir, dst_dir_fd=pair.target)
     except OSError as error:
         if error.errno not in _CANNOT_LINK:
             raise

@@ -18,7 +18,7 @@ from typing import Any
 from dvol.backends import FreezeHints, StagedReset
 from dvol.backends.copy.thaw import Thawer
 from dvol.errors import DiskFailed, PathOccupied, disk_failed
-from dvol.fs import flags, mountinfo
+from dvol.fs import flags, mountinfo, projects
 from dvol.fs.beneath import DIRECTORY, Beneath
 from dvol.fs.clock import wait_until_after
 from dvol.fs.create import make_new_directory
@@ -88,8 +88,10 @@ class Stager:
         self.count = 0
         make_new_directory(self.entry / "files", 0o700)
         self.files = os.open(self.entry / "files", DIRECTORY)
+        self.projects = projects.StagedFor(self.files)
 
     def close(self) -> None:
+        self.projects.end()
         os.close(self.files)
 
     def stage(self, change: Change) -> None:
@@ -168,6 +170,7 @@ class Stager:
         """Copy the frozen entry under the next number; returns the path of the copy."""
         staged = self._next_path()
         self.copied.append((change.path, str(self.count)))
+        self._take_project(change)
         directory, name = self.frozen.parent(change.path)
         status = os.stat(name, dir_fd=directory, follow_symlinks=False)
         if stat.S_ISDIR(status.st_mode):
@@ -188,6 +191,13 @@ class Stager:
         finally:
             os.close(source)
             os.close(target)
+
+    def _take_project(self, change: Change) -> None:
+        """Let the copy be made with the project of the directory that it goes to."""
+        parent = os.path.dirname(change.path)
+        if not self.projects.knows(parent):
+            self.projects.ask(parent, self.live.directory(parent))
+        self.projects.become(parent)
 
     def _staged_status(self) -> os.stat_result:
         """The status of the entry that was staged last."""

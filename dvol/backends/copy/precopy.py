@@ -16,6 +16,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+from dvol.fs import projects
 from dvol.fs.beneath import Beneath
 from dvol.fs.create import make_new_directory
 from dvol.fs.syscalls import available, filesystem
@@ -42,7 +43,7 @@ class Precopied:
         if self.directory is None:
             return None
         try:
-            os.rename(self.directory / str(status.st_ino), name, dst_dir_fd=target)
+            projects.rename(self.directory / str(status.st_ino), name, dst_dir_fd=target)
         except FileNotFoundError:
             return None
         return os.open(name, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=target)

@@ -13,6 +13,7 @@ from typing import Any
 
 from dvol.backends.copy.thaw import Linker, Thawer
 from dvol.errors import BadDocument
+from dvol.fs import projects
 from dvol.fs.beneath import DIRECTORY, Beneath, is_beneath
 from dvol.fs.documents import is_number, is_word
 from dvol.tree.delete import delete_tree
@@ -32,6 +33,7 @@ def reconstruct(
     links, aside = (into.with_name(into.name + end) for end in (".links", ".aside"))
     with Beneath(frozen) as source, Beneath(into) as target, Beneath(entry / "files") as files:
         tree = source.directory("")
+        projects.hand_nothing_down(target.directory(""))  # links keep the project of the commit
         linker = Linker(count_names(tree), HardLinks(links))
         fill(tree, target.directory(""), None, str(into), linker)
         # copied: a process that had a live file open may write to it at any later time
