@@ -275,6 +275,11 @@ class PathOccupied(Conflict):
     """{0} is in the way and is no file of dvol's; move it elsewhere"""
 
 
+class EncryptedDirectory(Conflict):
+    """{0} is an encrypted directory, and a copy would hold its files in plain text; move it out of
+    the volume, or encrypt the directory of the whole pool"""
+
+
 class WouldBeRemoved(Conflict):
     """{0} was started with --rm, or by Swarm: stopping it would remove it; --force stops it all the
     same"""

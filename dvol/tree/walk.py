@@ -13,8 +13,9 @@ import time
 from collections.abc import Iterator
 from typing import Protocol
 
-from dvol.errors import DiskFailed, TreeChanged, disk_failed
+from dvol.errors import DiskFailed, EncryptedDirectory, TreeChanged, disk_failed
 from dvol.fs.beneath import DIRECTORY
+from dvol.fs.encryption import is_encrypted
 from dvol.tree.levels import Level, ascend, descend
 from dvol.tree.metadata import NOT_KNOWN, copy_attributes
 
@@ -97,13 +98,14 @@ def fill(
     the tree that is called `label`.
 
     Depth first with a stack of its own: containers make trees deeper than Python's. Raises
-    TreeChanged, DiskFailed. The descriptors stay open, and the caller closes them.
+    TreeChanged, EncryptedDirectory, DiskFailed. The descriptors stay open, and the caller closes
+    them.
     """
     began = os.fstat(target).st_ctime_ns
     fds = [os.dup(source), os.dup(target), None if parent_dir is None else os.dup(parent_dir)]
     pairs = [DirPair(fds[0] or 0, fds[1] or 0, fds[2], path, label, began)]
     try:
-        pairs[0].directories = iter(placer.place(pairs[0]))
+        _enter(pairs[0], placer)
         while pairs:
             pair = pairs[-1]
             name = next(pair.directories, None)
@@ -114,10 +116,18 @@ def fill(
                 descend(pairs, pair.inner(name))
             except OSError as error:
                 raise pair.named(error, name or "") from error
-            pairs[-1].directories = iter(placer.place(pairs[-1]))
+            _enter(pairs[-1], placer)
     finally:
         for pair in pairs:
             pair.close()
+
+
+def _enter(pair: DirPair, placer: Placer) -> None:
+    """Make the entries of a directory but the directories. Refused if they would be copied from an
+    encrypted directory to plain text; in a pool that is encrypted itself they are not."""
+    if is_encrypted(pair.source) and not is_encrypted(pair.target):
+        raise EncryptedDirectory(pair.named_path())
+    pair.directories = iter(placer.place(pair))
 
 
 def _leave(pairs: list[DirPair]) -> None:

@@ -39,7 +39,7 @@ def reconstruct(
         # copied: a process that had a live file open may write to it at any later time
         copier = Thawer(count_names(files.directory("")), HardLinks(aside), Index())
         for change in changes:
-            _revert(change, target, files, copier)
+            _revert(change, target, files, copier, entry / "files")
         found = None if flags is None else _flags_before(changes, files, flags)
     delete_tree(links)
     delete_tree(aside)
@@ -93,7 +93,9 @@ def _fits(argument: Any, kind: type) -> bool:
     return is_number(argument)
 
 
-def _revert(change: list[Any], target: Beneath, files: Beneath, copier: Thawer) -> None:
+def _revert(
+    change: list[Any], target: Beneath, files: Beneath, copier: Thawer, aside: Path
+) -> None:
     kind, path, *rest = change
     if kind in ("attributes", "dressed", "times"):
         directory = target.directory(path)
@@ -108,10 +110,12 @@ def _revert(change: list[Any], target: Beneath, files: Beneath, copier: Thawer) 
         if kind in ("added", "replaced"):
             delete_tree(Path(f"/proc/self/fd/{directory}/{name}"))  # `into` may exceed PATH_MAX
         if kind in ("removed", "replaced"):
-            _put_back(rest[0], files.directory(""), name, directory, copier)
+            _put_back(rest[0], files.directory(""), name, directory, copier, str(aside / rest[0]))
 
 
-def _put_back(number: str, files: int, name: str, directory: int, copier: Thawer) -> None:
+def _put_back(
+    number: str, files: int, name: str, directory: int, copier: Thawer, label: str
+) -> None:
     """Copy a file or a directory that was set aside into a frozen tree."""
     status = os.stat(number, dir_fd=files, follow_symlinks=False)
     if not stat.S_ISDIR(status.st_mode):
@@ -121,7 +125,7 @@ def _put_back(number: str, files: int, name: str, directory: int, copier: Thawer
     source = os.open(number, DIRECTORY, dir_fd=files)
     target = os.open(name, DIRECTORY, dir_fd=directory)
     try:
-        fill(source, target, None, name, copier)
+        fill(source, target, None, label, copier)
     finally:
         os.close(source)
         os.close(target)
