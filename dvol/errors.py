@@ -280,6 +280,10 @@ class EncryptedDirectory(Conflict):
     the volume, or encrypt the directory of the whole pool"""
 
 
+class SwapInUse(Conflict):
+    """{0} is in use as swap space, and can't be copied, moved or deleted; 'swapoff {0}' first"""
+
+
 class WouldBeRemoved(Conflict):
     """{0} was started with --rm, or by Swarm: stopping it would remove it; --force stops it all the
     same"""
@@ -379,6 +383,11 @@ class LiveNeedsOneVolume(Unsupported):
 class NestedSubvolumes(Unsupported):
     """{0} holds btrfs subvolumes, which would be empty in a commit: {1}; replace them by plain
     directories"""
+
+
+class LowerLayer(Unsupported):
+    """{0} is held by the lower layer of an overlay, which can't rename it; copy the pool within the
+    overlay ('cp -a'), or mount that with redirect_dir=on,index=on"""
 
 
 class BackendFailed(DvolError):

@@ -23,7 +23,7 @@ from typing import Any
 
 from dvol.backends import Backend, FreezeHints, Frozen, StagedReset, TreeIndex
 from dvol.errors import DiskFailed, NestedSubvolumes, disk_failed
-from dvol.fs import btrfs, mountinfo
+from dvol.fs import btrfs, mountinfo, swap
 from dvol.fs.beneath import Beneath
 from dvol.fs.create import give_directory
 from dvol.fs.directories import opened_directory
@@ -99,6 +99,7 @@ class Btrfs:
         mountinfo.refuse(tree)
         if not hints.full and _unchanged(frozen, tree):
             return StagedReset([], _NOTHING)
+        swap.refuse(tree)
         staged = entry / "tree"
         self.thaw(frozen, staged, hints.flags)
         step = Exchange(str(staged), str(tree), self.identity(staged), self.identity(tree))
@@ -211,6 +212,8 @@ def _tree(path: Path) -> Iterator[int]:
             _refuse_placeholder(fd, path)
             yield fd
     except OSError as error:
+        if error.errno == errno.ETXTBSY:
+            swap.refuse(path)  # no snapshot can be made of it (btrfs(5), swapfile support)
         raise disk_failed(error, path) from error
 
 

@@ -15,6 +15,7 @@ from dvol.errors import (
     CannotSwitchToMissing,
     NothingCommitted,
 )
+from dvol.fs import swap
 from dvol.history import reflog
 from dvol.history.commits import as_document, head_of
 from dvol.history.revisions import HEADS
@@ -75,6 +76,7 @@ def delete(access: Access, volume: str, name: str) -> None:
             raise BranchNotFound(name)
         if name == found.history.current():
             raise BranchActive(name)
+        swap.refuse(found.layout.tree(name))
         with found.durably():
             steps = _stage_deletion(found, name)
             old = head_of(found.history[name])

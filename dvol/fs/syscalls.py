@@ -25,6 +25,7 @@ _IOPRIO_SET = {"x86_64": 251, "aarch64": 30}  # no function of libc
 _WHO_PROCESS = 1  # IOPRIO_WHO_PROCESS; here, as everywhere in Linux, a thread
 _CLASS_IDLE = 3 << 13  # IOPRIO_CLASS_IDLE
 _FILESYSTEMS = {0xEF53: "ext4", 0x58465342: "xfs", 0x9123683E: "btrfs"}  # statfs(2)
+_OVERLAY = 0x794C7630
 
 
 def exchange(one: Path, other: Path) -> None:
@@ -38,11 +39,20 @@ def exchange(one: Path, other: Path) -> None:
 
 def filesystem(fd: int) -> str:
     """The type of the file system of the open `fd`: ext4, xfs, btrfs, or "" for any other."""
+    return _FILESYSTEMS.get(_type(fd), "")
+
+
+def is_overlay(fd: int) -> bool:
+    """Whether the open `fd` lies on an overlay."""
+    return _type(fd) == _OVERLAY
+
+
+def _type(fd: int) -> int:
     import ctypes
 
     answer = (ctypes.c_long * 32)()  # struct statfs, whose first field is its type
     libc_call("fstatfs", fd, ctypes.byref(answer))
-    return _FILESYSTEMS.get(answer[0], "")
+    return int(answer[0])
 
 
 def sync_filesystem(fd: int) -> None:

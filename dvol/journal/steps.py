@@ -369,7 +369,7 @@ class Replayer:
         try:
             step.apply(self._root)
         except OSError as error:
-            error.filename = f"{self._root.path}/{step.paths[-1]}"
+            error.filename = f"{self._root.path}/{_subject(step)}"
             if error.errno == errno.EPERM and any(map(self._is_locked, step.paths)):
                 error.strerror = "append-only or immutable; 'chattr -i -a' lifts that"
             raise
@@ -440,6 +440,13 @@ def _undoings(steps: list[Step]) -> Iterator[Callable[[Root], None]]:
     names = [step for step in steps if not isinstance(step, SetFlags | SetAttributes | SetTimes)]
     yield from (step.unlock for step in flagged)
     yield from (step.revert for step in names[::-1] + attributes[::-1] + flagged[::-1])
+
+
+def _subject(step: Step) -> str:
+    """The path that an error of a step is about: one outside dvol's own directories, if there is
+    one."""
+    outside = [path for path in step.paths if OWN not in path.split("/")[:2]]
+    return (outside or step.paths)[-1]
 
 
 def put_document(root: Path, staged: Path, live: Path) -> Step:

@@ -24,6 +24,7 @@ from dvol.errors import (
     VolumeNotFound,
     disk_failed,
 )
+from dvol.fs import refusals
 from dvol.fs.directories import is_directory
 from dvol.fs.locks import exclusive, holder
 from dvol.journal.journal import Journal
@@ -238,11 +239,11 @@ def _complete_if_dead(journal: Journal, lock: Path) -> None:
 
 @contextmanager
 def _disk_errors() -> Iterator[None]:
-    """An OSError becomes DiskFailed."""
+    """An OSError becomes DiskFailed, or the error that says why."""
     try:
         yield
     except OSError as error:
-        raise disk_failed(error) from error
+        raise refusals.named(error) from error
 
 
 @contextmanager

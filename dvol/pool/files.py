@@ -12,7 +12,7 @@ from pathlib import Path
 from dvol import dates, names
 from dvol.backends import Backend, choose
 from dvol.errors import BadDocument, PathOccupied, VolumeNotFound
-from dvol.fs import projects
+from dvol.fs import projects, swap
 from dvol.fs.create import make_directory
 from dvol.fs.directories import is_directory, names_in
 from dvol.fs.documents import read_json, replace_json, write_json
@@ -122,7 +122,8 @@ class PoolDir:
 
     def remove(self, volume: str, into: Path) -> None:
         """Move a volume to the trash or to the garbage, which is deleted in the background. The
-        caller holds the volume's lock too."""
+        caller holds the volume's lock too. Raises SwapInUse."""
+        swap.refuse(self.layout.root / volume)
         with durably(self.layout.root):
             entry = new_entry(self.layout.staging, into)
             write_note(entry, durable=False, verb="rm", volume=volume)

@@ -13,7 +13,8 @@ import time
 from collections.abc import Iterator
 from typing import Protocol
 
-from dvol.errors import DiskFailed, EncryptedDirectory, TreeChanged, disk_failed
+from dvol.errors import DvolError, EncryptedDirectory, TreeChanged
+from dvol.fs import refusals
 from dvol.fs.beneath import DIRECTORY
 from dvol.fs.encryption import is_encrypted
 from dvol.tree.levels import Level, ascend, descend
@@ -48,14 +49,14 @@ class DirPair(Level):
         """The path of an entry of the directory, for messages."""
         return "/".join(filter(None, (self.label, self.path, name)))
 
-    def named(self, error: OSError, name: str) -> DiskFailed | TreeChanged:
+    def named(self, error: OSError, name: str) -> DvolError:
         """The error to raise for `name`. ENOENT, ENOTDIR, ELOOP and ESTALE mean that a process
         writes to the tree."""
         path = self.named_path(name)
         changed = isinstance(error, FileNotFoundError | NotADirectoryError)
         if changed or error.errno in (errno.ELOOP, errno.ESTALE):
             return TreeChanged(path)
-        return disk_failed(error, path)
+        return refusals.named(error, path)
 
     def inner(self, name: str) -> DirPair:
         """Make the directory `name` in the target; the pair of it and its source."""
@@ -71,17 +72,18 @@ class DirPair(Level):
 
     def finish(self) -> None:
         """Copy the attributes. Last, because filling a directory changes its times and
-        may need its write bit.
+        may need its write bit."""
+        self.xattrs = copy_attributes(self.source, self.target)
 
-        Raises TreeChanged if the source changed since the walk began: it may have lost a file to a
-        directory that was walked before, or got one from a directory that was walked already. A
+    def require_unchanged(self) -> None:
+        """Raise TreeChanged if the source changed since the walk began: it may have lost a file to
+        a directory that was walked before, or got one from a directory that was walked already. A
         ctime in the future does not count as a change: it was written before the clock was set
         back.
         """
         ctime = os.fstat(self.source).st_ctime_ns
         if ctime != self.status.st_ctime_ns or self.began < ctime <= time.time_ns():
             raise TreeChanged(self.named_path())
-        self.xattrs = copy_attributes(self.source, self.target)
 
 
 class Placer(Protocol):
@@ -92,10 +94,17 @@ class Placer(Protocol):
 
 
 def fill(
-    source: int, target: int, parent_dir: int | None, label: str, placer: Placer, path: str = ""
+    source: int,
+    target: int,
+    parent_dir: int | None,
+    label: str,
+    placer: Placer,
+    path: str = "",
+    watched: bool = True,
 ) -> None:
     """Make the new, open directory `target` equal to the open `source`; `path` is where it is in
-    the tree that is called `label`.
+    the tree that is called `label`. The source is not `watched` for changes if only the walk can
+    change it, as it does on an overlay where a file of the lower layer gets another name.
 
     Depth first with a stack of its own: containers make trees deeper than Python's. Raises
     TreeChanged, EncryptedDirectory, DiskFailed. The descriptors stay open, and the caller closes
@@ -111,7 +120,7 @@ def fill(
             name = next(pair.directories, None)
             try:
                 if name is None:
-                    _leave(pairs)
+                    _leave(pairs, watched)
                     continue
                 descend(pairs, pair.inner(name))
             except OSError as error:
@@ -130,10 +139,12 @@ def _enter(pair: DirPair, placer: Placer) -> None:
     pair.directories = iter(placer.place(pair))
 
 
-def _leave(pairs: list[DirPair]) -> None:
+def _leave(pairs: list[DirPair], watched: bool) -> None:
     """Leave a directory whose entries are made."""
     pair = ascend(pairs)
     try:
+        if watched:
+            pair.require_unchanged()
         pair.finish()
     finally:
         pair.close()

@@ -17,8 +17,8 @@ from typing import Any
 
 from dvol.backends import FreezeHints, StagedReset
 from dvol.backends.copy.thaw import Thawer
-from dvol.errors import DiskFailed, PathOccupied, disk_failed
-from dvol.fs import flags, mountinfo, projects
+from dvol.errors import DiskFailed, PathOccupied, SwapInUse, disk_failed
+from dvol.fs import flags, mountinfo, projects, swap
 from dvol.fs.beneath import DIRECTORY, Beneath
 from dvol.fs.clock import wait_until_after
 from dvol.fs.create import make_new_directory
@@ -233,6 +233,7 @@ def stage_reset(frozen: Path, tree: Path, entry: Path, hints: FreezeHints) -> In
             comparison = compare(source, live, tree, hints)
         except OSError as error:
             raise disk_failed(error, tree) from error
+        refuse_swap(comparison.changes, tree)
         found = hints.flags or NO_FLAGS
         thawer = Thawer(comparison.names, HardLinks(links), comparison.index, found)
         stager = Stager(source, live, entry, tree, thawer, hints.flags)
@@ -249,6 +250,16 @@ def stage_reset(frozen: Path, tree: Path, entry: Path, hints: FreezeHints) -> In
     if not wait_until_after(thawer.newest):  # before any process can reach the staged files
         comparison.index.directories.clear()
     return InPlace(stager, hints.writers_stopped)
+
+
+def refuse_swap(changes: list[Change], tree: Path) -> None:
+    """Raise SwapInUse if a file in use as swap space would be set aside or deleted, alone or with a
+    directory."""
+    for path in swap.below(tree):
+        moved = {str(path.relative_to(tree)), *map(str, path.relative_to(tree).parents)}
+        for change in changes:
+            if change.kind in (Kind.REMOVE, Kind.REPLACE) and change.path in moved:
+                raise SwapInUse(str(path))
 
 
 def require_space(frozen: Path, tree: Path, hints: FreezeHints) -> None:

@@ -35,7 +35,7 @@ def reconstruct(
         tree = source.directory("")
         projects.hand_nothing_down(target.directory(""))  # links keep the project of the commit
         linker = Linker(count_names(tree), HardLinks(links))
-        fill(tree, target.directory(""), None, str(into), linker)
+        fill(tree, target.directory(""), None, str(into), linker, watched=False)
         # copied: a process that had a live file open may write to it at any later time
         copier = Thawer(count_names(files.directory("")), HardLinks(aside), Index())
         for change in changes:

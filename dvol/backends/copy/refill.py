@@ -16,10 +16,10 @@ from contextlib import suppress
 from pathlib import Path
 
 from dvol.backends import FreezeHints, StagedReset
-from dvol.backends.copy.in_place import compare
+from dvol.backends.copy.in_place import compare, refuse_swap
 from dvol.backends.copy.thaw import Thawer
-from dvol.errors import DiskFailed, DvolError, NoSpace, disk_failed
-from dvol.fs import flags, mountinfo
+from dvol.errors import DiskFailed, DvolError, NoSpace
+from dvol.fs import flags, mountinfo, refusals
 from dvol.fs.beneath import DIRECTORY, Beneath
 from dvol.fs.clock import now, wait_until_after
 from dvol.fs.durable import durably
@@ -61,6 +61,7 @@ def stage_refill(frozen: Path, tree: Path, entry: Path, hints: FreezeHints) -> S
     mountinfo.refuse(tree)
     with Beneath(frozen) as source, Beneath(tree) as live:
         changes = _compare(source, live, tree, _index_file(hints, entry), hints.flags)
+        refuse_swap(changes, tree)
         _require(changes, source, live, tree)
     if hints.flags is not None:
         save_flags(entry / _FLAGS, hints.flags)
@@ -193,7 +194,7 @@ class Refiller:
                     self._delete(path)
             needs = max(4096, _to_copy(self.frozen, left))
             return NoSpace(str(self.tree), str(needs), str(space.free(self.live.directory(""))))
-        return error if isinstance(error, DvolError) else disk_failed(error, self.tree / path)
+        return error if isinstance(error, DvolError) else refusals.named(error, self.tree / path)
 
 
 def _compare(
