@@ -44,7 +44,6 @@ ROOMS = {
     "fcntl": {
         "dvol.fs.locks",
         "dvol.fs.btrfs",
-        "dvol.fs.encryption",
         "dvol.fs.extents",
         "dvol.fs.flags",
         "dvol.fs.projects",

@@ -23,8 +23,9 @@ APPEND, IMMUTABLE = 0x20, 0x10
 LOCKS = APPEND | IMMUTABLE
 # compressed and no copy on write: only an empty file can get them (btrfs_fileattr_set)
 EARLY = 0x4 | 0x800000
-# those that are part of a state; also: no dump, synchronous, project inheritance
-KEPT = LOCKS | EARLY | 0x40 | 0x8 | 0x20000000
+# those that are part of a state; also: no dump, synchronous
+KEPT = LOCKS | EARLY | 0x40 | 0x8
+ENCRYPTED = 0x800  # of a directory: what is made in it is encrypted (fscrypt)
 _NONE = frozenset({errno.ENOTTY, errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS})
 _CAP_LINUX_IMMUTABLE = 9  # its bit, include/uapi/linux/capability.h
 _HANDLE = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -36,13 +37,25 @@ class Locked(PermissionError):
 
 def get(fd: int) -> int:
     """Those flags of an open file or directory that are kept; 0 where the file system has none."""
-    return _all(fd) & KEPT
+    return ask(fd) & KEPT
+
+
+def ask(fd: int) -> int:
+    """All flags of an open file or directory; 0 where the file system has none."""
+    buffer = bytearray(8)  # a long by its number, an int in truth
+    try:
+        fcntl.ioctl(fd, _GET, buffer)
+    except OSError as error:
+        if error.errno in _NONE:
+            return 0
+        raise
+    return int.from_bytes(buffer[:4], "little")
 
 
 def put(fd: int, flags: int) -> None:
     """Give an open file or directory these of the kept flags, and no others; OSError EPERM without
     the right to it."""
-    old = _all(fd)
+    old = ask(fd)
     if old & KEPT != flags:
         fcntl.ioctl(fd, _SET, struct.pack("=Q", old & ~KEPT | flags))
 
@@ -92,14 +105,3 @@ def unlock(fd: int) -> bool:
     if flags & LOCKS:
         put(fd, flags & ~LOCKS)
     return bool(flags & LOCKS)
-
-
-def _all(fd: int) -> int:
-    buffer = bytearray(8)  # a long by its number, an int in truth
-    try:
-        fcntl.ioctl(fd, _GET, buffer)
-    except OSError as error:
-        if error.errno in _NONE:
-            return 0
-        raise
-    return int.from_bytes(buffer[:4], "little")

@@ -370,17 +370,9 @@ class Replayer:
             step.apply(self._root)
         except OSError as error:
             error.filename = f"{self._root.path}/{_subject(step)}"
-            if error.errno == errno.EPERM and any(map(self._is_locked, step.paths)):
-                error.strerror = "append-only or immutable; 'chattr -i -a' lifts that"
             raise
         if not self._root.filesystem:
             self._sync([step])
-
-    def _is_locked(self, path: str) -> bool:
-        with suppress(OSError):
-            directory, name = self._root.parent(path)
-            return flags.is_locked(name, directory)
-        return False
 
     def unlock(self, steps: list[Step]) -> None:
         """Lift the locks that steps have set which are to be applied again: the steps before them

@@ -35,7 +35,7 @@ from typing import Any, NamedTuple
 from dvol.errors import BadDocument
 from dvol.fs import btrfs
 from dvol.fs.beneath import Beneath
-from dvol.fs.flags import get
+from dvol.fs.flags import KEPT
 from dvol.tree import listing
 from dvol.tree.flags import Flags, parsed
 from dvol.tree.hardlinks import count_names
@@ -209,7 +209,7 @@ class SummaryWriter:
             placed.update((name, old.get(name) or _record_of_frozen(name, pair)) for name in linked)
             block = block_of(b"", placed)
         self._made.append((pair, block))
-        if own := get(pair.source):
+        if own := pair.flags & KEPT:
             self.flags[pair.path] = own
         if self.base_flags:
             paths = map(pair.at, linked)

@@ -16,7 +16,7 @@ from typing import Protocol
 from dvol.errors import DvolError, EncryptedDirectory, TreeChanged
 from dvol.fs import refusals
 from dvol.fs.beneath import DIRECTORY
-from dvol.fs.encryption import is_encrypted
+from dvol.fs.flags import ENCRYPTED, ask
 from dvol.tree.levels import Level, ascend, descend
 from dvol.tree.metadata import NOT_KNOWN, copy_attributes
 
@@ -38,6 +38,7 @@ class DirPair(Level):
         self.label = label  # of the tree, for messages
         self.began = began  # when the walk began, in ns by the clock of the file system
         self.status = os.fstat(source)
+        self.flags = ask(source)  # inode flags
         self.xattrs = NOT_KNOWN  # their checksum, once they were copied
         self.directories: Iterator[str] = iter(())
 
@@ -134,7 +135,7 @@ def fill(
 def _enter(pair: DirPair, placer: Placer) -> None:
     """Make the entries of a directory but the directories. Refused if they would be copied from an
     encrypted directory to plain text; in a pool that is encrypted itself they are not."""
-    if is_encrypted(pair.source) and not is_encrypted(pair.target):
+    if pair.flags & ENCRYPTED and not ask(pair.target) & ENCRYPTED:
         raise EncryptedDirectory(pair.named_path())
     pair.directories = iter(placer.place(pair))
 
