@@ -41,8 +41,8 @@ def open_file(name: str, directory: int) -> int:
 
 @contextmanager
 def writable(directory: int) -> Iterator[None]:
-    """While names in the open `directory` are changed: a user other than root who owns it may need
-    its write bit, and gives it back."""
+    """While names in the open `directory`, or attributes of a file, are changed: a user other than
+    root who owns it may need its write bit, and gives it back."""
     mode = stat.S_IMODE(os.fstat(directory).st_mode)
     lacking = os.geteuid() != 0 and not mode & stat.S_IWUSR
     if lacking:
@@ -59,13 +59,15 @@ def copy_attributes(source: int, target: int) -> int:
     returns the checksum of the extended attributes.
 
     In this order: chown clears setuid bits and capabilities, chmod rewrites an ACL's mask,
-    and all of them touch the times.
+    and all of them touch the times. A user.* attribute needs write permission (xattr_permission in
+    fs/xattr.c).
     """
     status, new = os.fstat(source), os.fstat(target)
     if (status.st_uid, status.st_gid) != (new.st_uid, new.st_gid):
         os.fchown(target, status.st_uid, status.st_gid)
     os.fchmod(target, stat.S_IMODE(status.st_mode))
-    values = _copy_xattrs(source, target)
+    with writable(target):
+        values = _copy_xattrs(source, target)
     os.utime(target, ns=(status.st_atime_ns, status.st_mtime_ns))
     return _checksum(values)
 
@@ -145,6 +147,10 @@ def _is_plain_acl(name: str, value: bytes) -> bool:
     return name == "system.posix_acl_access" and len(value) <= _PLAIN_ACL
 
 
+def _is_acl(item: tuple[str, bytes]) -> bool:
+    return item[0].startswith("system.posix_acl_")
+
+
 def _checksum(values: dict[str, bytes]) -> int:
     """A CRC-32 of those extended attributes that belong to a file: 1 if there are none, else more
     than 1."""
@@ -185,13 +191,14 @@ def _by_descriptor(directory: int, name: str) -> str:
 
 
 def _copy_xattrs(source: int | str, target: int | str) -> dict[str, bytes]:
-    """Also remove what only the target has: ACLs inherited from the directory it was made in.
-    Returns the attributes of the source."""
+    """Also remove what only the target has: ACLs inherited from the directory it was made in. An
+    ACL is set last, since it may take the permission to set others. Returns the attributes of the
+    source."""
     values = _values(source)
     for name in set(_xattrs(target)) - set(values):
         if not name.startswith("security."):  # the kernel's own labels
             _remove_xattr(target, name)
-    for name, value in values.items():
+    for name, value in sorted(values.items(), key=_is_acl):
         os.setxattr(target, name, value, follow_symlinks=isinstance(target, int))
     return values
 

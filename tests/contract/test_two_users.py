@@ -11,7 +11,9 @@ import pytest
 
 from dvol.engine.local import LocalEngine
 from dvol.fs import btrfs
+from tests.contract.contents import ACL
 from tests.contract.places import environment
+from tests.contract.trees import described
 
 pytestmark = pytest.mark.root
 everywhere = pytest.mark.parametrize(
@@ -130,6 +132,25 @@ def test_the_user_goes_on_after_root(volume: Path, user: Command, root: Command)
         if volume.exists():
             write(volume / "file", f"by the user {number}")
         user(*words.split())
+
+
+@everywhere
+def test_attributes_of_what_the_user_may_not_write_to_are_kept(volume: Path, user: Command) -> None:
+    """Only who may write to a file may set its user.* attributes."""
+    write(volume / "locked", "x")
+    (volume / "closed").mkdir()
+    os.chown(volume / "closed", USER, USER)
+    for name, mode in (("locked", 0o444), ("closed", 0o555), (".", 0o555)):
+        os.setxattr(volume / name, "user.one", b"1")
+        os.setxattr(volume / name, "system.posix_acl_access", ACL)
+        (volume / name).chmod(mode)
+    user("commit", "-m", "locked", "v")
+    before = described(volume)
+    for name in ("locked", "closed", "."):
+        os.setxattr(volume / name, "user.one", b"2")
+        os.setxattr(volume / name, "user.two", b"2")
+    user("reset", "--hard", "HEAD", "v")
+    assert described(volume) == before
 
 
 @everywhere
