@@ -27,7 +27,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     counts.add_option(parser)
     model_counts.add_option(parser)
     parser.addoption(
-        "--rounds", type=int, default=0, help="docker and acceptance: how often, where it counts"
+        "--rounds",
+        type=int,
+        default=0,
+        help="docker, acceptance and trees: how often, where it counts",
     )
     parser.addoption(
         "--engine", choices=sorted(RELEASES), help="docker: of that release; else this machine's"
