@@ -8,8 +8,10 @@ spread; the mark is removed once the commit is found sound.
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 
 from dvol.errors import BadDocument, Corrupt
 from dvol.fs.directories import is_directory, names_in
@@ -26,6 +28,7 @@ from dvol.tree.damage import Difference, StatusChecks, restore_mtimes
 
 _NAMED = 5  # files of a commit at most
 _LONGEST = 40  # characters of a message
+_WRITING = 600.0  # seconds that the file of a commit may be being written
 
 
 class Labels:
@@ -89,7 +92,7 @@ class DamageChecks:
     def _unfinished(self) -> Iterator[Problem]:
         for directory in (self.layout.summaries, self.layout.all_digests):
             for name in sorted(names_in(directory)):
-                if not ID.fullmatch(name):
+                if not ID.fullmatch(name) and _is_old(directory / name):
                     where = (directory / name).relative_to(self.layout.root)
                     text = f"{where} was left by a command that died"
                     yield Problem(text, partial(os.unlink, directory / name), state="leftover")
@@ -159,6 +162,15 @@ def _put_right(
     restore_mtimes(layout.commit(id), differences)
     if mark and not mark.data:
         set_mark(layout, id, None)
+
+
+def _is_old(path: Path) -> bool:
+    """Whether no process can be writing the file any more: a server makes digests at any time, and
+    takes no lock while it writes them."""
+    try:
+        return time.time() - os.lstat(path).st_mtime > _WRITING
+    except FileNotFoundError:  # it has its final name by now
+        return False
 
 
 def named(differences: list[Difference]) -> str:

@@ -368,8 +368,11 @@ def test_the_server_digests_all_commits_but_damaged_ones(
 def test_a_half_written_document_is_a_leftover(
     engine: Engine, keeper: Keeper, commits: list[Commit]
 ) -> None:
+    """But while a server may be writing it: that takes no lock."""
     half = keeper.pool / "v" / ".dvol" / "summaries" / f"{commits[0].id}.4711"
     half.write_text("dvol")
+    assert engine.fsck(repair=True) == []
+    os.utime(half, (0, 0))
     (found,) = engine.fsck()
     assert found.state == "leftover"
     assert [one.state for one in engine.fsck(repair=True)] == ["repaired"]
