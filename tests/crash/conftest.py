@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.contract.inode_flags import unlock
 from tests.crash import counts, tracer
 from tests.crash.verbs import OF_A_USER, OF_FLAGS
 from tests.crash.worker import Worker
@@ -89,6 +90,7 @@ def filesystem(disk: Filesystem) -> Iterator[Filesystem]:
     place = Path(tempfile.mkdtemp(prefix="t", dir=disk.root))
     place.chmod(0o777)  # some verbs are another user's
     yield Filesystem(disk.kind, place)
+    unlock(place)
     shutil.rmtree(place, ignore_errors=True)
 
 

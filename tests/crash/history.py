@@ -179,10 +179,16 @@ def build_flagged_and_reset(root: Path) -> None:
 
 
 def build_flagged_and_delete(root: Path) -> None:
-    """The same, after two branches were deleted."""
+    """The same, after the branch was deleted."""
     build_flagged(root)
-    for name in ("side", "flagged"):
-        LocalEngine(root).delete_branch("v", name)
+    LocalEngine(root).delete_branch("v", "flagged")
+    _sync(root)
+
+
+def build_flagged_and_drop(root: Path) -> None:
+    """The same, after a branch was deleted that alone had a commit."""
+    build_flagged(root)
+    LocalEngine(root).delete_branch("v", "side")
     _sync(root)
 
 

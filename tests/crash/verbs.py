@@ -242,7 +242,7 @@ OF_FLAGS = {
         ("rm", "", history.build_flagged),
         ("restore a branch", "", history.build_flagged_and_delete),
         ("restore a state", "", history.build_flagged_and_reset),
-        ("gc of commits", "", history.build_flagged_and_delete),
+        ("gc of commits", "", history.build_flagged_and_drop),
     )
 }
 ALL = VERBS | OF_A_USER | OF_FLAGS
