@@ -3,9 +3,9 @@
 To change the names in a directory a user other than root needs its write bit, and to move a
 directory to another one, also that of the directory itself, since its ".." changes (rename(2)). A
 program may have taken the bit away, as Go does in its module cache. An append-only or immutable
-file can't be renamed at all, and in such a directory no name can be changed (may_delete in
-fs/namei.c). So steps give the bit, or lift the lock, for as long as others need that, and put it
-back; they are reverted like all others.
+file can't be renamed at all, and of such a directory no name and no time can be changed (may_delete
+in fs/namei.c, may_setattr in fs/attr.c). So steps give the bit, or lift the lock, for as long as
+others need that, and put it back; they are reverted like all others.
 """
 
 from __future__ import annotations
@@ -17,7 +17,17 @@ from itertools import chain
 from pathlib import Path
 
 from dvol.fs import btrfs, flags
-from dvol.journal.steps import Exchange, Move, Mover, Root, SetAttributes, SetFlags, SetMode, Step
+from dvol.journal.steps import (
+    Exchange,
+    Move,
+    Mover,
+    Root,
+    SetAttributes,
+    SetFlags,
+    SetMode,
+    SetTimes,
+    Step,
+)
 from dvol.layout import OWN
 
 _NEEDED = stat.S_IWUSR | stat.S_IXUSR
@@ -50,14 +60,14 @@ class _Unlocker:
 
     def around(self, steps: list[Step]) -> list[Step]:
         renames = [step for step in steps if isinstance(step, Move | Exchange)]
-        moved = {source: target for step in renames for source, target in _ways(step)}
+        moved = [source for step in renames for source, _ in _ways(step)]
         parents = [os.path.dirname(path) for step in renames for path in step.paths]
-        locked = {
-            path: own for path in dict.fromkeys([*parents, *moved]) if (own := self._locked(path))
-        }
+        timed = [step.path for step in steps if isinstance(step, SetTimes)]
+        named = dict.fromkeys([*parents, *moved, *timed])
+        locked = {path: own for path in named if (own := self._locked(path))}
         if not locked:
             return steps
-        after = self._put_back(steps, locked, moved)
+        after = self._put_back(steps, locked, {path: _places(path, renames) for path in locked})
         lift: list[Step] = [
             SetFlags(path, identity, own & ~flags.LOCKS, own)
             for path, (identity, own) in locked.items()
@@ -66,18 +76,18 @@ class _Unlocker:
         return [*lift, *chain.from_iterable(pieces)]
 
     def _put_back(
-        self, steps: list[Step], locked: dict[str, tuple[int, int]], moved: dict[str, str]
+        self, steps: list[Step], locked: dict[str, tuple[int, int]], places: dict[str, list[str]]
     ) -> dict[int, list[Step]]:
         """The steps that set the locks again, by the place of the step that they follow."""
         last: dict[int, int] = {}  # by identity
         for path, (identity, _) in locked.items():
-            places = [n for n, step in enumerate(steps) if _touches(step, path, moved.get(path))]
-            last[identity] = max(places[-1], last.get(identity, 0))
+            touching = [n for n, step in enumerate(steps) if _touches(step, places[path])]
+            last[identity] = max(touching[-1], last.get(identity, 0))
         final = {step.path for step in steps if isinstance(step, SetAttributes)}  # with its flags
         after: dict[int, list[Step]] = {}
         for path, (identity, own) in locked.items():
             if path not in final:
-                back = SetFlags(moved.get(path, path), identity, own, own & ~flags.LOCKS)
+                back = SetFlags(places[path][-1], identity, own, own & ~flags.LOCKS)
                 after.setdefault(last[identity], []).append(back)
         return after
 
@@ -102,11 +112,20 @@ def _is_frozen(fd: int) -> bool:
     return btrfs.is_subvolume(fd) and btrfs.is_readonly(fd)
 
 
-def _touches(step: Step, path: str, target: str | None) -> bool:
-    """Whether a step needs the entry at `path`, which is moved to `target`, to be unlocked."""
-    if isinstance(step, Move | Exchange) and path in map(os.path.dirname, step.paths):
-        return True
-    return path in step.paths or (target is not None and target in step.paths)
+def _places(path: str, renames: list[Move | Exchange]) -> list[str]:
+    """Where the entry at `path` is before, between and after the renames."""
+    places = [path]
+    for step in renames:
+        places += [target for source, target in _ways(step) if source == places[-1]]
+    return places
+
+
+def _touches(step: Step, places: list[str]) -> bool:
+    """Whether a step needs the entry to be unlocked that has these places, one after another."""
+    paths = {*step.paths}
+    if isinstance(step, Move | Exchange):
+        paths |= {os.path.dirname(path) for path in step.paths}
+    return not paths.isdisjoint(places)
 
 
 def _is_staged(path: str) -> bool:

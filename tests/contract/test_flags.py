@@ -2,6 +2,7 @@
 them."""
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -13,6 +14,7 @@ from dvol.engine.local import LocalEngine
 from dvol.fs import btrfs
 from dvol.model import ContainerOptions
 from tests.contract.places import environment
+from tests.contract.trees import described
 from tests.contract.verbs import ANN
 
 pytestmark = [
@@ -210,6 +212,39 @@ def test_what_is_put_aside_keeps_its_flags(full: Path, engine: LocalEngine) -> N
     engine.stash(["v"], "aside", "x", ANN)
     assert held(full) == first
     assert held(full.with_name("aside")) == ruined
+
+
+def test_a_stash_keeps_the_locks_of_both_trees(full: Path, engine: LocalEngine) -> None:
+    """It exchanges the live tree with a copy, and then moves it again."""
+    chattr("+i", full)
+    engine.commit("v", "locked", ANN)
+    first = held(full)
+    engine.stash(["v"], "aside", "x", ANN)
+    assert held(full) == held(full.with_name("aside")) == first
+
+
+def test_a_locked_directory_gets_its_times(full: Path, engine: LocalEngine) -> None:
+    """Nothing else in it or of it has changed."""
+    first = described(full)
+    for name in ("dir-a", "dir-i"):
+        flag = name[-1]
+        chattr(f"-{flag}", full / name)
+        os.utime(full / name, ns=(7, 7))
+        chattr(f"+{flag}", full / name)
+    engine.reset("v")
+    assert described(full) == first
+
+
+def test_names_of_a_locked_file_come_back_in_a_directory_and_beside_it(
+    full: Path, engine: LocalEngine
+) -> None:
+    first = held(full)
+    unlock(full)
+    (full / "linked").unlink()
+    shutil.rmtree(full / "dir-d")
+    engine.reset("v")
+    assert held(full) == first
+    assert (full / "linked").samefile(full / "dir-d" / "other name")
 
 
 def test_gc_names_what_it_may_not_delete_and_the_cure(

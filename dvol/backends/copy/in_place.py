@@ -109,13 +109,19 @@ class Stager:
 
     def give_flags(self) -> None:
         """Set the inode flags of the copies, once all are made: an immutable file can't get another
-        name. What locks an entry itself is left to the steps."""
+        name. What locks an entry itself is left to the steps: files come after directories, since
+        one may have another name in these, which has locked it."""
         if self.flags:
             with Beneath(self.entry / "files") as files:
-                for path, number in self.copied:
+                for path, number in sorted(self.copied, key=self._is_file):
                     found = dict(below(self.flags, path))
                     found |= {"": found.get("", 0) & ~LOCKS}
                     give(found, files, number)
+
+    def _is_file(self, copied: tuple[str, str]) -> bool:
+        _, number = copied
+        status = os.stat(number, dir_fd=self.files, follow_symlinks=False)
+        return not stat.S_ISDIR(status.st_mode)
 
     def _add(self, change: Change) -> None:
         self.steps.append(Move(self._stage_copy(change), self._live_path(change)))
