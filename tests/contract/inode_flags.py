@@ -27,10 +27,15 @@ def set_flags(path: Path, letters: str) -> None:
     """Give a file or directory these of the kept flags, and no others."""
     fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
     try:
-        wanted = sum(LETTERS[letter] for letter in letters)
-        fcntl.ioctl(fd, _SET, (_asked(fd) & ~_KEPT | wanted).to_bytes(8, "little"))
+        give(fd, letters)
     finally:
         os.close(fd)
+
+
+def give(fd: int, letters: str) -> None:
+    """The same for an open file; OSError where the file system or the user may not set them."""
+    wanted = sum(LETTERS[letter] for letter in letters)
+    fcntl.ioctl(fd, _SET, (_asked(fd) & ~_KEPT | wanted).to_bytes(8, "little"))
 
 
 def unlock(tree: Path) -> None:

@@ -103,19 +103,12 @@ def fewer_attributes(rng: Random, path: bytes) -> None:
 
 
 def inode_flags(rng: Random, path: bytes) -> None:
-    """Any of FLAGS that the file system and the user's rights allow."""
-    if not flags.has_flags(status_of(path)):
-        return
-    fd = flags.opened(path)
-    try:
-        kept = flags.get(fd) & ~sum(flags.BITS[letter] for letter in flags.FLAGS)
-        flags.set_to(fd, kept)
-        for letter in flags.FLAGS:
-            if rng.randrange(3) == 0:
-                kept |= _taken(fd, kept, flags.BITS[letter])
-        flags.set_to(fd, kept)
-    finally:
-        os.close(fd)
+    if flags.has_flags(status_of(path)):
+        fd = flags.opened(path)
+        try:
+            flags.change(rng, fd)
+        finally:
+            os.close(fd)
 
 
 def acl(rng: Random) -> bytes:
@@ -135,18 +128,6 @@ def _set(path: bytes, name: str, value: bytes) -> bool:
             raise
         return False
     return True
-
-
-def _taken(fd: int, kept: int, flag: int) -> int:
-    """The flag if it may be added, else 0. An open file is locked only when all others are set."""
-    try:
-        flags.set_to(fd, kept & ~flags.LOCKS | flag)
-    except OSError as error:
-        if error.errno not in (*NOT_TAKEN, errno.EPERM):
-            raise
-        return 0
-    flags.set_to(fd, kept & ~flags.LOCKS)
-    return flag
 
 
 # how often each is made, in proportion

@@ -9,12 +9,13 @@ import os
 import shutil
 import stat
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from ctypes import CDLL, c_int, c_long
 from pathlib import Path
 from random import Random
 from typing import TypeVar
 
+from tests.contract.inode_flags import flags_of, give
 from tests.trees import attributes, entries, flags
 from tests.trees.attributes import status_of
 
@@ -212,18 +213,18 @@ def loosened(*paths: bytes, modes: bool = True) -> Iterator[None]:
 
 
 def _loosen(fd: int, modes: bool, undo: ExitStack) -> None:
-    value, mode = flags.get(fd), stat.S_IMODE(os.fstat(fd).st_mode)
-    if value & flags.LOCKS:
-        flags.set_to(fd, value & ~flags.LOCKS)
-        undo.callback(_lock_again, fd, value & flags.LOCKS)
+    mode = stat.S_IMODE(os.fstat(fd).st_mode)
+    locks = flags.unlock(fd)
+    if locks:
+        undo.callback(_lock_again, fd, locks)
     if modes and os.geteuid() != 0 and not mode & stat.S_IWUSR:
         os.fchmod(fd, mode | stat.S_IWUSR)
         undo.callback(os.fchmod, fd, mode)
 
 
-def _lock_again(fd: int, locks: int) -> None:
-    with suppress(OSError):  # it was deleted meanwhile
-        flags.set_to(fd, flags.get(fd) | locks)
+def _lock_again(fd: int, locks: str) -> None:
+    if os.fstat(fd).st_nlink:  # else it was deleted meanwhile
+        give(fd, flags_of(fd) + locks)
 
 
 def _loosen_all(top: bytes) -> None:
@@ -231,10 +232,10 @@ def _loosen_all(top: bytes) -> None:
         with ExitStack() as undo:
             _loosen(fd, True, undo)
             undo.pop_all()
-        for name in names if flags.FLAGS else ():
+        for name in names:
             if flags.has_flags(os.stat(name, dir_fd=fd, follow_symlinks=False)):
                 file = flags.opened(name, fd)
-                flags.set_to(file, flags.get(file) & ~flags.LOCKS)
+                flags.unlock(file)
                 os.close(file)
 
 

@@ -1,41 +1,15 @@
-"""Inode flags, as `chattr` sets them: of files and directories alone, by their ioctl."""
+"""Inode flags of a tree's entries at random: which entries have any, and what locks them."""
 
 import errno
 import os
 import stat
-from array import array
-from fcntl import ioctl
-from pathlib import Path
+from random import Random
 
-# include/uapi/linux/fs.h; the numbers say "long", and an int is what is passed
-FS_IOC_GETFLAGS, FS_IOC_SETFLAGS = 0x80086601, 0x40086602
-BITS = {
-    "c": 0x4,  # compress
-    "S": 0x8,  # write synchronously
-    "i": 0x10,  # immutable
-    "a": 0x20,  # append only
-    "d": 0x40,  # no dump
-    "C": 0x800000,  # no copy on write
-}
-LOCKS = BITS["i"] | BITS["a"]
-FLAGS = ""  # the letters of those that trees get and that are compared
+from tests.contract.inode_flags import LETTERS, flags_of, give
+
+LOCKS = "ai"
+NOT_TAKEN = (errno.EOPNOTSUPP, errno.EINVAL, errno.EPERM)  # by the file system, now, or the user
 _LOOK = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
-
-
-def get(fd: int) -> int:
-    """The flags of an open file; none where the file system has none."""
-    value = array("i", [0])
-    try:
-        ioctl(fd, FS_IOC_GETFLAGS, value)
-    except OSError as error:
-        if error.errno not in (errno.ENOTTY, errno.EOPNOTSUPP):
-            raise
-    return value[0]
-
-
-def set_to(fd: int, value: int) -> None:
-    """Raises OSError where the file system does not take them, or the user may not set them."""
-    ioctl(fd, FS_IOC_SETFLAGS, array("i", [value]))
 
 
 def has_flags(status: os.stat_result) -> bool:
@@ -48,25 +22,35 @@ def opened(path: bytes, directory: int | None = None) -> int:
     return os.open(path, _LOOK | unnoticed, dir_fd=directory)
 
 
-def letters(value: int) -> str:
-    return "".join(letter for letter in FLAGS if value & BITS[letter])
+def without_locks(letters: str) -> str:
+    return letters.translate({ord(one): None for one in LOCKS})
 
 
-def of_tree(tree: Path) -> dict[bytes, str]:
-    """The letters of each file and directory that has any, by its path as in `described`."""
-    found: dict[bytes, str] = {}
-    top = os.fsencode(tree)
-    for path, _, names, fd in os.fwalk(top, follow_symlinks=False):
-        found[path[len(top) :]] = letters(get(fd))
-        for name in names:
-            if has_flags(os.stat(name, dir_fd=fd, follow_symlinks=False)):
-                found[path[len(top) :] + b"/" + name] = _of(name, fd)
-    return {path: value for path, value in found.items() if value}
+def unlock(fd: int) -> str:
+    """Lift the locks of an open file; returns those that it had."""
+    found = flags_of(fd)
+    if set(LOCKS) & {*found}:
+        give(fd, without_locks(found))
+    return "".join(one for one in found if one in LOCKS)
 
 
-def _of(name: bytes, directory: int) -> str:
-    fd = opened(name, directory)
+def change(rng: Random, fd: int) -> None:
+    """Give an open file any flags that are taken. It is locked when it has all others."""
+    unlock(fd)
+    give(fd, "")
+    chosen = ""
+    for letter in reversed(LETTERS):
+        if rng.randrange(3) == 0 and _takes(fd, without_locks(chosen), letter):
+            chosen += letter
+    give(fd, chosen)
+
+
+def _takes(fd: int, letters: str, letter: str) -> bool:
     try:
-        return letters(get(fd))
-    finally:
-        os.close(fd)
+        give(fd, letters + letter)
+    except OSError as error:
+        if error.errno not in NOT_TAKEN:
+            raise
+        return False
+    unlock(fd)
+    return True

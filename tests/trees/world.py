@@ -9,13 +9,7 @@ from random import Random
 from dvol.engine.local import LocalEngine
 from dvol.model import Discarded
 from tests.trees.changes import ChangingTree
-from tests.trees.description import (
-    Described,
-    described_with_flags,
-    described_without_flags,
-    differences,
-    without_flags,
-)
+from tests.trees.description import Described, description, differences, without_flags
 
 VOLUME = "v"
 UNDO = ("reset", "undo")  # the verbs whose entries are states before them
@@ -77,7 +71,7 @@ class World:
         self.counts: Counter[str] = Counter()
         self.hidden: dict[str, Kept] = {}  # entries that lie in the trash with their branch
         self.engine.init(VOLUME)
-        self.model = Model({"master": State((), described_with_flags(self.live("master")))})
+        self.model = Model({"master": State((), description(self.live("master")))})
         self._turn = 0
 
     @property
@@ -96,7 +90,7 @@ class World:
         tree = ChangingTree(self.rng, self.live(self.model.current))
         self.counts.update(tree.change() for _ in range(number))
         if number:
-            self.model.state.tree = described_with_flags(self.live(self.model.current))
+            self.model.state.tree = description(self.live(self.model.current))
 
     # -- what a verb has left ----------------------------------------------------------------------
 
@@ -136,7 +130,7 @@ class World:
         return [
             f"{name}: {line}"
             for name, state in self.model.branches.items()
-            for line in differences(described_with_flags(self.live(name)), state.tree)
+            for line in differences(description(self.live(name)), state.tree)
         ]
 
     def frozen_trees(self, ids: Iterable[str]) -> list[str]:
@@ -145,7 +139,7 @@ class World:
             f"commit {id[:7]}: {line}"
             for id in ids
             for line in differences(
-                described_without_flags(self.frozen(id)), without_flags(self.model.commits[id])
+                without_flags(description(self.frozen(id))), without_flags(self.model.commits[id])
             )
         ]
 
