@@ -1,8 +1,8 @@
 """Making files and directories of dvol's own: whom they belong to.
 
 What root makes in the directory of another user belongs to that user, who might have made it. So a
-pool stays its owner's after root has changed something in it, by sudo or otherwise. Not for the
-files of a tree, which have owners of their own.
+pool stays its owner's after root has changed something in it, by sudo or otherwise. The files of a
+tree have owners of their own; of these only `give_copy` knows.
 """
 
 from __future__ import annotations
@@ -46,6 +46,13 @@ def give_directory(path: Path) -> None:
     with _foreign(path.parent) as parent:
         if parent is not None:
             _give(path.name, parent)
+
+
+def give_copy(directory: int, original: os.stat_result) -> None:
+    """Give an open directory, which root has just made as a copy, to the owner of the original. Not
+    only once it is full: if root is killed meanwhile, that owner must be able to delete it."""
+    if original.st_uid != 0 and os.geteuid() == 0 and os.fstat(directory).st_uid == 0:
+        os.fchown(directory, original.st_uid, original.st_gid)
 
 
 def create(path: Path) -> int:

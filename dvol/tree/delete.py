@@ -11,7 +11,7 @@ import errno
 import os
 import stat
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -34,7 +34,7 @@ def delete_tree(path: Path) -> None:
     with _naming(path), opened_directory(path.parent, follow=True) as parent:
         if not stat.S_ISDIR(status.st_mode):
             _unlocked(path.name, parent, partial(os.unlink, path.name, dir_fd=parent))
-        elif not (_may_be_subvolume(status) and _delete_subvolume(parent, path.name, status)):
+        elif not _delete_at_once(path.name, parent, status):
             _delete_directory(path.name, parent)
 
 
@@ -83,9 +83,20 @@ def _clear(directory: int, root: int, free: Iterator[str]) -> list[str]:
         status = os.stat(name, dir_fd=directory, follow_symlinks=False)
         if not stat.S_ISDIR(status.st_mode):
             _unlocked(name, directory, partial(os.unlink, name, dir_fd=directory))
-        elif not (_may_be_subvolume(status) and _delete_subvolume(directory, name, status)):
+        elif not _delete_at_once(name, directory, status):
             moved.append(_move_up(name, directory, root, free))
     return moved
+
+
+def _delete_at_once(name: str, directory: int, status: os.stat_result) -> bool:
+    """Delete a directory that is not to be walked: a subvolume, or an empty directory of another
+    user, to which this one can give no permission; False if it is neither. Root makes such a
+    directory in this user's pool, and is killed before it has given it away."""
+    if os.geteuid() not in (0, status.st_uid):
+        with suppress(OSError):
+            os.rmdir(name, dir_fd=directory)
+            return True
+    return _may_be_subvolume(status) and _delete_subvolume(directory, name, status)
 
 
 def _move_up(name: str, directory: int, root: int, free: Iterator[str]) -> str:

@@ -12,6 +12,7 @@ from collections import Counter
 from pathlib import Path
 
 from dvol.fs import projects
+from dvol.fs.create import make_directory
 from dvol.fs.directories import opened_directory
 from dvol.tree.walk import directories
 
@@ -52,7 +53,7 @@ class HardLinks:
         self._left[inode] = names - 1
 
     def _make(self) -> None:
-        self.links.mkdir(mode=0o700, exist_ok=True)
+        make_directory(self.links, 0o700)
         with opened_directory(self.links) as fd:
             projects.hand_nothing_down(fd)  # the files may be of several projects
 

@@ -84,10 +84,21 @@ def copy_special(
     if (status.st_uid, status.st_gid) != (new.st_uid, new.st_gid):
         os.chown(new_name, status.st_uid, status.st_gid, dir_fd=target, follow_symlinks=False)
     if not stat.S_ISLNK(status.st_mode):
-        os.chmod(new_name, stat.S_IMODE(status.st_mode), dir_fd=target)
+        _set_mode_of_special(new_name, status, target)
     _copy_xattrs(_by_descriptor(source, name), _by_descriptor(target, new_name))
     times = (status.st_atime_ns, status.st_mtime_ns)
     os.utime(new_name, ns=times, dir_fd=target, follow_symlinks=False)
+
+
+def _set_mode_of_special(name: str, status: os.stat_result, directory: int) -> None:
+    """Never through a symlink: the directory may be another user's, who could put one there."""
+    fd = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
+    try:
+        if stat.S_IFMT(os.fstat(fd).st_mode) != stat.S_IFMT(status.st_mode):
+            raise OSError(errno.ESTALE, os.strerror(errno.ESTALE), name)
+        os.chmod(f"/proc/self/fd/{fd}", stat.S_IMODE(status.st_mode))
+    finally:
+        os.close(fd)
 
 
 def same_status(one: os.stat_result, other: os.stat_result) -> bool:

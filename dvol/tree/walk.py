@@ -16,6 +16,7 @@ from typing import Protocol
 from dvol.errors import DvolError, EncryptedDirectory, TreeChanged
 from dvol.fs import refusals
 from dvol.fs.beneath import DIRECTORY
+from dvol.fs.create import give_copy
 from dvol.fs.flags import ENCRYPTED, ask
 from dvol.tree.levels import Level, ascend, descend
 from dvol.tree.metadata import NOT_KNOWN, copy_attributes
@@ -137,6 +138,7 @@ def _enter(pair: DirPair, placer: Placer) -> None:
     encrypted directory to plain text; in a pool that is encrypted itself they are not."""
     if pair.flags & ENCRYPTED and not ask(pair.target) & ENCRYPTED:
         raise EncryptedDirectory(pair.named_path())
+    give_copy(pair.target, pair.status)
     pair.directories = iter(placer.place(pair))
 
 

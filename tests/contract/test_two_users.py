@@ -1,6 +1,7 @@
 """A pool of an ordinary user, in which root does something too: it stays the user's pool."""
 
 import os
+import stat
 import subprocess
 import sys
 from collections.abc import Callable
@@ -11,6 +12,7 @@ import pytest
 
 from dvol.engine.local import LocalEngine
 from dvol.fs import btrfs
+from dvol.tree.metadata import copy_special
 from tests.contract.contents import ACL
 from tests.contract.places import environment
 from tests.contract.trees import described
@@ -179,3 +181,33 @@ def test_a_pool_that_has_subvolumes_keeps_them(place: Path) -> None:
     LocalEngine(pool).reset("v")
     assert (tree / "file").read_text() == "1"
     assert tree.stat().st_ino == btrfs.ROOT
+
+
+@pytest.mark.parametrize("filesystem", ["ext4"], indirect=True, scope="session")
+def test_no_link_is_followed_that_the_user_puts_in_the_place_of_a_special_file(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A directory that root copies into is the user's from the start."""
+    for name in ("source", "target"):
+        (place / name).mkdir()
+    outside = place / "outside"
+    outside.touch(0o600)
+    os.mkfifo(place / "source" / "fifo", 0o666)
+    made = os.chown
+
+    def swapped(name: str, *owner: int, dir_fd: int, follow_symlinks: bool) -> None:
+        made(name, *owner, dir_fd=dir_fd, follow_symlinks=follow_symlinks)
+        os.unlink(name, dir_fd=dir_fd)
+        os.symlink(outside, name, dir_fd=dir_fd)
+
+    os.chown(place / "source" / "fifo", USER, USER)
+    monkeypatch.setattr(os, "chown", swapped)
+    one, other = (os.open(place / name, os.O_RDONLY) for name in ("source", "target"))
+    try:
+        status = os.stat("fifo", dir_fd=one)
+        with pytest.raises(OSError, match="Stale"):
+            copy_special("fifo", status, one, "fifo", other)
+    finally:
+        os.close(one)
+        os.close(other)
+    assert stat.S_IMODE(outside.stat().st_mode) == 0o600

@@ -29,8 +29,8 @@ SYNCS = frozenset({"fsync", "fdatasync", "syncfs", "sync", "sync_file_range"})
 FLAGS = {"open": 1, "openat": 2}  # which argument says how
 NEW_NAME = {"rename": 1, "renameat": 3, "renameat2": 3}
 MAKING = os.O_CREAT | os.O_TRUNC | (os.O_TMPFILE & ~os.O_DIRECTORY)
-# FICLONE, the ioctls of btrfs, and those that set a file's flags
-IOCTLS = {0x94, ord("f")}
+# FICLONE, the ioctls of btrfs, and those that set a file's flags or project
+IOCTLS = {0x94, ord("f"), ord("X")}
 READ_ONLY = 2  # _IOC_READ without _IOC_WRITE: it only asks
 
 

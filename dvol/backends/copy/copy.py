@@ -184,7 +184,7 @@ def _source_and_target(source: Path, target: Path) -> Iterator[tuple[int, int, H
     fds: list[int] = []
     try:
         fds.append(os.open(source, DIRECTORY))
-        os.mkdir(target, 0o700)
+        make_new_directory(target, 0o700)
         fds.append(os.open(target, DIRECTORY))
         yield fds[0], fds[1], HardLinks(links)
     except OSError as error:

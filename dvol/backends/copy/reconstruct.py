@@ -15,6 +15,7 @@ from dvol.backends.copy.thaw import Linker, Thawer
 from dvol.errors import BadDocument
 from dvol.fs import projects
 from dvol.fs.beneath import DIRECTORY, Beneath, is_beneath
+from dvol.fs.create import make_new_directory
 from dvol.fs.documents import is_number, is_word
 from dvol.tree.delete import delete_tree
 from dvol.tree.flags import NO_FLAGS, Flags, read, without
@@ -29,7 +30,7 @@ def reconstruct(
 ) -> Flags | None:
     """See `Backend.reconstruct`."""
     require_changes(changes, entry)
-    os.mkdir(into, 0o700)
+    make_new_directory(into, 0o700)
     links, aside = (into.with_name(into.name + end) for end in (".links", ".aside"))
     with Beneath(frozen) as source, Beneath(into) as target, Beneath(entry / "files") as files:
         tree = source.directory("")
