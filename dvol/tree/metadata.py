@@ -204,7 +204,12 @@ def _by_descriptor(directory: int, name: str) -> str:
 def _copy_xattrs(source: int | str, target: int | str) -> dict[str, bytes]:
     """Also remove what only the target has: ACLs inherited from the directory it was made in. An
     ACL is set last, since it may take the permission to set others. Returns the attributes of the
-    source."""
+    source.
+
+    Else in the order in which the kernel lists them: ext4 has little room for them, in the inode
+    and in one block, and what is set first goes to the inode (ext4_xattr_set_handle). In another
+    order they may not fit.
+    """
     values = _values(source)
     for name in set(_xattrs(target)) - set(values):
         if not name.startswith("security."):  # the kernel's own labels
@@ -227,7 +232,7 @@ def _remove_xattr(target: int | str, name: str) -> None:
 def _values(path: int | str) -> dict[str, bytes]:
     """Names and values. Python does not allow `follow_symlinks=False` for a descriptor."""
     follow = isinstance(path, int)
-    return {name: os.getxattr(path, name, follow_symlinks=follow) for name in sorted(_xattrs(path))}
+    return {name: os.getxattr(path, name, follow_symlinks=follow) for name in _xattrs(path)}
 
 
 def _xattrs(path: int | str) -> list[str]:

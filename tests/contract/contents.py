@@ -47,6 +47,18 @@ def attributes(tree: Path) -> None:
         os.setxattr(tree / name, "user.empty", b"")
 
 
+def attributes_that_fit_in_one_order(tree: Path) -> None:
+    """On ext4 the first one is in the inode, and the two others fill the one block beside it: in
+    the order of their names there would be no room for it."""
+    (tree / "file").touch()
+    os.setxattr(tree / "file", "user.z", b"z" * 60)
+    os.setxattr(tree / "file", "user.a", b"a" * 30)
+    for size in range(os.statvfs(tree).f_bsize, 0, -4):
+        with suppress(OSError):
+            os.setxattr(tree / "file", "user.b", b"b" * size)
+            return
+
+
 def symlinks(tree: Path) -> None:
     (tree / "relative").symlink_to("target")
     (tree / "target").write_text("x")
@@ -161,8 +173,8 @@ def many(tree: Path) -> None:
 CONTENTS = {
     content.__name__: content
     for content in (
-        files, modes, times, attributes, symlinks, special, hard_links, links_to_outside,
-        look_alikes, sparse, odd_names, temporary_names, empty_directories, many,
+        files, modes, times, attributes, attributes_that_fit_in_one_order, symlinks, special,
+        hard_links, links_to_outside, look_alikes, sparse, odd_names, temporary_names, empty_directories, many,
     )
 }  # fmt: skip
 
