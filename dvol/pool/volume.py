@@ -197,22 +197,20 @@ class VolumeDir:
         return frozen
 
     def flags(self, frozen: Path) -> Flags | None:
-        """The recorded inode flags of a frozen tree: those of a commit are in its summary, those of
-        the tree that an undo has made beside it. None if they are not known."""
-        from dvol.tree.summary import flags_at  # late: reading needs none
+        """The recorded inode flags of a frozen tree; None if they are not known."""
+        from dvol.tree.summary import flags_of  # late: reading needs none
 
-        is_commit = ID.fullmatch(frozen.name)
-        return flags_at(self.layout.summary(frozen.name) if is_commit else _beside(frozen))
+        return flags_of(frozen, self.layout.summaries)
 
     def save_flags(self, frozen: Path, found: Flags | None) -> None:
         """Record the inode flags of a frozen tree that is no commit, to be called within
         `durably`."""
-        from dvol.tree.summary import save_flags
+        from dvol.tree.summary import save_flags_of
 
         if found is not None:
-            save_flags(_beside(frozen), found)
+            path = save_flags_of(frozen, found)
             if self.backend.durable:
-                sync_file(_beside(frozen))
+                sync_file(path)
 
     def hints(self, branch: str, commits: Commits, writers_stopped: bool = False) -> FreezeHints:
         """What is known of the live tree of a branch. Nothing, if its last commit is damaged: no
@@ -269,7 +267,3 @@ class VolumeDir:
         except (FileNotFoundError, BadDocument, KeyError, TypeError, ValueError, OverflowError):
             moment = datetime.fromtimestamp(os.stat(self.layout.branches).st_mtime, UTC)
         return moment.isoformat(timespec="seconds")
-
-
-def _beside(frozen: Path) -> Path:
-    return frozen.with_name(f"{frozen.name}.flags")

@@ -107,17 +107,35 @@ def flags_at(path: Path) -> Flags | None:
         return None
 
 
+def flags_of(frozen: Path, summaries: Path) -> Flags | None:
+    """The recorded flags of a frozen tree: those of a commit are in its summary, those of another
+    tree are beside it. None if they are not known."""
+    found = flags_at(summaries / frozen.name)
+    return flags_at(_beside(frozen)) if found is None else found
+
+
 def save_flags(path: Path, found: Flags) -> None:
     """Write a new summary that holds only the flags; the caller makes it durable."""
     Summary({}, whole=False, flags=found).save(path)
 
 
-def known_at(path: Path) -> Summary:
-    """The summary at `path`; an empty one if it is missing or damaged."""
+def save_flags_of(frozen: Path, found: Flags) -> Path:
+    """Record the flags of a frozen tree that is no commit; the path of the record, which the caller
+    makes durable."""
+    save_flags(_beside(frozen), found)
+    return _beside(frozen)
+
+
+def _beside(frozen: Path) -> Path:
+    return frozen.with_name(f"{frozen.name}.flags")
+
+
+def known_of(frozen: Path, summaries: Path) -> Summary:
+    """The summary of a frozen tree; an empty one if it is missing or damaged."""
     try:
-        return load(path)
+        return load(summaries / frozen.name)
     except (OSError, BadDocument):
-        return NONE
+        return NONE._replace(flags=flags_at(_beside(frozen)))
 
 
 # -- making --------------------------------------------------------------------------------------

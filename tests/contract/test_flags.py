@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from dvol.fs import btrfs
 from dvol.model import ContainerOptions
 from tests.contract.places import environment
 from tests.contract.trees import described
+from tests.contract.unchanged import FLIGHT
 from tests.contract.verbs import ANN
 
 pytestmark = [
@@ -173,6 +175,23 @@ def test_a_change_of_flags_alone_is_a_change(full: Path, engine: LocalEngine) ->
     chattr("+d", full / "dir-S" / "plain")
     second = held(full)
     engine.commit("v", "flags", ANN)
+    engine.reset("v", "HEAD~1")
+    assert held(full) == first
+    engine.reset("v", "HEAD@{1}")
+    assert held(full) == second
+
+
+def test_a_change_of_flags_after_an_undo_is_a_change(full: Path, engine: LocalEngine) -> None:
+    """Then the index names the tree that the undo has made, and not a commit."""
+    first = held(full)
+    (full / "file-S").write_text("another")
+    engine.reset("v")
+    engine.undo("v")
+    chattr("-d", full / "file-d")
+    chattr("+S", full / "file-d", full / "dir-S" / "plain")
+    second = held(full)
+    time.sleep(FLIGHT)  # from then on a signature may enter the index
+    engine.commit("v", "second", ANN)
     engine.reset("v", "HEAD~1")
     assert held(full) == first
     engine.reset("v", "HEAD@{1}")

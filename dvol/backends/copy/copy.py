@@ -24,7 +24,7 @@ from dvol.tree.delete import delete_tree
 from dvol.tree.flags import NO_FLAGS, Flags, give
 from dvol.tree.hardlinks import HardLinks, count_names
 from dvol.tree.index import NOTHING, Index, IndexWriter, LoadedIndex, epoch, load
-from dvol.tree.summary import NONE, Summary, SummaryWriter, known_at
+from dvol.tree.summary import NONE, Summary, SummaryWriter, known_of
 from dvol.tree.walk import fill
 
 
@@ -151,7 +151,7 @@ def _summary_of(base: Path | None, hints: FreezeHints) -> Summary:
     """The summary of the frozen tree to link from; an empty one if there is none."""
     if base is None or hints.summaries is None:
         return NONE
-    return known_at(hints.summaries / base.name)
+    return known_of(base, hints.summaries)
 
 
 def _entry_size(path: str, name: str, status: os.stat_result) -> int:

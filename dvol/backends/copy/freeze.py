@@ -17,6 +17,7 @@ from dvol.fs import flags, projects
 from dvol.fs.clock import now
 from dvol.tree.change_detection import live_signature, signature
 from dvol.tree.content import ContentCopier, same_content
+from dvol.tree.flags import NO_FLAGS
 from dvol.tree.hardlinks import HardLinks, Inode, fits
 from dvol.tree.index import Directory, IndexWriter, LoadedIndex
 from dvol.tree.metadata import (
@@ -133,8 +134,7 @@ class Freezer:
             self._note_flags(name, pair, own)
             # a frozen file has the same flags in all commits that have it: then whether a live file
             # is clean says that of its flags, too
-            known = self.summary.base_flags
-            may_link = known is None or known.get(pair.at(name), 0) == own
+            may_link = (self.summary.base_flags or NO_FLAGS).get(pair.at(name), 0) == own
             frozen = self._link_equal(name, one, before, pair, clean) if may_link else 0
             if not frozen:
                 other = self.precopied.take(before, name, pair.target)
