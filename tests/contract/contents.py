@@ -174,7 +174,8 @@ CONTENTS = {
     content.__name__: content
     for content in (
         files, modes, times, attributes, attributes_that_fit_in_one_order, symlinks, special,
-        hard_links, links_to_outside, look_alikes, sparse, odd_names, temporary_names, empty_directories, many,
+        hard_links, links_to_outside, look_alikes, sparse, odd_names, temporary_names,
+        empty_directories, many,
     )
 }  # fmt: skip
 
