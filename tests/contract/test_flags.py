@@ -198,6 +198,21 @@ def test_a_change_of_flags_after_an_undo_is_a_change(full: Path, engine: LocalEn
     assert held(full) == second
 
 
+def test_what_is_linked_after_an_undo_keeps_its_flags(full: Path, engine: LocalEngine) -> None:
+    time.sleep(FLIGHT)  # as above
+    (full / "file-S").write_text("another")
+    engine.reset("v", discard=True)
+    engine.reset("v", discard=True)  # which finds all files clean
+    (full / "file-S").write_text("another")
+    engine.reset("v")
+    engine.undo("v")
+    engine.commit("v", "second", ANN)
+    second = held(full)
+    for branch in ("one", "two"):
+        engine.branch("v", branch)
+        assert held(full.with_name(branch)) == second
+
+
 def test_the_root_of_a_tree_may_be_locked(full: Path, engine: LocalEngine) -> None:
     chattr("+i", full)
     first = held(full)

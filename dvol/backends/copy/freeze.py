@@ -63,6 +63,8 @@ class Freezer:
         self._entries: dict[Inode, bytes | None] = {}  # index entries of files with several names
         self._records: dict[Inode, bytes] = {}  # their records in the summary
         self._flags: dict[Inode, int] = {}  # their inode flags
+        self._flags_known = summary.base_flags is not None  # else each file is opened
+        self._base_flags = summary.base_flags or NO_FLAGS
         self._placed: dict[str, bytes] = {}  # the records of the directory that is being placed
 
     def place(self, pair: DirPair) -> list[str]:
@@ -72,7 +74,6 @@ class Freezer:
         linked: list[str] = []
         self._placed, in_base = {}, self.summary.knows(pair.path)
         device = self.writer.device
-        flags_known = self.summary.base_flags is not None  # else each file is opened
         directories, name = [], "."
         try:
             with os.scandir(pair.source) as entries:
@@ -87,12 +88,18 @@ class Freezer:
                         and old.startswith(live_signature(status))
                         and status.st_dev == device
                     )
-                    if clean and flags_known and status.st_nlink == 1 and _try_link(name, pair):
+                    if (
+                        clean
+                        and self._flags_known
+                        and status.st_nlink == 1
+                        and _try_link(name, pair)
+                    ):
                         found = old
                         if in_base:
                             linked.append(name)
                         else:
                             self._placed[name] = record(status)
+                            self._note_flags(name, pair, self._base_flags.get(pair.at(name), 0))
                     else:
                         found = self._place_entry(name, status, pair, clean)
                     if found is not None:
@@ -134,7 +141,7 @@ class Freezer:
             self._note_flags(name, pair, own)
             # a frozen file has the same flags in all commits that have it: then whether a live file
             # is clean says that of its flags, too
-            may_link = (self.summary.base_flags or NO_FLAGS).get(pair.at(name), 0) == own
+            may_link = self._base_flags.get(pair.at(name), 0) == own
             frozen = self._link_equal(name, one, before, pair, clean) if may_link else 0
             if not frozen:
                 other = self.precopied.take(before, name, pair.target)
