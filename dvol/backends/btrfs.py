@@ -32,7 +32,7 @@ from dvol.fs.flags import get, put, unlock
 from dvol.fs.syscalls import exchange, sync_filesystem
 from dvol.journal.steps import Exchange
 from dvol.tree.delete import delete_tree
-from dvol.tree.flags import NO_FLAGS, Flags, give
+from dvol.tree.flags import NO_FLAGS, Flags, give, read
 from dvol.tree.summary import of_snapshot
 
 _NAMED = 3  # nested subvolumes at most in a message
@@ -141,10 +141,11 @@ class Btrfs:
                 _snapshot_whole(source, tree, into)
                 return None  # the snapshot has them itself
             with durably(into.parent):
-                _fill(tree, source, into, NO_FLAGS)
+                with Beneath(tree.parent) as above:
+                    _fill(tree, source, into, read(above, tree.name))
                 with opened_directory(into) as filled:
                     btrfs.set_readonly(filled, True)
-        return flags if changes == _NOTHING else None
+        return None
 
     def delete(self, tree: Path) -> None:
         delete_tree(tree)
@@ -160,9 +161,11 @@ class Btrfs:
                 raise
             with opened_directory(source) as fd, _writable(fd, error):
                 own = get(fd)
-                unlock(fd)
-                os.rename(source, target)
-                put(fd, own)
+                try:
+                    unlock(fd)
+                    os.rename(source, target)
+                finally:
+                    put(fd, own)
 
     def exchange(self, one: Path, other: Path) -> None:
         exchange(one, other)
@@ -194,6 +197,7 @@ def _fill(path: Path, source: int, into: Path, flags: Flags) -> None:
 
     btrfs.create(into)
     with opened_directory(into) as target:
+        put(target, 0)  # else all below would inherit those of the pool's own directory
         links = into / _free_name(source)  # inside, since no hard link leads out of a subvolume
         thawer = Thawer(count_names(source), HardLinks(links), Index(), flags)
         fill(source, target, None, str(path), thawer)

@@ -26,7 +26,7 @@ EARLY = 0x4 | 0x800000
 # those that are part of a state; also: no dump, synchronous
 KEPT = LOCKS | EARLY | 0x40 | 0x8
 ENCRYPTED = 0x800  # of a directory: what is made in it is encrypted (fscrypt)
-_NONE = frozenset({errno.ENOTTY, errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS})
+UNKNOWN = frozenset({errno.ENOTTY, errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS})
 _CAP_LINUX_IMMUTABLE = 9  # its bit, include/uapi/linux/capability.h
 _HANDLE = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -46,7 +46,7 @@ def ask(fd: int) -> int:
     try:
         fcntl.ioctl(fd, _GET, buffer)
     except OSError as error:
-        if error.errno in _NONE:
+        if error.errno in UNKNOWN:
             return 0
         raise
     return int.from_bytes(buffer[:4], "little")
@@ -72,7 +72,7 @@ def may_lock() -> bool:
 
 
 @contextmanager
-def opened(name: str, directory: int) -> Iterator[int | None]:
+def opened(name: str | Path, directory: int | None) -> Iterator[int | None]:
     """An entry of the open `directory` that can have flags, open: a file or a directory; None for
     any other kind, which is never opened."""
     handle = os.open(name, _HANDLE, dir_fd=directory)

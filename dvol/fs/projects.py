@@ -22,14 +22,13 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from dvol.fs import syscalls
+from dvol.fs import flags, syscalls
 from dvol.fs.directories import opened_directory
 
 _GET, _SET = 0x801C581F, 0x401C5820  # FS_IOC_FSGETXATTR and FS_IOC_FSSETXATTR, linux/fs.h
 _FSXATTR = struct.Struct("=5I8x")  # xflags, extsize, nextents, projid, cowextsize
 _FLAGS, _ID = 0, 3  # fields of it
 _HANDS_DOWN = 0x200  # FS_XFLAG_PROJINHERIT
-_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 class Project(NamedTuple):
@@ -171,17 +170,11 @@ def _fit(
 
 
 def _give(name: str | Path, directory: int | None, wanted: Project) -> bool:
-    mode = os.stat(name, dir_fd=directory, follow_symlinks=False).st_mode
-    if not (stat.S_ISDIR(mode) or stat.S_ISREG(mode)):
-        return False
-    fd = os.open(name, _FILE, dir_fd=directory)
-    try:
-        if project_of(fd).id == wanted.id:
+    with flags.opened(name, directory) as fd:
+        if fd is None or project_of(fd).id == wanted.id:
             return False
         _set(fd, wanted._replace(hands_down=stat.S_ISDIR(os.fstat(fd).st_mode)))
         return True
-    finally:
-        os.close(fd)
 
 
 def _at(path: Path) -> Project:

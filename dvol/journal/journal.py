@@ -26,6 +26,7 @@ from dvol.errors import (
     BadDocument,
     Corrupt,
     DiscardStopped,
+    DiskFailed,
     DvolError,
     NoSpace,
     NoSpaceToFinish,
@@ -42,6 +43,10 @@ from dvol.journal.steps import Delete, Mover, Refill, Replayer, Step, decode, en
 from dvol.layout import OWN
 
 FORMAT = 2
+_NEEDS_RIGHT = (
+    "an unfinished command changes append-only or immutable files: as root, "
+    "with CAP_LINUX_IMMUTABLE, any command on the volume completes it"
+)
 _READ = (1, FORMAT)  # format 1 had other names for two kinds of steps
 
 
@@ -128,6 +133,8 @@ class Journal:
         journal that a power cut restores is known by its last step, and then no step is applied
         again, though the volume may have changed since."""
         with Replayer(self.root, self._mover()) as replayer:
+            if not replayer.may_apply(steps):
+                raise DiskFailed(str(self.path), _NEEDS_RIGHT)
             if left := _left(steps, replayer):
                 changing = _without_deletions(steps)
                 self._apply_each(_without_deletions(left), changing, replayer)

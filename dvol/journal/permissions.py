@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Iterable
 from contextlib import closing, suppress
 from itertools import chain
 from pathlib import Path
@@ -67,7 +68,7 @@ class _Unlocker:
         locked = {path: own for path in named if (own := self._locked(path))}
         if not locked:
             return steps
-        after = self._put_back(steps, locked, {path: _places(path, renames) for path in locked})
+        after = self._put_back(steps, locked, _places(locked, renames))
         lift: list[Step] = [
             SetFlags(path, identity, own & ~flags.LOCKS, own)
             for path, (identity, own) in locked.items()
@@ -79,10 +80,11 @@ class _Unlocker:
         self, steps: list[Step], locked: dict[str, tuple[int, int]], places: dict[str, list[str]]
     ) -> dict[int, list[Step]]:
         """The steps that set the locks again, by the place of the step that they follow."""
+        touched = {path: at for at, step in enumerate(steps) for path in _needed(step)}
         last: dict[int, int] = {}  # by identity
         for path, (identity, _) in locked.items():
-            touching = [n for n, step in enumerate(steps) if _touches(step, places[path])]
-            last[identity] = max(touching[-1], last.get(identity, 0))
+            at = max(touched.get(place, 0) for place in places[path])
+            last[identity] = max(at, last.get(identity, 0))
         final = {step.path for step in steps if isinstance(step, SetAttributes)}  # with its flags
         after: dict[int, list[Step]] = {}
         for path, (identity, own) in locked.items():
@@ -112,20 +114,23 @@ def _is_frozen(fd: int) -> bool:
     return btrfs.is_subvolume(fd) and btrfs.is_readonly(fd)
 
 
-def _places(path: str, renames: list[Move | Exchange]) -> list[str]:
-    """Where the entry at `path` is before, between and after the renames."""
-    places = [path]
+def _places(paths: Iterable[str], renames: list[Move | Exchange]) -> dict[str, list[str]]:
+    """Where the entries at these paths are before, between and after the renames."""
+    places = {path: [path] for path in paths}
+    here = {path: path for path in places}  # where an entry is now: where it was before all
     for step in renames:
-        places += [target for source, target in _ways(step) if source == places[-1]]
+        moving = {target: here.pop(source) for source, target in _ways(step) if source in here}
+        for target, path in moving.items():
+            places[path].append(target)
+        here |= moving
     return places
 
 
-def _touches(step: Step, places: list[str]) -> bool:
-    """Whether a step needs the entry to be unlocked that has these places, one after another."""
-    paths = {*step.paths}
+def _needed(step: Step) -> tuple[str, ...]:
+    """The paths of the entries that a step needs to be unlocked."""
     if isinstance(step, Move | Exchange):
-        paths |= {os.path.dirname(path) for path in step.paths}
-    return not paths.isdisjoint(places)
+        return (*step.paths, *map(os.path.dirname, step.paths))
+    return step.paths
 
 
 def _is_staged(path: str) -> bool:

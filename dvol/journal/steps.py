@@ -212,6 +212,17 @@ class SetAttributes(NamedTuple):
     def revert(self, root: Root) -> None:
         self._replace(new=self.old, old=self.new).apply(root)
 
+    def unlock(self, root: Root) -> None:
+        """As `SetFlags.unlock`."""
+        with suppress(FileNotFoundError, NotADirectoryError):
+            flags.unlock(root.directory(self.path))
+
+    def locks(self, root: Root) -> bool:
+        """As `SetFlags.locks`."""
+        with suppress(FileNotFoundError, NotADirectoryError):
+            return any(flags.get(root.directory(one)) & flags.LOCKS for one in (self.new, self.old))
+        return False
+
 
 class SetMode(NamedTuple):
     """Set the permission bits of the directory at `path`, if one is there; `old` are those that it
@@ -256,13 +267,18 @@ class SetFlags(NamedTuple):
         """Lift its locks: for the time in which other steps are applied again or reverted."""
         self._set(root, self.old & ~flags.LOCKS)
 
+    def locks(self, root: Root) -> bool:
+        """Whether it needs the right to set and lift locks."""
+        return bool((self.flags | self.old) & flags.LOCKS)
+
     def _set(self, root: Root, own: int) -> None:
         with suppress(FileNotFoundError, NotADirectoryError):  # another step has moved it
             if root.identity(self.path) != self.inode:
                 return
             directory, name = root.parent(self.path)
             with flags.opened(name, directory) as fd:
-                if fd is not None:
+                # all subvolumes have one inode: their identity is another number
+                if fd is not None and (self.inode < 0 or os.fstat(fd).st_ino == self.inode):
                     flags.put(fd, own)
 
 
@@ -378,8 +394,14 @@ class Replayer:
         """Lift the locks that steps have set which are to be applied again: the steps before them
         may rename the same files, or set their times."""
         for step in steps:
-            if isinstance(step, SetFlags):
+            if isinstance(step, SetFlags | SetAttributes):
                 step.unlock(self._root)
+
+    def may_apply(self, steps: list[Step]) -> bool:
+        """Whether this process has the right that the steps need: a journal that another one has
+        left may set or lift locks. Without it they could be neither applied nor reverted."""
+        flagged = [step for step in steps if isinstance(step, SetFlags | SetAttributes)]
+        return not flagged or flags.may_lock() or not any(one.locks(self._root) for one in flagged)
 
     def sync(self, steps: list[Step]) -> None:
         """Make all steps durable, by syncing directories. Only names and attributes have changed:
@@ -428,9 +450,10 @@ def _undoings(steps: list[Step]) -> Iterator[Callable[[Root], None]]:
     """What reverts the steps, in this order: locks are lifted, names change back, then attributes,
     since renames change the times of directories, and what was locked is locked again."""
     flagged = [step for step in steps if isinstance(step, SetFlags)]
+    locking = [step for step in steps if isinstance(step, SetFlags | SetAttributes)]
     attributes = [step for step in steps if isinstance(step, SetAttributes | SetTimes)]
     names = [step for step in steps if not isinstance(step, SetFlags | SetAttributes | SetTimes)]
-    yield from (step.unlock for step in flagged)
+    yield from (step.unlock for step in locking)
     yield from (step.revert for step in names[::-1] + attributes[::-1] + flagged[::-1])
 
 

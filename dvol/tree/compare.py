@@ -18,7 +18,7 @@ from dvol.fs.beneath import DIRECTORY
 from dvol.fs.clock import now
 from dvol.tree.change_detection import signature
 from dvol.tree.content import same_content
-from dvol.tree.flags import Flags
+from dvol.tree.flags import NO_FLAGS, Flags
 from dvol.tree.hardlinks import count_names
 from dvol.tree.index import NOTHING, Directory, Index, IndexWriter, LoadedIndex
 from dvol.tree.levels import Level, ascend, descend
@@ -224,10 +224,13 @@ class Comparison:
             began = self.writer.before_reading(one) if self.writer else 0
             before, frozen = os.fstat(one), os.fstat(other)
             same = same_status(before, frozen) and same_xattrs(one, other)
-            same = same and self._same_flags(one, pair.at(name))
+            differing = self._differing_flags(one, pair.at(name)) if same else 0
+            same = same and not (differing and differing & self._settable())
             if not same or not same_content(one, other, frozen.st_size):
                 return False, None
-            return True, self._entry(before, os.fstat(one), began, frozen.st_ino)
+            # a signature speaks for the flags, too
+            clean = self._entry(before, os.fstat(one), began, frozen.st_ino)
+            return True, None if differing else clean
 
     def _same_special(self, name: str, pair: Pair) -> tuple[bool, bytes | None]:
         began = now()
@@ -238,13 +241,14 @@ class Comparison:
         after = os.stat(name, dir_fd=pair.live, follow_symlinks=False)
         return True, self._entry(before, after, began, frozen.st_ino)
 
-    def _same_flags(self, one: int, path: str) -> bool:
-        """Whether an open entry of the first tree has the flags that the frozen tree had there, as
-        far as this process may change them."""
-        if self.inode_flags is None:
-            return True
-        differing = flags.get(one) ^ self.inode_flags.get(path, 0)
-        return differing == 0 or differing & flags.settable() == 0
+    def _differing_flags(self, one: int, path: str) -> int:
+        """The flags in which an open entry of the first tree may differ from the frozen one."""
+        return flags.get(one) ^ (self.inode_flags or NO_FLAGS).get(path, 0)
+
+    def _settable(self) -> int:
+        """The flags of which a difference is a change; none if those of the frozen tree are not
+        known."""
+        return 0 if self.inode_flags is None else flags.settable()
 
     def _entry(
         self, before: os.stat_result, after: os.stat_result, began: int, frozen: int
@@ -258,11 +262,12 @@ class Comparison:
 
     def _compare_attributes(self, pair: Pair, entries_change: bool) -> None:
         live, frozen = os.fstat(pair.live), os.fstat(pair.frozen)
+        differing = self._differing_flags(pair.live, pair.path)
         owned = (live.st_mode, live.st_uid, live.st_gid)
         if (
             owned != (frozen.st_mode, frozen.st_uid, frozen.st_gid)
             or not same_xattrs(pair.live, pair.frozen)
-            or not self._same_flags(pair.live, pair.path)
+            or (differing and differing & self._settable())
         ):
             self.changes.append(Change(Kind.ATTRIBUTES, pair.path))
         elif entries_change or live.st_mtime_ns != frozen.st_mtime_ns:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from dvol.fs import flags
@@ -33,17 +33,28 @@ def _fits(item: tuple[Any, Any]) -> bool:
     return is_word(path) and is_beneath(path) and is_number(value) and not value & ~flags.KEPT
 
 
-def below(found: Flags, path: str) -> Flags:
-    """The flags of the entry at `path`, "", and of what is in it, by paths relative to it."""
+def folders_of(found: Flags) -> set[str]:
+    """The directories that hold entries with flags, at any depth: only for these `below` has to
+    look through all of a record."""
+    folders: set[str] = set()
+    for path in found:
+        while path and (path := os.path.dirname(path)) not in folders:
+            folders.add(path)
+    return folders
+
+
+def below(found: Flags, path: str, folders: Collection[str]) -> Flags:
+    """The flags of the entry at `path`, "", and of what is in it, by paths relative to it.
+    `folders` are those of the record, or of one with more entries."""
+    own = {"": found[path]} if path in found else {}
+    if path not in folders:
+        return own
     start = f"{path}/" if path else ""
-    inner = {at.removeprefix(start): own for at, own in found.items() if at.startswith(start)}
-    return inner | ({"": found[path]} if path in found else {})
-
-
-def without(found: Flags, path: str) -> dict[str, int]:
-    """The flags of all but the entry at `path` and what is in it."""
-    start = f"{path}/"
-    return {at: own for at, own in found.items() if at != path and not at.startswith(start)}
+    return own | {
+        at.removeprefix(start): value
+        for at, value in found.items()
+        if at != path and at.startswith(start)
+    }
 
 
 def give(found: Flags, tree: Beneath, path: str = "") -> None:
@@ -56,12 +67,22 @@ def give(found: Flags, tree: Beneath, path: str = "") -> None:
 
 def _give(tree: Beneath, path: str, own: int) -> None:
     if not path:
-        flags.put(tree.directory(""), own)
+        _put(tree.directory(""), own)
         return
     directory, name = tree.parent(path)
     with flags.opened(name, directory) as fd:
         if fd is not None:
-            flags.put(fd, own)
+            _put(fd, own)
+
+
+def _put(fd: int, own: int) -> None:
+    """What this file system has no flag for is left out: the pool may be a copy from another."""
+    try:
+        flags.put(fd, own)
+    except OSError as error:
+        if error.errno not in flags.UNKNOWN or not own & ~flags.LOCKS:
+            raise
+        flags.put(fd, own & flags.LOCKS)
 
 
 def read(tree: Beneath, path: str) -> dict[str, int]:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import os
 import zlib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -44,6 +45,12 @@ class Index:
     ) -> None:
         self.epoch = epoch  # None on a file system where a signature proves nothing
         self.directories = {} if directories is None else directories
+
+    def forget(self, paths: Iterable[str]) -> None:
+        """Let these files be compared the next time."""
+        for path in paths:
+            folder, name = os.path.split(path)
+            self.directories.get(folder, {}).pop(name, None)
 
     def save(self, path: Path, base: Path) -> None:
         """Write the index to a new file, which need not be durable; nothing if it has no `epoch`.

@@ -12,8 +12,10 @@ from pathlib import Path
 import pytest
 
 from dvol.engine.local import LocalEngine
+from dvol.errors import DiskFailed
 from dvol.fs import btrfs
 from dvol.model import ContainerOptions
+from tests.contract.inode_flags import without_the_right
 from tests.contract.places import environment
 from tests.contract.trees import described
 from tests.contract.unchanged import FLIGHT
@@ -26,6 +28,13 @@ pytestmark = [
 KEPT = frozenset("aidSCc")
 USER = 65534
 Flags = dict[str, str]
+DYING = """
+import os, pathlib, sys
+from dvol.engine.local import LocalEngine
+from dvol.journal.steps import Move
+Move.apply = lambda *_: os._exit(9)
+LocalEngine(pathlib.Path(sys.argv[1])).reset("v")
+"""
 
 
 @pytest.fixture(params=["root", "user"])
@@ -302,3 +311,47 @@ def test_gc_names_what_it_may_not_delete_and_the_cure(
     unlock(garbage)
     engine.gc()
     assert not garbage.exists()
+
+
+def test_a_journal_that_locks_waits_for_who_may_lock(
+    full: Path, engine: LocalEngine, pool: Path, kind: str
+) -> None:
+    """A command without the right could neither apply it nor revert it."""
+    first = held(full)
+    ruin(full)
+    unlock(full)
+    done = subprocess.run([sys.executable, "-c", DYING, str(pool)], env=environment())
+    assert done.returncode == 9
+    if kind == "btrfs" and pool.stat().st_uid == 0:
+        return  # one exchange of snapshots
+    with without_the_right():
+        with pytest.raises(DiskFailed, match="CAP_LINUX_IMMUTABLE"):
+            engine.commit("v", "next", ANN)
+    engine.commit("v", "next", ANN)
+    assert held(full) == first
+
+
+def test_what_the_pools_directory_hands_down_is_not_kept(
+    full: Path, engine: LocalEngine, pool: Path
+) -> None:
+    first = held(full)
+    chattr("+d", pool / "v" / ".dvol", pool / "v" / ".dvol" / "staging")
+    engine.branch("v", "side")
+    assert held(full.with_name("side")) == first
+    engine.checkout("v", "master")
+    ruin(full)
+    engine.reset("v")
+    assert held(full) == first
+
+
+def test_flags_that_are_not_recorded_are_left_alone(
+    full: Path, engine: LocalEngine, pool: Path
+) -> None:
+    """As in commits of an earlier build."""
+    for summary in (pool / "v" / ".dvol" / "summaries").iterdir():
+        summary.unlink()
+    first = held(full)
+    (full / "dir-S" / "plain").write_text("changed")
+    engine.reset("v")
+    assert held(full) == first
+    assert engine.fsck() == []

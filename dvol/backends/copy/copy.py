@@ -18,6 +18,7 @@ from dvol.fs.beneath import DIRECTORY, Beneath
 from dvol.fs.clock import wait_until_after
 from dvol.fs.create import make_new_directory
 from dvol.fs.directories import opened_directory
+from dvol.fs.flags import put, settable
 from dvol.tree import space
 from dvol.tree.change_detection import Epoch
 from dvol.tree.delete import delete_tree
@@ -94,6 +95,7 @@ class Copy:
             if flags:
                 with Beneath(into) as tree:
                     give(flags, tree)
+                thawer.index.forget(path for path, own in flags.items() if own & ~settable())
         return thawer.index if wait_until_after(thawer.newest) else Index()
 
     def stage_reset(self, frozen: Path, tree: Path, entry: Path, hints: FreezeHints) -> StagedReset:
@@ -186,6 +188,7 @@ def _source_and_target(source: Path, target: Path) -> Iterator[tuple[int, int, H
         fds.append(os.open(source, DIRECTORY))
         make_new_directory(target, 0o700)
         fds.append(os.open(target, DIRECTORY))
+        put(fds[1], 0)  # else all below would inherit those of the pool's own directory
         yield fds[0], fds[1], HardLinks(links)
     except OSError as error:
         raise disk_failed(error, source) from error

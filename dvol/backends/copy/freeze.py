@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from contextlib import suppress
 
 from dvol.backends.copy.precopy import Precopied
 from dvol.errors import TreeChanged
@@ -227,7 +228,8 @@ def copy_file(
     other = os.open(name, WRITE, 0o600, dir_fd=target) if older is None else older
     try:
         if early:
-            flags.put(other, early)
+            with suppress(OSError):  # another file system than it was committed on has no such flag
+                flags.put(other, early)
         content.copy(one, other, status, over=older is not None)
         xattrs = copy_attributes(one, other)
         return os.fstat(other), xattrs

@@ -28,7 +28,7 @@ from dvol.tree import space
 from dvol.tree.change_detection import signature
 from dvol.tree.compare import Change, Comparison, Kind
 from dvol.tree.delete import delete_tree
-from dvol.tree.flags import NO_FLAGS, Flags, below, give
+from dvol.tree.flags import NO_FLAGS, Flags, below, folders_of, give
 from dvol.tree.hardlinks import HardLinks, count_names
 from dvol.tree.index import NOTHING, Index, IndexWriter, epoch, load
 from dvol.tree.metadata import copy_attributes, same_status
@@ -71,10 +71,10 @@ class Stager:
         entry: Path,
         tree: Path,
         thawer: Thawer,
-        flags: Flags | None,
+        found: Flags | None,
     ) -> None:
-        self.flags = flags or NO_FLAGS
-        self.flags_known = flags is not None
+        self.flags = found or NO_FLAGS
+        self.flags_known = found is not None
         self.copied: list[tuple[str, str]] = []  # path of an entry, number of its copy
         self.frozen = frozen
         self.live = live
@@ -88,6 +88,8 @@ class Stager:
         self.count = 0
         make_new_directory(self.entry / "files", 0o700)
         self.files = os.open(self.entry / "files", DIRECTORY)
+        flags.put(self.files, 0)  # else all below would inherit those of the pool's own directory
+        self.settable = flags.settable() if self.flags else 0
         self.projects = projects.StagedFor(self.files)
 
     def close(self) -> None:
@@ -112,9 +114,10 @@ class Stager:
         name. What locks an entry itself is left to the steps: files come after directories, since
         one may have another name in these, which has locked it."""
         if self.flags:
+            folders = folders_of(self.flags)
             with Beneath(self.entry / "files") as files:
                 for path, number in sorted(self.copied, key=self._is_file):
-                    found = dict(below(self.flags, path))
+                    found = dict(below(self.flags, path, folders))
                     found |= {"": found.get("", 0) & ~LOCKS}
                     give(found, files, number)
 
@@ -152,7 +155,7 @@ class Stager:
 
     def _locking(self, change: Change, new: os.stat_result, times: list[Step]) -> list[Step]:
         """The steps that set the times, and then lock the new entry if it is locked in its tree."""
-        own = self.flags.get(change.path, 0) & flags.settable()
+        own = self.flags.get(change.path, 0) & self.settable
         if not own & LOCKS:
             return times
         return [*times, SetFlags(self._live_path(change), new.st_ino, own, own & ~LOCKS)]
@@ -184,7 +187,7 @@ class Stager:
         else:
             number, path = str(self.count), change.path
             placed = self.thawer.place_one(name, directory, number, self.files, path)
-            if placed is not None:
+            if placed is not None and not self.flags.get(path, 0) & ~self.settable:
                 self.placed.append((change.path, status.st_ino, placed))
         return staged
 

@@ -18,7 +18,7 @@ from dvol.fs.beneath import DIRECTORY, Beneath, is_beneath
 from dvol.fs.create import make_new_directory
 from dvol.fs.documents import is_number, is_word
 from dvol.tree.delete import delete_tree
-from dvol.tree.flags import NO_FLAGS, Flags, read, without
+from dvol.tree.flags import NO_FLAGS, Flags, below, folders_of, read
 from dvol.tree.hardlinks import HardLinks, count_names
 from dvol.tree.index import Index
 from dvol.tree.metadata import copy_attributes, writable
@@ -50,14 +50,15 @@ def reconstruct(
 def _flags_before(changes: list[Any], files: Beneath, flags: Flags) -> Flags:
     """The inode flags of the tree before the changes, after which it had `flags`. What was set
     aside still has its own, and so have the templates of directories."""
-    found = dict(flags)
+    found, folders = dict(flags), folders_of(flags)
     for kind, path, *rest in changes:
         if kind in ("attributes", "dressed"):
             own = read(files, rest[0]).get("", 0)
-            found = {at: value for at, value in found.items() if at != path}
+            found.pop(path, None)
             found |= {path: own} if own else {}
         elif kind != "times":
-            found = without(found, path)
+            for at in below(found, path, folders):
+                del found[f"{path}/{at}".rstrip("/")]
             inner = read(files, rest[0]) if rest else NO_FLAGS
             found |= {f"{path}/{at}".rstrip("/"): value for at, value in inner.items()}
     return found

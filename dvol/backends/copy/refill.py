@@ -29,7 +29,7 @@ from dvol.tree.change_detection import TICK
 from dvol.tree.compare import Change, Comparison, Kind
 from dvol.tree.content import can_clone
 from dvol.tree.delete import delete_tree
-from dvol.tree.flags import NO_FLAGS, Flags, below, give
+from dvol.tree.flags import NO_FLAGS, Flags, below, folders_of, give
 from dvol.tree.hardlinks import HardLinks, count_names
 from dvol.tree.index import Index, epoch, load
 from dvol.tree.metadata import copy_attributes
@@ -143,11 +143,15 @@ class Refiller:
 
     def _give_flags(self, changes: list[Change]) -> None:
         """Of what was made, and of the directories in which something was."""
+        known = self.flags is not None
         wanted: Flags = self.lifted if self.flags is None else self.flags
+        folders = folders_of(wanted)
         for change in changes:
             if change.kind in _COPIED:
-                give(below(wanted, change.path), self.live, change.path)
-            elif change.path in self.lifted or (wanted and change.kind == Kind.ATTRIBUTES):
+                inherited = {"": 0} if known else {}
+                found = inherited | dict(below(wanted, change.path, folders))
+                give(found, self.live, change.path)
+            elif change.path in self.lifted or (known and change.kind == Kind.ATTRIBUTES):
                 give({"": wanted.get(change.path, 0)}, self.live, change.path)
 
     def _lift(self, directory: int, path: str) -> None:
@@ -164,12 +168,13 @@ class Refiller:
         source, name = self.frozen.parent(path)
         target, _ = self._parent(path)
         if not stat.S_ISDIR(os.stat(name, dir_fd=source, follow_symlinks=False).st_mode):
-            self.thawer.place_one(name, source, name, target)
+            self.thawer.place_one(name, source, name, target, path)
             return
         os.mkdir(name, 0o700, dir_fd=target)
         one = os.open(name, DIRECTORY, dir_fd=source)
         other = os.open(name, DIRECTORY, dir_fd=target)
         try:
+            flags.put(other, 0)  # else all below would inherit those of the live directory
             fill(one, other, None, str(self.tree), self.thawer, path)
         finally:
             os.close(one)
