@@ -137,9 +137,22 @@ def link(
     try:
         os.link(source, target, follow_symlinks=False, **fds)
     except OSError as error:
-        if error.errno != errno.EXDEV or not _fit(source, src_dir_fd, target, dst_dir_fd):
-            raise
-        os.link(source, target, follow_symlinks=False, **fds)
+        link_after(error, source, target, **fds)
+
+
+def link_after(
+    error: OSError,
+    source: str | Path,
+    target: str | Path,
+    *,
+    src_dir_fd: int | None = None,
+    dst_dir_fd: int | None = None,
+) -> None:
+    """As `link`, where `os.link` has failed with that error: for a loop over many files, in which
+    one call more would be seen. Raises the error if it means something else."""
+    if error.errno != errno.EXDEV or not _fit(source, src_dir_fd, target, dst_dir_fd):
+        raise error
+    os.link(source, target, src_dir_fd=src_dir_fd, dst_dir_fd=dst_dir_fd, follow_symlinks=False)
 
 
 def exchange(one: Path, other: Path) -> None:

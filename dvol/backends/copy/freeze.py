@@ -241,9 +241,20 @@ def _try_link(name: str, pair: DirPair) -> bool:
     """Give the parent commit's file of that name a name in the target, too; False if it can't have
     one."""
     try:
-        projects.link(name, name, src_dir_fd=pair.parent_dir, dst_dir_fd=pair.target)
+        os.link(
+            name, name, src_dir_fd=pair.parent_dir, dst_dir_fd=pair.target, follow_symlinks=False
+        )
+        return True
     except OSError as error:
-        if error.errno not in _CANNOT_LINK:
+        return _linked_after(error, name, pair)
+
+
+def _linked_after(error: OSError, name: str, pair: DirPair) -> bool:
+    fds = {"src_dir_fd": pair.parent_dir, "dst_dir_fd": pair.target}
+    try:
+        projects.link_after(error, name, name, **fds)
+        return True
+    except OSError as final:
+        if final.errno not in _CANNOT_LINK:
             raise
         return False
-    return True
