@@ -40,8 +40,9 @@ def with_permissions(steps: list[Step], root: Path, mover: Mover) -> list[Step]:
     if not any(isinstance(step, Move | Exchange) for step in steps):
         return steps
     with closing(Root(root, mover)) as opened:
-        if os.geteuid() != 0:
-            steps = _Lender(opened).around(steps)
+        owner = os.fstat(opened.directory("")).st_uid
+        if owner != 0:  # for root as well: should it die, the owner completes the journal
+            steps = _Lender(opened, owner).around(steps)
         return _Unlocker(opened).around(steps) if flags.may_lock() else steps
 
 
@@ -138,10 +139,11 @@ def _is_staged(path: str) -> bool:
 
 
 class _Lender:
-    """Finds what is missing, as the disk is before the first of the steps."""
+    """Finds what the owner of the pool lacks, as the disk is before the first of the steps."""
 
-    def __init__(self, root: Root) -> None:
+    def __init__(self, root: Root, owner: int) -> None:
         self._root = root
+        self._owner = owner
 
     def around(self, steps: list[Step]) -> list[Step]:
         renames = [step for step in steps if isinstance(step, Move | Exchange)]
@@ -176,6 +178,6 @@ class _Lender:
             directory, name = self._root.parent(path)
             status = os.stat(name, dir_fd=directory, follow_symlinks=False)
             lacks = status.st_mode & _NEEDED != _NEEDED
-            if stat.S_ISDIR(status.st_mode) and lacks and status.st_uid == os.geteuid():
+            if stat.S_ISDIR(status.st_mode) and lacks and status.st_uid == self._owner:
                 return stat.S_IMODE(status.st_mode)
         return None

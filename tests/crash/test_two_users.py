@@ -16,12 +16,13 @@ from tests.crash.two_users import (
 from tests.crash.worker import Worker
 
 pytestmark = pytest.mark.root
-VERBS = {  # with whether the pool has an undo entry
-    "commit": ("commit -m root v", False),
-    "full commit": ("commit --full -m root v", False),
-    "reset": ("reset --hard HEAD v", False),
-    "undo": ("undo v", True),
-    "checkout -b": ("checkout -b new v", False),
+VERBS = {  # with the function of `history` that builds the pool
+    "commit": ("commit -m root v", "build"),
+    "full commit": ("commit --full -m root v", "build"),
+    "reset": ("reset --hard HEAD v", "build"),
+    "reset of read-only directories": ("reset --hard HEAD v", "build_locked"),
+    "undo": ("undo v", "build_and_reset"),
+    "checkout -b": ("checkout -b new v", "build"),
 }
 
 
@@ -33,12 +34,12 @@ def test_what_root_leaves_when_killed_is_the_users_to_delete(
     worker: Worker,
     sample: Sample,
 ) -> None:
-    words, reset = VERBS[name]
+    words, built_by = VERBS[name]
     pool = filesystem.pool
 
     def build() -> None:
         worker.run(prepared, pool)
-        worker.run(built, pool, reset, AS_USER)
+        worker.run(built, pool, built_by, AS_USER)
 
     build()
     calls = worker.run(calls_of_root, pool, words)

@@ -22,11 +22,11 @@ def argv(root: Path, words: str) -> list[str]:
     return ["--pool", str(root), "--disable-docker-integration", *words.split()]
 
 
-def built(root: Path, reset: bool, user: str) -> None:
-    """Build the user's pool."""
+def built(root: Path, by: str, user: str) -> None:
+    """Build the user's pool, by that function of `history`."""
     assert user == AS_USER
     assert os.geteuid() == USER
-    history.build_and_reset(root) if reset else history.build(root)
+    getattr(history, by)(root)
 
 
 def prepared(root: Path) -> None:
