@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 
 from dvol.fs.directories import opened_directory
+from dvol.fs.syscalls import acting_as
 
 _NEW = os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 
@@ -36,7 +37,8 @@ def make_new_directory(path: Path, mode: int = 0o777) -> None:
         if parent is None:
             os.mkdir(path, mode)
             return
-        os.mkdir(path.name, mode, dir_fd=parent)
+        with _acting_as_owner(parent):
+            os.mkdir(path.name, mode, dir_fd=parent)
         _give(path.name, parent)
 
 
@@ -85,7 +87,8 @@ def _created(path: Path, parent: int | None, flags: int) -> int:
     """A new file, open; `parent` is its directory if that is another user's."""
     if parent is None:
         return os.open(path, flags | _NEW, 0o600)
-    fd = os.open(path.name, flags | _NEW, 0o600, dir_fd=parent)
+    with _acting_as_owner(parent):
+        fd = os.open(path.name, flags | _NEW, 0o600, dir_fd=parent)
     try:
         _chown_as(parent, fd)
     except OSError:
@@ -103,6 +106,13 @@ def _foreign(directory: Path) -> Iterator[int | None]:
         return
     with opened_directory(directory, follow=True) as fd:
         yield fd if os.fstat(fd).st_uid != 0 else None
+
+
+def _acting_as_owner(directory: int) -> AbstractContextManager[None]:
+    """Root may be killed before it has given away what it has made, and the owner could neither use
+    nor replace that: so it is the owner's from the start. Where that can't be, `_give` follows."""
+    owner = os.fstat(directory)
+    return acting_as(owner.st_uid, owner.st_gid)
 
 
 def _give(name: str, parent: int) -> None:

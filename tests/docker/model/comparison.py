@@ -14,8 +14,8 @@ from tests.docker.model.apps import Apps, May
 from tests.docker.model.verb import Done, Verb
 from tests.docker.model.volume import KEPT, Made, Volume, first_line
 
-# after an id: a task in containerd, or its directory; or the container there
-STUCK = "{}[^\\n]*((already|file) exists|id already in use)"
+# after an id: a task in containerd, or its directory; or the container there, or one that runs on
+STUCK = "{}[^\\n]*((already|file) exists|id already in use|cannot delete running task)"
 GIVEN_UP = "restartmanger wait error"  # Docker's spelling
 
 
@@ -91,7 +91,8 @@ class Comparison:
         """Remove the containers that Docker itself could not start, says its log; False if there
         are none. 20.10, killed while it ends or starts one, now and then finds a task of it in
         containerd, whose process may run and outlives the removal; and now and then it fails to
-        start one by its policy, and gives it up."""
+        start one by its policy, and gives it up. 28.5 starts such a one by its policy again and
+        again, and kills it each time, since it can't delete the task."""
         text = self.installed.engine.logs()[self.mark :]
         ids = engine.ids(self.installed.engine, may)
         stuck = [name for name, id in ids.items() if re.search(STUCK.format(id), text)]
