@@ -44,7 +44,7 @@ def test_what_root_leaves_when_killed_is_the_users_to_delete(
     build()
     calls = worker.run(calls_of_root, pool, words)
     died = 0
-    for number in sample.choose(calls, 20):
+    for number in sample.choose(calls, 8):
         build()
         died += worker.run(killed_root, pool, words, number)
         assert worker.run(user_goes_on, pool, AS_USER) == [], calls[number]
