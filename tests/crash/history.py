@@ -108,20 +108,11 @@ def build_locked(root: Path) -> None:
     """The same, with directories that not even their owner may write to: in live trees, in a fourth
     commit, and in the branch `locked`."""
     build(root)
-    pool = LocalEngine(root)
     tree = root / "v" / "branches" / "master"
     _lock(tree)
-    pool.commit("v", "4", ANN)
-    pool.branch("v", "locked")
-    pool.checkout("v", "master")
+    _commit_on(root, "locked")
     _unlock(tree)
-    _put(tree / "deep" / "er" / "kept", "changed")
-    _put(tree / "deep" / "fresh" / "a", "fresh")
-    shutil.rmtree(tree / "new-directory")
-    (tree / "to-file").unlink()
-    _put(tree / "to-file" / "a", "a directory again")
-    shutil.rmtree(tree / "to-directory")
-    _put(tree / "to-directory", "a file again")
+    _change_back(tree)
     _set_times(tree)
     for one in (tree, root / "v" / "branches" / "side", root / "other" / "branches" / "master"):
         _lock(one)
@@ -146,22 +137,13 @@ def build_flagged(root: Path) -> None:
     """The same, with append-only and immutable files and directories: in live trees, in a fourth
     commit, and in the branch `flagged`."""
     build(root)
-    pool = LocalEngine(root)
     tree = root / "v" / "branches" / "master"
     _flag(tree)
-    pool.commit("v", "4", ANN)
-    pool.branch("v", "flagged")
-    pool.checkout("v", "master")
+    _commit_on(root, "flagged")
     unlock(tree)
-    _put(tree / "deep" / "er" / "kept", "changed")
-    _put(tree / "deep" / "fresh" / "a", "fresh")
+    _change_back(tree)
     _put(tree / "file", "changed")
     (tree / "twin").unlink()
-    shutil.rmtree(tree / "new-directory")
-    (tree / "to-file").unlink()
-    _put(tree / "to-file" / "a", "a directory again")
-    shutil.rmtree(tree / "to-directory")
-    _put(tree / "to-directory", "a file again")
     _set_times(tree)
     set_flags(tree / "new", "d")
     for one in ("file", "to-file/a", "to-file", "to-directory", "deep/fresh/a", "deep/fresh"):
@@ -190,6 +172,25 @@ def build_flagged_and_drop(root: Path) -> None:
     build_flagged(root)
     LocalEngine(root).delete_branch("v", "side")
     _sync(root)
+
+
+def _commit_on(root: Path, branch: str) -> None:
+    """The fourth commit, on master and on a new branch."""
+    pool = LocalEngine(root)
+    pool.commit("v", "4", ANN)
+    pool.branch("v", branch)
+    pool.checkout("v", "master")
+
+
+def _change_back(tree: Path) -> None:
+    """Change what `_change` did, and commit none of it."""
+    _put(tree / "deep" / "er" / "kept", "changed")
+    _put(tree / "deep" / "fresh" / "a", "fresh")
+    shutil.rmtree(tree / "new-directory")
+    (tree / "to-file").unlink()
+    _put(tree / "to-file" / "a", "a directory again")
+    shutil.rmtree(tree / "to-directory")
+    _put(tree / "to-directory", "a file again")
 
 
 def _flag(tree: Path) -> None:
