@@ -32,7 +32,7 @@ from dvol.fs.flags import get, put, unlock
 from dvol.fs.syscalls import exchange, sync_filesystem
 from dvol.journal.steps import Exchange
 from dvol.tree.delete import delete_tree
-from dvol.tree.flags import NO_FLAGS, Flags, give, read
+from dvol.tree.flags import NO_FLAGS, Flags, give_all, read
 from dvol.tree.summary import of_snapshot
 
 _NAMED = 3  # nested subvolumes at most in a message
@@ -203,9 +203,7 @@ def _fill(path: Path, source: int, into: Path, flags: Flags) -> None:
         fill(source, target, None, str(path), thawer)
         delete_tree(links)
         copy_attributes(source, target)
-    if flags:
-        with Beneath(into) as tree:
-            give(flags, tree)
+    give_all(flags, into)
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from dvol.backends import StagedReset
+from dvol.backends import FreezeHints, StagedReset
 from dvol.containers import RESET
 from dvol.engine.provenance import warn_of_commit, warn_of_state
 from dvol.engine.quiesce import Quiesce
@@ -132,8 +132,7 @@ class Reset:
         """Raise now what `stage` would raise, as far as is known while processes still write."""
         volume, backend = self.volume, self.volume.backend
         frozen, tree = volume.frozen(commits), volume.layout.tree(self.branch)
-        hints = volume.hints(self.branch, self.history[self.branch])
-        hints = hints._replace(flags=volume.flags(frozen))
+        hints = self._hints(frozen)
         try:
             backend.require_space_to_reset(frozen, tree, hints)
         except NoSpace as error:
@@ -252,8 +251,7 @@ class Reset:
         """Stage the change of tree and list, with an undo entry for the state before."""
         volume, layout = self.volume, self.volume.layout
         before = self.history[self.branch]
-        hints = volume.hints(self.branch, before, writers_stopped)
-        hints = hints._replace(flags=volume.flags(frozen))
+        hints = self._hints(frozen, writers_stopped)
         staged = volume.backend.stage_reset(frozen, layout.tree(self.branch), entry, hints)
         target = self._target(entry)
         base = target / "base" if frozen == entry / "base" else frozen
@@ -269,6 +267,11 @@ class Reset:
         steps.append(volume.move_step(entry, target))
         return ResetPlan(steps, staged, base, commits)
 
+    def _hints(self, frozen: Path, writers_stopped: bool = False) -> FreezeHints:
+        """What is known of the live tree, and the flags of the frozen one that it is reset to."""
+        hints = self.volume.hints(self.branch, self.history[self.branch], writers_stopped)
+        return hints._replace(flags=self.volume.flags(frozen))
+
     def _plan_refill(
         self, entry: Path, frozen: Path, commits: Commits, writers_stopped: bool
     ) -> ResetPlan:
@@ -276,8 +279,7 @@ class Reset:
         can't be reverted any more and so has the other steps."""
         volume, layout = self.volume, self.volume.layout
         before = self.history[self.branch]
-        hints = volume.hints(self.branch, before, writers_stopped)
-        hints = hints._replace(flags=volume.flags(frozen))
+        hints = self._hints(frozen, writers_stopped)
         staged = volume.backend.stage_refill(frozen, layout.tree(self.branch), entry, hints)
         steps = self._list_steps(entry, commits) if commits != before else []
         final = [*map(volume.relative_step, staged.final)]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Collection, Mapping
+from pathlib import Path
 from typing import Any
 
 from dvol.fs import flags
@@ -65,18 +66,26 @@ def give(found: Flags, tree: Beneath, path: str = "") -> None:
         _give(tree, f"{path}/{at}".strip("/"), own & settable)
 
 
+def give_all(found: Flags, tree: Path) -> None:
+    """As `give`, to a whole tree."""
+    if found:
+        with Beneath(tree) as opened:
+            give(found, opened)
+
+
 def _give(tree: Beneath, path: str, own: int) -> None:
     if not path:
-        _put(tree.directory(""), own)
+        put(tree.directory(""), own)
         return
     directory, name = tree.parent(path)
     with flags.opened(name, directory) as fd:
         if fd is not None:
-            _put(fd, own)
+            put(fd, own)
 
 
-def _put(fd: int, own: int) -> None:
-    """What this file system has no flag for is left out: the pool may be a copy from another."""
+def put(fd: int, own: int) -> None:
+    """As `fs.flags.put`, but without what this file system has no flag for: the pool may be a copy
+    from another."""
     try:
         flags.put(fd, own)
     except OSError as error:

@@ -14,7 +14,7 @@ from dvol.backends.copy.freeze import Freezer
 from dvol.backends.copy.precopy import Precopied, precopy
 from dvol.errors import disk_failed
 from dvol.fs import projects
-from dvol.fs.beneath import DIRECTORY, Beneath
+from dvol.fs.beneath import DIRECTORY
 from dvol.fs.clock import wait_until_after
 from dvol.fs.create import make_new_directory
 from dvol.fs.directories import opened_directory
@@ -22,7 +22,7 @@ from dvol.fs.flags import put, settable
 from dvol.tree import space
 from dvol.tree.change_detection import Epoch
 from dvol.tree.delete import delete_tree
-from dvol.tree.flags import NO_FLAGS, Flags, give
+from dvol.tree.flags import NO_FLAGS, Flags, give_all
 from dvol.tree.hardlinks import HardLinks, count_names
 from dvol.tree.index import NOTHING, Index, IndexWriter, LoadedIndex, epoch, load
 from dvol.tree.summary import NONE, Summary, SummaryWriter, known_of
@@ -93,8 +93,7 @@ class Copy:
             thawer = Thawer(count_names(source), links, Index(epoch(target)), flags or NO_FLAGS)
             fill(source, target, None, str(frozen), thawer)
             if flags:
-                with Beneath(into) as tree:
-                    give(flags, tree)
+                give_all(flags, into)
                 thawer.index.forget(path for path, own in flags.items() if own & ~settable())
         return thawer.index if wait_until_after(thawer.newest) else Index()
 

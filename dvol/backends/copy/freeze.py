@@ -10,7 +10,6 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from contextlib import suppress
 
 from dvol.backends.copy.precopy import Precopied
 from dvol.errors import TreeChanged
@@ -18,7 +17,7 @@ from dvol.fs import flags, projects
 from dvol.fs.clock import now
 from dvol.tree.change_detection import live_signature, signature
 from dvol.tree.content import ContentCopier, same_content
-from dvol.tree.flags import NO_FLAGS
+from dvol.tree.flags import NO_FLAGS, put
 from dvol.tree.hardlinks import HardLinks, Inode, fits
 from dvol.tree.index import Directory, IndexWriter, LoadedIndex
 from dvol.tree.metadata import (
@@ -228,8 +227,7 @@ def copy_file(
     other = os.open(name, WRITE, 0o600, dir_fd=target) if older is None else older
     try:
         if early:
-            with suppress(OSError):  # another file system than it was committed on has no such flag
-                flags.put(other, early)
+            put(other, early)
         content.copy(one, other, status, over=older is not None)
         xattrs = copy_attributes(one, other)
         return os.fstat(other), xattrs
